@@ -31,7 +31,8 @@ def class_notes(run: Run) -> Iterator[str]:
     """
     labels = run.plan.labels
     yield from describe_alike(labels)
-    if len(labels) == 1:
+    is_target = any(column.type != "string" for column in run.plan.settings.columns)
+    if len(labels) == 1 and not is_target:
         yield (
             f"there is one class, {escape_for_display(labels[0])}: a model needs at least two "
             "classes to learn a difference"

@@ -26,15 +26,16 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     `source` is a folder, a container such as an archive, or a pattern of containers.
 
     `test`, `validation`, `max_rejects` and `max_gone` are fractions if float, counts if int.
-    `list`, `labels` and `exclude` are paths of files. `path_column`, `label_column`, `split_column`
-    and `group_column` are columns of the list, and `image_folder` is the folder of its images below
-    `source`. `keep_columns` are the columns whose values the records keep: `all` for all columns
-    without another use, `none`, or names. `map` gives classes new names: pairs, `OLD=NEW` texts or
-    files. `processes` is the number of processes of the runner `local`, and `workers` the number of
-    threads in each process that writes shards; if None, they follow from the usable CPUs and the
-    work. `append` adds new images to an existing dataset; with `allow_new_classes`, also images of
-    new classes. Files over `max_file_mb` megabytes, and images that take more than `image_timeout`
-    seconds to decode, are rejected. `runner` is `local` or the name of a Beam runner; Beam receives
+    `list`, `labels` and `exclude` are paths of files. `path_column`, `label_column`,
+    `split_column`, `group_column` and `target_column` are columns of the list, and `image_folder`
+    is the folder of its images below `source`. `keep_columns` are the columns whose values the
+    records keep: `all` for all columns without another use, `none`, or names; they also keep
+    `target_column`. `map` gives classes new names: pairs, `OLD=NEW` texts or files. `processes` is
+    the number of processes of the runner `local`, and `workers` the number of threads in each
+    process that writes shards; if None, they follow from the usable CPUs and the work. `append`
+    adds new images to an existing dataset; with `allow_new_classes`, also images of new classes.
+    Files over `max_file_mb` megabytes, and images that take more than `image_timeout` seconds to
+    decode, are rejected. `runner` is `local` or the name of a Beam runner; Beam receives
     `beam_flags` unchanged.
     """
 
@@ -54,6 +55,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     label_column: str | None = None
     split_column: str | None = None
     group_column: str | None = None
+    target_column: str | None = None
     multi_label: bool = False
     label_separator: str | None = None
     image_folder: str | None = None

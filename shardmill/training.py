@@ -35,6 +35,7 @@ def train(
     dataset: str | PathLike[str],
     run: str | PathLike[str],
     *,
+    target: str | None = None,
     model: str = "cnn",
     mode: Mode = "scratch",
     weights: str | PathLike[str] | None = None,
@@ -83,6 +84,8 @@ def train(
     Args:
         dataset: the folder or URL of a dataset.
         run: the local folder of the run; without `resume` it must be absent or empty.
+        target: the name of a column of numbers that the dataset keeps, which the model predicts
+            instead of classes. Images without a value are left out.
         model: the name of a model, registered or built in, or `package.module:builder`.
         mode: the mode: `scratch`, `transfer` (a new head on a frozen backbone) or `finetune`.
         weights: the initial weights of the backbone: `imagenet`, `none`, a weights file or a run

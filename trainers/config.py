@@ -12,12 +12,13 @@ import msgspec
 
 from records.arguments import NotNegative, Positive
 from records.errors import CorruptDataError, UsageError
-from records.format.manifest import Task
+from records.format.columns import ColumnName
 from records.images import ImageOptions
 from records.strict_json import decode_versioned, encode_canonical
-from trainers.options import Part, Pixels, Pooling, TrainOptions
+from records.text.formatting import pluralize
+from trainers.options import Part, Pixels, Pooling, TaskName, TrainOptions
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 
 Decoder = Literal[1, 2]
 DECODER: Decoder = 2
@@ -42,21 +43,39 @@ class ImageShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.height_px * self.width_px * self.channels
 
 
+_LARGEST = 3.4e38
+"""A bound of the numbers that float32 represents."""
+
+
+class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The column of numbers that a regression model predicts, and the scale of its values.
+
+    Attributes:
+        name: the name of the column.
+        mean: the mean of the column over the training images.
+        deviation: the standard deviation of the column over the training images.
+    """
+
+    name: ColumnName
+    mean: Annotated[float, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)]
+    deviation: Annotated[float, msgspec.Meta(gt=0, le=_LARGEST)]
+
+
 class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The parameters from which a network is built.
 
     Attributes:
         model: the name of a built-in or registered model.
         shape: the shape of the input images.
-        classes: the number of classes.
+        classes: the number of classes; 1 if the model predicts a number.
         dropout: the dropout rate of a CNN; None means the default of the model.
         pooling: the pooling of the backbone's feature map before the head: avg, max or flatten.
         head_units: the number of units of a dense layer between the pooled features and the logits;
             0 means no dense layer.
         head_dropout: the dropout rate before the logits.
         l2: the factor of the L2 penalty on the kernels.
-        task: the task of the dataset, which the network learns; `classification` in runs of format
-            version 3.
+        task: the task that the network learns; `classification` in runs of format version 3.
+        target: the column that the network predicts, if the task is `regression`.
     """
 
     model: str
@@ -67,7 +86,8 @@ class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     head_units: NotNegative = 0
     head_dropout: Part = 0.0
     l2: Annotated[float, msgspec.Meta(ge=0)] = 0.0
-    task: Task = "classification"
+    task: TaskName = "classification"
+    target: Target | None = None
 
 
 class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,7 +120,7 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.architecture.shape
 
     @property
-    def task(self) -> Task:
+    def task(self) -> TaskName:
         """Return the task of the run."""
         return self.architecture.task
 
@@ -124,4 +144,15 @@ def decode_config(content: bytes, *, path: str) -> RunConfig:
         config.images.validate()
     except UsageError as error:
         raise CorruptDataError(error.what, path=path, got=error.got) from error
+    architecture = config.architecture
+    is_regression = architecture.task == "regression"
+    if is_regression != (architecture.target is not None) or (
+        is_regression and architecture.classes != 1
+    ):
+        raise CorruptDataError(
+            "the configuration contradicts itself in its task",
+            path=path,
+            got=f"{architecture.task}, {pluralize(architecture.classes, 'output')}, "
+            f"{'no ' * (architecture.target is None)}target",
+        )
     return config

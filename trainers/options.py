@@ -24,6 +24,8 @@ FeatureType = Literal["float16", "float32"]
 """The data type of stored features."""
 Schedule = Literal["constant", "cosine"]
 ClassWeights = Literal["none", "balanced"]
+TaskName = Literal["classification", "multi-label", "regression"]
+"""The names of the tasks of runs: those of datasets, and `regression`."""
 Precision = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
 OPTIMIZERS = (
     "adam", "adamw", "sgd", "rmsprop", "nadam", "adamax", "adagrad", "adadelta", "adafactor",
@@ -59,6 +61,8 @@ class TrainOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Options of a training run; each field has the name of its flag.
 
     Attributes:
+        target: the name of a column of numbers that the dataset keeps, which the model predicts;
+            None means that the model predicts classes.
         model: the name of a model, or `package.module:builder`.
         mode: the layers to train. `scratch` trains all layers from random weights; `transfer`
             trains a new head on a frozen backbone; `finetune` trains the head first, then also
@@ -113,6 +117,7 @@ class TrainOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         tensorboard: whether to write TensorBoard logs too.
     """
 
+    target: str | None = None
     model: str = "cnn"
     mode: Mode = "scratch"
     weights: str | None = None

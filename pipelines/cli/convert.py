@@ -83,15 +83,21 @@ def _or_none(_context: click.Context, _parameter: click.Parameter, values: tuple
     ),
     click.option(
         "--label-column",
-        metavar="NAME",
+        metavar="NAME|none",
         help="Column with labels, of the list or of containers with images; one-hot columns of a"
-        " list are separated by commas.",
+        " list are separated by commas; none: all images of the list have one class.",
     ),
     click.option(
         "--split-column", metavar="NAME|none", help="Column of the list with splits, or none."
     ),
     click.option(
         "--group-column", metavar="NAME|none", help="Column of the list with groups, or none."
+    ),
+    click.option(
+        "--target-column",
+        metavar="NAME",
+        help="Column of the list with a number per image, for train --target; it is kept, and the"
+        " list needs no labels.",
     ),
     click.option(
         "--multi-label",

@@ -95,6 +95,7 @@ def _refuse_options(options: ConvertOptions, files: ContainerFiles) -> None:
         ("--path-column", options.path_column),
         ("--split-column", options.split_column),
         ("--group-column", options.group_column),
+        ("--target-column", options.target_column),
         ("--image-folder", options.image_folder),
     ):
         if value not in {None, NO_COLUMN}:

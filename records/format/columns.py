@@ -24,6 +24,7 @@ MAX_TEXT_BYTES = 1 << 13
 """Maximum size of the texts of one image: an index expands less than its readers allow."""
 
 _MAX_NAME_CHARS = 100
+ColumnName = Annotated[str, msgspec.Meta(min_length=1, max_length=_MAX_NAME_CHARS)]
 _PREFIX = "column/"
 _FEATURE_TYPES: dict[ColumnType, type] = {"float32": float, "int64": int, "string": bytes}
 
@@ -36,7 +37,7 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         type: the type, as TensorFlow Datasets names it.
     """
 
-    name: Annotated[str, msgspec.Meta(min_length=1, max_length=_MAX_NAME_CHARS)]
+    name: ColumnName
     type: ColumnType
 
     @property

@@ -15,6 +15,7 @@ from trainers.config import (
     Architecture,
     ImageShape,
     RunConfig,
+    Target,
     decode_config,
     encode_config,
 )
@@ -86,7 +87,7 @@ def test_run_config_of_format_version_3_has_the_task_classification() -> None:
 
 def test_run_config_task_is_kept_and_an_unknown_task_is_refused() -> None:
     content = json.loads(encode_config(CONFIG))
-    for task, is_known in (("multi-label", True), ("regression", False)):
+    for task, is_known in (("multi-label", True), ("ranking", False)):
         content["architecture"]["task"] = task
         encoded = json.dumps(content).encode()
         if is_known:
@@ -94,3 +95,40 @@ def test_run_config_task_is_kept_and_an_unknown_task_is_refused() -> None:
         else:
             with pytest.raises(CorruptDataError, match="task"):
                 decode_config(encoded, path="config.json")
+
+
+def test_run_config_of_format_version_4_has_no_target() -> None:
+    content = json.loads(encode_config(CONFIG))
+    del content["architecture"]["target"], content["options"]["target"]
+    found = decode_config(json.dumps({**content, "format_version": 4}).encode(), path="")
+    assert (found.architecture.target, found.options.target) == (None, None)
+
+
+TARGET = {"name": "age", "mean": 40.0, "deviation": 10.0}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, None),
+        ({"target": None}, "contradicts itself in its task"),
+        ({"task": "classification"}, "contradicts itself in its task"),
+        ({"classes": 5}, "contradicts itself in its task"),
+        ({"target": {**TARGET, "deviation": 0}}, "deviation"),
+        ({"target": {**TARGET, "deviation": -1}}, "deviation"),
+        ({"target": {**TARGET, "mean": 1e39}}, "mean"),
+        ({"target": {**TARGET, "name": ""}}, "name"),
+    ],
+)
+def test_run_config_target_belongs_to_the_task_regression(
+    changes: dict[str, object], message: str | None
+) -> None:
+    content = json.loads(encode_config(CONFIG))
+    regression = {"task": "regression", "target": TARGET, "classes": 1, **changes}
+    content["architecture"] |= regression
+    encoded = json.dumps(content).encode()
+    if message is None:
+        assert decode_config(encoded, path="").architecture.target == Target(**TARGET)  # type: ignore[arg-type]
+        return
+    with pytest.raises(CorruptDataError, match=message):
+        decode_config(encoded, path="run/config.json")

@@ -42,12 +42,14 @@ def predict_parts(
     """
     from trainers.prediction.batch_job import predict_to_csv_shards
     from trainers.prediction.image_files import find_images
+    from trainers.prediction.predictor import check_top_k
 
     # A file whose name starts with -- can be given as ./--name.
     flags = tuple(text for text in given if text.startswith("--"))
     chosen = RunnerConfig(runner, flags)
     executor.check_runner(chosen)
     opened = output.open_run(run, model)
+    check_top_k(top_k, opened)
     output.note_unfinished(opened)
     files = find_images(text for text in given if text not in flags)
     with progress_callback("predicting", unit="files", quiet=False) as on_progress:

@@ -34,6 +34,7 @@ Exit codes: 0 done, 1 a GPU exists and is not used, 66 no finished dataset.
 @click.command(cls=GroupedCommand, epilog=_EXAMPLES)
 @click.argument("dataset", required=False, type=Location())
 @train_options(
+    "--target",
     "--model",
     "--mode",
     "--unfreeze",

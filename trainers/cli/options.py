@@ -139,6 +139,13 @@ _POSITIVE = Count(Positive)
 _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
     "Model": (
         _option(
+            "--target",
+            None,
+            "Column of the dataset with a number per image, which the model predicts instead of"
+            " classes.",
+            metavar="NAME",
+        ),
+        _option(
             "--model",
             ModelName(),
             "Name of a built-in model, or package.module:builder for your own model.",

@@ -52,7 +52,7 @@ Examples:
     default=1,
     show_default=True,
     metavar="N",
-    help="Number of classes per image.",
+    help="Number of classes per image, if RUN predicts classes.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print all predictions as JSON.")
 @click.option(
@@ -66,7 +66,7 @@ Examples:
     "--grid",
     type=NewFile(".png"),
     metavar="FILE.png",
-    help="Draw the first images with their best classes to this new file.",
+    help="Draw the first images with their predictions to this new file.",
 )
 @click.option(
     "--csv-parts",
@@ -94,11 +94,12 @@ def predict(
     csv_parts: str | None,
     runner: str | None,
 ) -> None:
-    """Classify FILES with the model of RUN.
+    """Predict the classes of FILES, or a number for each, with the model of RUN.
 
     FILES are images and folders of images, local or as URLs.
     """
     from trainers.prediction.image_files import find_images
+    from trainers.prediction.predictor import check_top_k
 
     if csv_parts is not None:
         if csv_path or grid:
@@ -117,6 +118,7 @@ def predict(
     if runner is not None:
         raise UsageError("--runner requires --csv-parts")
     opened = output.open_run(run, model)
+    check_top_k(top_k, opened)
     output.note_unfinished(opened)
     found = find_images(files)
     with ExitStack() as stack:
@@ -198,15 +200,15 @@ def _write_csv(path: str | None, run: Run, top_k: int) -> Iterator[Writer]:
         return
     from trainers.prediction.output import csv_columns, csv_row
 
-    top_k, multi_label = min(top_k, len(run.labels)), run.has_thresholds
+    top_k, task = min(top_k, len(run.labels)), run.config.task
     with open_new_file(path) as file:
 
         def write(result: FileResult) -> None:
             with translate_write_errors(path, hint=HINT_FIX):
                 # Without a row, the file stays empty and is removed if an error follows.
                 if not file.tell():
-                    file.write(encode_csv_row(csv_columns(top_k, multi_label=multi_label)))
-                file.write(encode_csv_row(csv_row(result, top_k, multi_label=multi_label)))
+                    file.write(encode_csv_row(csv_columns(top_k, task)))
+                file.write(encode_csv_row(csv_row(result, top_k, task)))
                 file.flush()
 
         yield write

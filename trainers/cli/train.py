@@ -29,6 +29,7 @@ Examples:
   shardmill train data/ run/ --model mobilenet_v2 --mode transfer --epochs 30
   shardmill train data/ run/ --model vgg16 --mode finetune --unfreeze 4 \\
       --head-units 1024 --head-dropout 0.5 --optimizer rmsprop --learning-rate 1e-4
+  shardmill train data/ run/ --target age
   shardmill train data/ run/ --augment flip,rotate=20,zoom=0.2 --augment-preview forms.png
   shardmill train data/ run/ --steps 50000 --checkpoint-minutes 5 --resume
   shardmill train data/ run/ --model mypackage.models:build
@@ -107,6 +108,7 @@ def _describe(plan: TrainingPlan, preview: str | None) -> dict[str, object]:
         "status": "planned" if preview is None else "previewed",
         "run": escape_surrogates(str(plan.run_path)),
         "dataset": plan.config.dataset,
+        "target": options.target,
         "model": options.model,
         "mode": options.mode,
         "height_px": plan.config.shape.height_px,

@@ -11,7 +11,7 @@ waits for another stage.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -221,7 +221,8 @@ def profile_inputs(plan: TrainingPlan, source: RecordSource) -> StageInputs:
     size_bytes = len(records) * mean_bytes
     in_memory = ShardInfo("memory", len(records), size_bytes, "", "", FileDigest(0, ""))
     everything = Selection("train", "train", (in_memory,))
-    parse = RecordParser.from_dataset(plan.dataset).parse
+    parser = replace(RecordParser.from_dataset(plan.dataset), target=plan.target_column)
+    parse = parser.parse
     encoded, labels = parse(records)
 
     def decode(images: tf.Tensor) -> tf.Tensor:

@@ -1,7 +1,7 @@
 """Checks of a dataset on which a run is evaluated.
 
-It must have the same task and classes, images that were prepared alike, and images that were not
-trained on.
+It must have the task and the classes of the run, or its target, images that were prepared alike,
+and images that were not trained on.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from trainers.input.selection import hash_images
 from trainers.runs.trained_images import read_trained_images
+from trainers.tasks.target import find_column
 
 if TYPE_CHECKING:
     from records.dataset import Dataset
@@ -34,8 +35,21 @@ class UntrainedImages(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+def require_same_outputs(run: Run, dataset: Dataset) -> None:
+    """Check that a dataset has the task and the classes, or the target, of a run.
+
+    Raises:
+        UsageError: the task or the label map differs, or the dataset does not keep the column.
+    """
+    if run.target is not None:
+        find_column(dataset, run.target)
+        return
+    require_same_task(run, dataset)
+    require_same_classes(run, dataset)
+
+
 def require_same_task(run: Run, dataset: Dataset) -> None:
-    """Check that a dataset has the task of a run. Raises UsageError."""
+    """Check that a dataset has the task of a run that predicts classes. Raises UsageError."""
     expected, found = run.config.task, dataset.manifest.settings.task
     if found != expected:
         command = shlex.join(["shardmill", "train", dataset.path, "NEW_RUN"])

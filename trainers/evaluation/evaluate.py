@@ -18,19 +18,21 @@ from records.arguments import NotNegative, check_arguments
 from records.dataset import Dataset, open_dataset
 from records.errors import InputNotFoundError, UsageError
 from records.runtime.progress import progress_bar
+from records.text.escaping import escape_for_display
+from records.text.formatting import pluralize
 from trainers.backend import start_backend
 from trainers.evaluation.comparable import (
     leave_out_trained,
-    require_same_classes,
+    require_same_outputs,
     require_same_preparation,
-    require_same_task,
 )
 from trainers.evaluation.mistakes import locate_records, read_mistakes
 from trainers.evaluation.scoring import draw_metrics, new_scoring
-from trainers.input.selection import check_shards, select_for_evaluation
+from trainers.input.selection import check_shards, select_for_evaluation, select_known
 from trainers.options import Mistakes
 from trainers.plots.charts import plot_mistakes
 from trainers.runs.run_dir import Run, open_run
+from trainers.tasks.target import find_column
 
 if TYPE_CHECKING:
     import os
@@ -47,6 +49,7 @@ _PICTURES = {
     "confusion": "confusion matrix",
     "calibration": "reliability diagram",
     "average-precision": "average precision of each class",
+    "scatter": "predicted and true values",
     "mistakes": "worst mistakes",
 }
 
@@ -57,7 +60,7 @@ class EvaluationPlan:
 
     Args:
         run: a run with weights.
-        dataset: a dataset with the classes of the run.
+        dataset: a dataset with the classes, or the target, of the run.
         selection: the records to evaluate on.
         excluded_images: the number of images that are left out because the run trained on them.
         notes: lines for the user.
@@ -85,7 +88,8 @@ def evaluate(
     """Evaluate a run on a split of a dataset.
 
     If the dataset is not the one that the run was trained on, or has changed since, images that the
-    run trained on are left out, unless the split is `train`.
+    run trained on are left out, unless the split is `train`. If the run predicts a number, images
+    without a value of its target are left out too.
 
     Args:
         run: the path of a run, or a `Run`.
@@ -101,12 +105,14 @@ def evaluate(
     Returns:
         An `Evaluation`: accuracy, loss, metrics per class, confusion matrix and calibration. If the
         dataset has several labels per image, a `MultiLabelEvaluation`: mean average precision,
-        loss, and metrics per class at the thresholds of the run.
+        loss, and metrics per class at the thresholds of the run. If the run predicts a number, a
+        `RegressionEvaluation`: errors in the unit of the target, and R².
 
     Raises:
         InputNotFoundError: the run or the dataset does not exist.
-        UsageError: the task, the classes or the image options of dataset and run differ, the split
-            is missing, or the run trained on all of its images.
+        UsageError: the task, the classes or the image options of dataset and run differ, the
+            dataset does not keep the target, the split is missing, or the run trained on all of
+            its images.
         CorruptDataError: the weights, the thresholds or more than `skip_bad` records are damaged,
             or no record is intact.
         OutOfMemoryError: a batch does not fit into memory.
@@ -127,23 +133,28 @@ def plan_evaluation(
 
     Raises:
         InputNotFoundError: the dataset does not exist.
-        UsageError: the classes or the image options of dataset and run differ, the split is
-            missing, the run trained on all of its images, or `skip_bad` is negative.
+        UsageError: the classes or the image options of dataset and run differ, the dataset does
+            not keep the target, the split is missing, the run trained on all of its images, or
+            `skip_bad` is negative.
         CorruptDataError: the dataset is damaged, or the size of a shard differs from the manifest
             and `skip_bad` is 0.
     """
     if skip_bad < 0:
         raise UsageError("argument skip_bad: expected a number >= 0", got=skip_bad)
     opened = dataset if isinstance(dataset, Dataset) else _open_dataset(run, dataset)
-    require_same_task(run, opened)
-    require_same_classes(run, opened)
+    require_same_outputs(run, opened)
     require_same_preparation(run, opened)
     selection = select_for_evaluation(opened, split)
     check_shards(opened, selection, sizes=not skip_bad)
     untrained = leave_out_trained(run, opened, selection)
-    return EvaluationPlan(
-        run, opened, untrained.selection, untrained.excluded, untrained.notes, skip_bad
-    )
+    known, notes = untrained.selection, untrained.notes
+    if run.target is not None:
+        known = select_known(opened, known, run.target)
+        if unknown := untrained.selection.records - known.records:
+            column = escape_for_display(run.target)
+            images = pluralize(unknown, "image")
+            notes = (*notes, f"leaving out {images} without a value of {column}")
+    return EvaluationPlan(run, opened, known, untrained.excluded, notes, skip_bad)
 
 
 def evaluate_plan(
@@ -152,7 +163,7 @@ def evaluate_plan(
     """Run a planned evaluation; see `evaluate`.
 
     With one label per image, the memory use does not depend on the number of images. With several,
-    it is 9 bytes for each class of each image.
+    it is 9 bytes for each class of each image; for a number per image, 16 bytes for each image.
     """
     start_backend()
 
@@ -201,15 +212,18 @@ def _measure(
 def score_batches(
     plan: EvaluationPlan, model: keras.Model, damaged: SkippedRecords | None = None
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[Any], NDArray[np.object_]]]:
-    """Yield logits (batch, classes), labels and keys (batch,) of every intact record."""
+    """Yield logits (batch, outputs), labels and keys (batch,) of every intact record."""
     from trainers.input.pipeline import ShardSourceWithKeys, ordered_batches
 
     config, selection, shards = plan.run.config, plan.selection, frozenset[str]()
     if damaged is not None:
         selection, shards = selection.excluding(damaged.records), damaged.shards
-    source = ShardSourceWithKeys.from_dataset(
+    labelled = ShardSourceWithKeys.from_dataset(
         plan.dataset, config.shape, shards, decoder=config.decoder
     )
+    target = plan.run.target
+    column = None if target is None else find_column(plan.dataset, target)
+    source = labelled.with_target(column)
     batches = ordered_batches(source, selection, config.options.batch_size)
     with progress_bar("evaluating", unit="images", total=selection.records) as bar:
         for images, (labels, keys) in batches.as_numpy_iterator():

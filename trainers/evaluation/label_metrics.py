@@ -153,7 +153,7 @@ class LabelMetricsAccumulator:
         self._labels = [present]
         predicted = np.empty_like(present)
         for label, threshold in enumerate(self._thresholds):
-            predicted[:, label] = MultiLabel().probabilities(logits[:, label]) >= threshold
+            predicted[:, label] = MultiLabel().outputs(logits[:, label]) >= threshold
         classes = tuple(
             _summarize_class(
                 name,

@@ -79,11 +79,39 @@ class LabelMistake(msgspec.Struct, frozen=True):
         return f"{self.score:.0%} {self.class_name}", f"{is_not} {self.class_name}"
 
 
+class ValueMistake(msgspec.Struct, frozen=True):
+    """A predicted number, and the true one.
+
+    Attributes:
+        key: the key of the record as text: the path of the image relative to the source.
+        shard: the name of the shard.
+        record: the number of the record in the shard, from 0.
+        value: the value of the target column.
+        predicted: the predicted value.
+        error: the distance of the two values.
+    """
+
+    key: str
+    shard: str
+    record: int
+    value: float
+    predicted: float
+    error: float
+
+    def title(self) -> tuple[str, str]:
+        """Return the two lines above the image in a picture."""
+        return f"{self.predicted:.4g}", f"is {self.value:.4g}"
+
+
+AnyMistake = Mistake | LabelMistake | ValueMistake
+
+
 class ScoredMistake(NamedTuple):
     """A wrong prediction during an evaluation.
 
     For several labels per image, `label` is the class, `predicted` is whether it is predicted, and
-    `score` is the distance of its score from 0 or 1.
+    `score` is the distance of its score from 0 or 1. For a number per image, `label` is the true
+    value, and `score` is its distance from the predicted value.
 
     The mistake with the higher score is the greater one. If scores are equal, the earlier mistake
     is greater, because `place` is its negative number.
@@ -92,8 +120,8 @@ class ScoredMistake(NamedTuple):
     score: float
     place: int
     key: bytes
-    label: int
-    predicted: int | bool
+    label: float
+    predicted: float
 
 
 class WorstMistakes:
@@ -153,6 +181,21 @@ class WorstLabelMistakes(WorstMistakes):
             self._push(ScoredMistake(distance, -self._seen, keys[number], int(label), found))
 
 
+class WorstValues(WorstMistakes):
+    """Keeps the `most` predicted values that are furthest from the true ones."""
+
+    def add(
+        self, scores: NDArray[np.float64], labels: NDArray[Any], keys: NDArray[np.object_]
+    ) -> None:
+        """Add a batch: predicted values (images, 1), true values and keys (images,)."""
+        if not self._most:
+            return
+        predicted, true = scores[:, 0].tolist(), labels.tolist()
+        for value, truth, key in zip(predicted, true, keys, strict=True):
+            self._seen += 1
+            self._push(ScoredMistake(abs(value - truth), -self._seen, key, truth, value))
+
+
 class RecordLocation(NamedTuple):
     """The shard of a record, and the number of the record in the shard, from 0."""
 
@@ -201,8 +244,8 @@ def describe_mistakes(
             key=key_to_text(wrong.key),
             shard=places[wrong.key].shard,
             record=places[wrong.key].record,
-            class_name=labels[wrong.label],
-            predicted=labels[wrong.predicted],
+            class_name=labels[int(wrong.label)],
+            predicted=labels[int(wrong.predicted)],
             score=wrong.score,
         )
         for wrong in ranked
@@ -218,7 +261,7 @@ def describe_label_mistakes(
             key=key_to_text(wrong.key),
             shard=places[wrong.key].shard,
             record=places[wrong.key].record,
-            class_name=labels[wrong.label],
+            class_name=labels[int(wrong.label)],
             predicted=bool(wrong.predicted),
             score=wrong.score if wrong.predicted else 1 - wrong.score,
         )
@@ -226,8 +269,25 @@ def describe_label_mistakes(
     )
 
 
+def describe_value_mistakes(
+    ranked: Iterable[ScoredMistake], places: dict[bytes, RecordLocation]
+) -> tuple[ValueMistake, ...]:
+    """Return the mistakes of `WorstValues` with locations."""
+    return tuple(
+        ValueMistake(
+            key=key_to_text(wrong.key),
+            shard=places[wrong.key].shard,
+            record=places[wrong.key].record,
+            value=wrong.label,
+            predicted=wrong.predicted,
+            error=wrong.score,
+        )
+        for wrong in ranked
+    )
+
+
 def read_mistakes(
-    dataset: Dataset, selection: Selection, mistakes: Iterable[Mistake | LabelMistake]
+    dataset: Dataset, selection: Selection, mistakes: Iterable[AnyMistake]
 ) -> list[Record]:
     """Return the records of mistakes. Raises CorruptDataError if a record is damaged."""
     split = dataset[selection.split]

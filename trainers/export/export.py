@@ -36,6 +36,9 @@ def export(
 ) -> Path:
     """Write the model of a run, for use without shardmill.
 
+    The output of the model has the probability of each class or, if the run predicts a number, the
+    value in the unit of the target.
+
     Args:
         run: the path of a run, or a `Run`.
         output: the folder to create.

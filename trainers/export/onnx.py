@@ -11,8 +11,8 @@ import onnx
 
 from records.errors import UsageError
 from trainers.runs.thresholds import read_thresholds
-from trainers.tasks import find_task
-from trainers.tasks.base import add_probabilities
+from trainers.tasks import task_of
+from trainers.tasks.base import add_output_layer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,15 +24,16 @@ if TYPE_CHECKING:
 
 
 def write(model: keras.Model, run: Run, folder: Path) -> None:
-    """Write a model that maps pixels, uint8 (batch, *shape), to probabilities (batch, classes).
+    """Write a model that maps pixels, uint8 (batch, *shape), to outputs, float32.
 
-    If the task has thresholds, the output `thresholds`, float32 (classes,), has them.
+    They are probabilities (batch, classes) or, if the run predicts a number, values (batch, 1). If
+    the task has thresholds, the output `thresholds`, float32 (classes,), has them.
 
     Raises:
         UsageError: the converter cannot convert this model.
     """
     path = folder / "model.onnx"
-    scored = add_probabilities(find_task(run.config.task), model)
+    scored = add_output_layer(task_of(run.config), model)
     # Keras determines the names and types of the inputs from a call.
     scored(np.zeros((1, *run.config.shape.array_shape), np.uint8))
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Export to a SavedModel that classifies image files, for TensorFlow Serving."""
+"""Export to a SavedModel that takes image files, for TensorFlow Serving."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from keras.export import ExportArchive
 from records.errors import OutputError
 from trainers.export.serving_input import prepare_images
 from trainers.runs.thresholds import read_thresholds
-from trainers.tasks import find_task
-from trainers.tasks.base import add_probabilities
+from trainers.tasks import task_of
+from trainers.tasks.base import add_output_layer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,15 +27,18 @@ def write(model: keras.Model, run: Run, folder: Path) -> None:
     `serving_default` takes image files; `pixels` takes decoded images, uint8 (batch, *shape). Both
     return all classes, the best first: `classes`, strings (batch, classes), and `scores`, float32
     (batch, classes). If the task has thresholds, both also return `thresholds`, float32 (batch,
-    classes), in the same order: a class is predicted if its score reaches its threshold.
+    classes), in the same order: a class is predicted if its score reaches its threshold. If the run
+    predicts a number, both only return `value`, float32 (batch,).
     """
     config = run.config
     names = tf.constant([name.encode() for name in run.labels])
     thresholds = tf.constant(read_thresholds(run), tf.float32)
-    scored = add_probabilities(find_task(config.task), model)
+    scored = add_output_layer(task_of(config), model)
 
-    def classify_pixels(image: tf.Tensor) -> dict[str, tf.Tensor]:
+    def predict_pixels(image: tf.Tensor) -> dict[str, tf.Tensor]:
         scores = scored(image, training=False)
+        if run.target is not None:
+            return {"value": scores[:, 0]}
         order = tf.argsort(scores, direction="DESCENDING", stable=True)
         outputs = {
             "classes": tf.gather(names, order),
@@ -45,15 +48,15 @@ def write(model: keras.Model, run: Run, folder: Path) -> None:
             outputs["thresholds"] = tf.gather(thresholds, order)
         return outputs
 
-    def classify_files(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        return classify_pixels(prepare_images(image, config.images, config.shape, config.decoder))
+    def predict_files(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        return predict_pixels(prepare_images(image, config.images, config.shape, config.decoder))
 
     archive = ExportArchive()
     archive.track(scored)
     files = tf.TensorSpec((None,), tf.string, name="image")
     pixels = tf.TensorSpec((None, *config.shape.array_shape), tf.uint8, name="image")
-    archive.add_endpoint("serving_default", classify_files, input_signature=[files])
-    archive.add_endpoint("pixels", classify_pixels, input_signature=[pixels])
+    archive.add_endpoint("serving_default", predict_files, input_signature=[files])
+    archive.add_endpoint("pixels", predict_pixels, input_signature=[pixels])
     try:
         archive.write_out(folder, verbose=False)
     except tf.errors.OpError as error:

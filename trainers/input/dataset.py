@@ -23,9 +23,11 @@ from trainers.input.selection import (
     check_shards,
     count_steps,
     select_for_training,
+    select_known,
     select_split,
 )
 from trainers.options import Augmentation, PositiveAmount, Seed
+from trainers.tasks.target import find_column, targets_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from trainers.input.pipeline import RecordSource, ShardSource
     from trainers.input.selection import Selection
     from trainers.input.shard_cache import ShardCache
+    from trainers.input.tensor_files import ArraySource
 
 _LOGGER = logging.getLogger("shardmill")
 _MAX_SIDE_PX = 65_500
@@ -46,6 +49,7 @@ def as_tf_dataset(
     path: str | os.PathLike[str] | Dataset,
     split: str = "train",
     *,
+    target: str | None = None,
     image_size: int | tuple[int, int] | None = None,
     batch_size: Positive = 32,
     shuffle: bool = False,
@@ -64,12 +68,16 @@ def as_tf_dataset(
 
     Images are uint8 (batch, height, width, channels), 0 to 255; labels are int64 (batch,), from 0.
     Labels of a dataset with any number of labels per image are multi-hot, float32 (batch, classes).
-    The result is a `tf.data.Dataset` of known cardinality with the attribute `class_names`. Pass it
-    to `model.fit`, iterate over it, or call `.as_numpy_iterator()` for JAX and NumPy.
+    With `target`, the values of a column take the place of labels, float32 (batch,).
+    The result is a `tf.data.Dataset` of known cardinality. Without `target`, it has the attribute
+    `class_names`. Pass it to `model.fit`, iterate over it, or call `.as_numpy_iterator()` for JAX
+    and NumPy.
 
     Args:
         path: the path or URL of a dataset, or the result of `open_dataset` without `shard_index`.
         split: a split of the dataset: `train`, `validation` or `test`.
+        target: the name of a column of numbers that the dataset keeps. Images without a value are
+            left out.
         image_size: (height, width) in pixels, or the side of a square. By default the size of the
             images in the split; required if they differ in size.
         batch_size: the number of images per batch; the last batch of an epoch may be smaller.
@@ -98,8 +106,8 @@ def as_tf_dataset(
 
     Raises:
         InputNotFoundError: no finished dataset exists at this path.
-        UsageError: an argument is invalid, the split is missing, the images differ in size
-            and no `image_size` is given, or there are fewer records than workers.
+        UsageError: an argument is invalid, the split or the target is missing, the images differ
+            in size and no `image_size` is given, or there are fewer records than workers.
         CorruptDataError: a manifest, an index or a shard is damaged or missing.
     """
     augmentation = to_augmentation(augment)
@@ -110,7 +118,10 @@ def as_tf_dataset(
         )
     dataset = path if isinstance(path, Dataset) else open_dataset(path)
     worker_slice = WorkerSlice(shard_index, shard_count, padded=pad)
+    column = None if target is None else find_column(dataset, target)
     selected = _select(dataset, split, holdout=holdout)
+    if column is not None:
+        selected = select_known(dataset, selected, column.name)
     if selected.records < shard_count:
         raise UsageError(
             f"the split {split} has fewer records than there are workers",
@@ -137,19 +148,22 @@ def as_tf_dataset(
         augment=_augmenter(augmentation),
         counts_passes=not repeat,
     )
-    shards = ShardSource.from_dataset(dataset, shape)
+    labelled = ShardSource.from_dataset(dataset, shape)
+    shards = labelled.with_target(column)
     source: RecordSource = shards
     if cache == "shards":
         source = replace(shards, cache=_cache_of_shards(dataset, own, cache_limit_gb))
     if cache == "disk":
-        source = _cache_on_disk(shards, own)
+        targets = targets_of(dataset, own.shards, target)
+        source = replace(_cache_on_disk(labelled, own), targets=targets)
     read = cached_batches if cache in {True, "memory"} else shuffled_batches
     batches = read(source, own, batch_size, order)
     steps = own.records // batch_size if drop_remainder else count_steps(own.records, batch_size)
     batches = batches.apply(
         tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY if repeat else steps)
     )
-    batches.class_names = list(dataset.labels)
+    if column is None:
+        batches.class_names = list(dataset.labels)
     return batches
 
 
@@ -214,7 +228,7 @@ def _cache_of_shards(dataset: Dataset, selected: Selection, limit_gb: float) -> 
     )
 
 
-def _cache_on_disk(source: ShardSource, selected: Selection) -> RecordSource:
+def _cache_on_disk(source: ShardSource, selected: Selection) -> ArraySource:
     from trainers.input.disk_cache import build_disk_cache, cache_folder
 
     return build_disk_cache(source, selected, below=cache_folder(), on_message=lambda _line: None)

@@ -50,9 +50,12 @@ def shuffled_in_memory(
 
 def _load(source: ArraySource, selection: Selection) -> tuple[tf.Tensor, tf.Tensor]:
     """Return the stored arrays (records, *shape) and labels of a selection."""
-    pairs = zip(selection.shards, selection.shard_masks, strict=True)
-    records = np.concatenate([source.load(shard)[chosen] for shard, chosen in pairs])
-    return tf.constant(records["array"]), tf.constant(records["label"])
+    arrays, labels = [], []
+    for shard, chosen in zip(selection.shards, selection.shard_masks, strict=True):
+        records = source.load(shard)
+        arrays.append(records["array"][chosen])
+        labels.append(source.labels_of(shard, records)[chosen])
+    return tf.constant(np.concatenate(arrays)), tf.constant(np.concatenate(labels))
 
 
 def _take(arrays: tf.Tensor, labels: tf.Tensor, places: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

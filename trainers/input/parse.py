@@ -12,6 +12,7 @@ from records.format.schema import DEFAULT_FEATURES, FeatureNames
 
 if TYPE_CHECKING:
     from records.dataset import Dataset
+    from records.format.columns import Column
     from records.format.label_map import LabelMap
 
 _OWN_KEY = "shardmill/key"
@@ -28,16 +29,18 @@ class RecordParser:
         first_label: the number of the first class in the records.
         classes: the class names, if records have no labels, or any number of them.
         multi_label: whether a record has any number of labels.
+        target: the column of numbers whose values take the place of labels, if there is one.
     """
 
     names: FeatureNames = DEFAULT_FEATURES
     first_label: int = 0
     classes: LabelMap = ()
     multi_label: bool = False
+    target: Column | None = None
 
     @classmethod
     def from_dataset(cls, dataset: Dataset) -> RecordParser:
-        """Return the parser for the records of a dataset."""
+        """Return the parser for the images and labels of a dataset."""
         adopted = dataset.manifest.adopted
         if adopted is None:
             return cls(classes=dataset.labels, multi_label=dataset.is_multi_label)
@@ -56,12 +59,17 @@ class RecordParser:
     def parse(self, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Return encoded images, strings (batch,), and labels from 0, int64 (batch,).
 
-        Labels of records with any number of them are multi-hot, float32 (batch, classes).
+        Labels of records with any number of them are multi-hot, float32 (batch, classes). With a
+        target, its values are returned, float32 (batch,).
 
         Raises:
             tf.errors.InvalidArgumentError: a record lacks a feature that the manifest names.
         """
         names = self.names
+        if self.target is not None:
+            value = tf.io.FixedLenFeature((), self.target.type)
+            found = tf.io.parse_example(records, {names.image: _STRING, self.target.feature: value})
+            return found[names.image], tf.cast(found[self.target.feature], tf.float32)
         if self.multi_label:
             wanted = {names.image: _STRING, names.label: tf.io.VarLenFeature(tf.int64)}
             found = tf.io.parse_example(records, wanted)

@@ -10,8 +10,8 @@ no matter at which step the run starts. Records before this step are read, but n
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 import tensorflow as tf
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from records.dataset import Dataset
+    from records.format.columns import Column
     from records.images import ImageOptions
     from records.storage import Storage
     from trainers.config import ImageShape
@@ -94,6 +95,10 @@ class ShardSource:
         }
         images, parser = dataset.manifest.settings.images, RecordParser.from_dataset(dataset)
         return cls(dataset.storage, images, shape, damaged | larger, parser, decoder)
+
+    def with_target(self, target: Column | None) -> Self:
+        """Return the source with the values of a column as labels; unchanged for None."""
+        return replace(self, parser=replace(self.parser, target=target))
 
     def read(self, shard: tf.Tensor) -> tf.data.Dataset:
         """See `RecordSource.read`."""

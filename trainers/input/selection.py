@@ -21,6 +21,7 @@ from records.runtime.parallel_map import IO_THREADS, parallel_map
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from records.text.keys import key_from_text
+from trainers.tasks.target import read_targets
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -156,6 +157,23 @@ def select_for_training(dataset: Dataset, validation: str | None) -> tuple[Selec
     if validation is not None or _has(dataset, "validation"):
         return train, select_split(dataset, validation or "validation")
     return _divide(dataset, train)
+
+
+def select_known(dataset: Dataset, selection: Selection, target: str) -> Selection:
+    """Return the selected records that have a value of a column of numbers.
+
+    Raises:
+        UsageError: no selected record has a value.
+    """
+    missing = [np.isnan(read_targets(dataset, shard, target)) for shard in selection.shards]
+    known = selection.without(missing) if any(map(np.any, missing)) else selection
+    if not known.records:
+        raise UsageError(
+            f"no image of {selection.purpose} has a value of {escape_for_display(target)}",
+            path=dataset.storage.url,
+            got=f"{pluralize(selection.records, 'image')} without a value",
+        )
+    return known
 
 
 def count_classes(dataset: Dataset, selection: Selection) -> NDArray[np.int64]:

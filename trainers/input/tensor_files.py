@@ -22,7 +22,7 @@ import xxhash
 from records.errors import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     import tensorflow as tf
     from numpy.typing import NDArray
@@ -37,6 +37,7 @@ FORMAT_VERSION = 1
 
 FOOTER_BYTES = 16
 _READ_BUFFER_BYTES = 1 << 20
+_TARGET_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -163,11 +164,14 @@ class ArraySource:
         skipped: the records without an array, as (shard name, record number): their source records
             are damaged, and their stored
             label is -1, or they have no labels.
+        targets: the values, float32 (records,), that take the place of the stored labels, by the
+            names of the shards; None if the labels are read.
     """
 
     folder: Path
     format: ArrayFormat
     skipped: frozenset[tuple[str, int]] = frozenset()
+    targets: Mapping[str, NDArray[np.float32]] | None = None
 
     def read(self, shard: tf.Tensor) -> tf.data.Dataset:
         """See `RecordSource.read`."""
@@ -175,29 +179,56 @@ class ArraySource:
 
         flat = tf.strings.regex_replace(shard, "/", "-")
         name = tf.strings.regex_replace(flat, r"\.tfrecord$", ".arrays")
-        return tf.data.FixedLengthRecordDataset(
+        records = tf.data.FixedLengthRecordDataset(
             tf.strings.join([f"{self.folder}/", name]),
             self.format.record_bytes,
             footer_bytes=FOOTER_BYTES,
             buffer_size=_READ_BUFFER_BYTES,
         )
+        return records if self.targets is None else self._join_targets(records, shard)
+
+    def _join_targets(self, records: tf.data.Dataset, shard: tf.Tensor) -> tf.data.Dataset:
+        """Return the records with the bytes of their targets before them."""
+        import tensorflow as tf
+
+        from trainers.input.shuffle import no_autograph
+
+        def find(name: bytes) -> NDArray[np.object_]:
+            assert self.targets is not None
+            values = self.targets[name.decode()].astype("<f4")
+            return np.array([value.tobytes() for value in values], object)
+
+        found = tf.ensure_shape(tf.numpy_function(find, [shard], tf.string), (None,))
+        pairs = tf.data.Dataset.zip((tf.data.Dataset.from_tensor_slices(found), records))
+        return pairs.map(no_autograph(lambda target, record: tf.strings.join([target, record])))
 
     def decode(self, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """See `RecordSource.decode`; arrays (batch, *shape)."""
         import tensorflow as tf
 
         classes, label_bytes = self.format.multi_hot, self.format.label_bytes
-        content = tf.strings.substr(records, label_bytes, self.format.record_bytes - label_bytes)
+        target_bytes = 0 if self.targets is None else _TARGET_BYTES
+        content = tf.strings.substr(
+            records, target_bytes + label_bytes, self.format.record_bytes - label_bytes
+        )
         values = to_model_dtype(tf.io.decode_raw(content, self.format.dtype))
+        arrays = tf.reshape(values, (-1, *self.format.shape))
+        if target_bytes:
+            targets = tf.io.decode_raw(tf.strings.substr(records, 0, target_bytes), tf.float32)
+            return arrays, tf.reshape(targets, (-1,))
         stored = tf.strings.substr(records, 0, label_bytes)
         labels = tf.io.decode_raw(stored, tf.uint8 if classes else tf.int64)
         shaped = tf.reshape(labels, (-1, classes) if classes else (-1,))
-        return tf.reshape(values, (-1, *self.format.shape)), to_model_labels(shaped)
+        return arrays, to_model_labels(shaped)
 
     def load(self, shard: ShardInfo) -> NDArray[np.void]:
         """Return the records of a shard as an array (records,) with fields `array` and `label`."""
         path = self.folder / array_name(shard.name)
         return np.fromfile(path, self.format.record_type, count=shard.records)
+
+    def labels_of(self, shard: ShardInfo, records: NDArray[np.void]) -> NDArray[Any]:
+        """Return the labels of the records of a shard, or its targets, (records,)."""
+        return records["label"] if self.targets is None else self.targets[shard.name]
 
     def record_bytes(self, _selection: Selection) -> int:
         """See `RecordSource.record_bytes`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import keras
@@ -12,7 +12,7 @@ from keras import layers
 from trainers.models.registry import find_model
 
 if TYPE_CHECKING:
-    from trainers.config import Architecture
+    from trainers.config import Architecture, Target
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,9 @@ class Network:
     """A model, and its parts if it has a backbone.
 
     Args:
-        model: the uncompiled model from uint8 (batch, *shape) to float32 logits (batch, classes).
-            The model itself scales the pixels, so that every caller passes the same input.
+        model: the uncompiled model from uint8 (batch, *shape) to float32 logits (batch, classes),
+            or to the value of a target (batch, 1). The model itself scales the pixels, so that
+            every caller passes the same input.
         backbone: the classifier of `keras.applications` without its top; None for other models.
         extractor: the model from uint8 (batch, *shape) to the pooled features of the backbone
             (batch, features).
@@ -38,7 +39,18 @@ def build_network(architecture: Architecture) -> Network:
     """Return the network of an architecture, with random weights."""
     module = importlib.import_module(find_model(architecture.model).module)
     network: Network = module.build(architecture)
-    return network
+    return network if architecture.target is None else _scale(network, architecture.target)
+
+
+def _scale(network: Network, target: Target) -> Network:
+    """Return a network whose output has the unit of a target."""
+    scale = layers.Rescaling(target.deviation, target.mean, dtype="float32", name="unit_of_target")
+
+    def scaled(model: keras.Model) -> keras.Model:
+        return keras.Model(model.input, scale(model.output), name=model.name)
+
+    head = None if network.head is None else scaled(network.head)
+    return replace(network, model=scaled(network.model), head=head)
 
 
 def open_image(architecture: Architecture) -> tuple[keras.KerasTensor, keras.KerasTensor]:

@@ -12,7 +12,6 @@ import keras
 from keras import layers, ops
 
 from trainers.models.build import Network, convolve_and_pool, dense, dropout, logits, open_image
-from trainers.tasks import find_task
 
 if TYPE_CHECKING:
     from trainers.config import Architecture
@@ -31,7 +30,7 @@ def build(architecture: Architecture) -> Network:
 
 
 def _score(x: keras.KerasTensor, architecture: Architecture) -> keras.KerasTensor:
-    if architecture.classes != 2 or not find_task(architecture.task).is_exclusive:
+    if architecture.classes != 2 or architecture.task != "classification":
         return logits(x, architecture.classes, architecture)
     # A single logit z becomes the pair (0, z): its softmax is sigmoid(z), and its categorical
     # cross-entropy equals the binary cross-entropy of z. So no other code needs a special case.

@@ -171,8 +171,8 @@ def register_model(
             no code of the model.
         builder: `builder(image_shape=(height, width, channels), classes=n)` returns a
             `keras.Model` from uint8 images (batch, height, width, channels) to logits
-            (batch, classes). If it also has parameters `dropout` and `l2`, it receives these
-            options of `train` if the user gives them.
+            (batch, classes); for a target, `classes` is 1. If it also has parameters `dropout` and
+            `l2`, it receives these options of `train` if the user gives them.
         image_size: the default (height, width) of the input in pixels. It applies if
             neither the user nor `convert --resize` gives a size, and the images of the dataset are
             larger or differ in size.
@@ -182,7 +182,8 @@ def register_model(
         preprocess: a function that maps uint8 images to the input of the model, of any dtype, with
             Keras operations. None means the attribute `preprocess` of the builder, if it has one.
         loss: a loss of integer labels (batch,) and logits (batch, classes), for
-            `keras.Model.compile`; None means sparse categorical cross-entropy.
+            `keras.Model.compile`; None means the loss of the task. For a target, both have its
+            unit: values (batch,) and predictions (batch, 1).
         metrics: functions without arguments that return a `keras.metrics.Metric` of labels and
             logits; their results become columns of `history.csv`.
         callbacks: functions without arguments that return a `keras.callbacks.Callback`. A run may

@@ -1,4 +1,4 @@
-"""PNG charts of a run: curves, confusion matrix, calibration, images."""
+"""PNG charts of a run: curves, confusion matrix, calibration, scatter plot, images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from trainers.evaluation.label_metrics import MultiLabelEvaluation
     from trainers.evaluation.metrics import Evaluation
-    from trainers.evaluation.mistakes import LabelMistake, Mistake
+    from trainers.evaluation.mistakes import AnyMistake
+    from trainers.evaluation.value_metrics import RegressionEvaluation
     from trainers.prediction.result import FilePrediction
     from trainers.runs.history import EpochMetrics
 
@@ -30,6 +31,7 @@ _MOST_ANNOTATED_CLASSES = 25
 _MOST_NAMED_CLASSES = 170
 _MOST_CLASSES_OF_MANY = 60
 _MOST_UPRIGHT_CHARACTERS = 3
+_MOST_LARGE_POINTS = 500
 GRID_IMAGES = 100
 """The maximum number of images in a grid."""
 
@@ -212,11 +214,43 @@ def plot_average_precision(evaluation: MultiLabelEvaluation) -> Figure:
 
 
 @render_png
+def plot_scatter(evaluation: RegressionEvaluation) -> Figure:
+    """Draw the predicted value of each image by its true value; of many images, of some."""
+    true, predicted = np.array(evaluation.points).T
+    figure = new_figure(5.2, 5.4)
+    axes = figure.subplots()
+    least, greatest = (edge(evaluation.points) for edge in (np.min, np.max))
+    margin = 0.03 * (greatest - least) or 1.0
+    limits = float(least - margin), float(greatest + margin)
+    axes.plot(limits, limits, color="gray", linestyle="--", linewidth=1, label="perfect")
+    size, opacity = (12, 0.6) if len(true) <= _MOST_LARGE_POINTS else (6, 0.35)
+    axes.scatter(true, predicted, s=size, alpha=opacity, linewidths=0)
+    axes.set_xlim(limits)
+    axes.set_ylim(limits)
+    axes.set_aspect("equal")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="upper left", frameon=False)
+    font = find_font([evaluation.target])
+    name = _short(evaluation.target, font)
+    for set_label, kind in ((axes.set_xlabel, "true"), (axes.set_ylabel, "predicted")):
+        set_label(f"{kind} {name}", fontproperties=new_font(font, 10))
+    title = (
+        f"{evaluation.split}: R² {'–' if evaluation.r2 is None else f'{evaluation.r2:.3f}'}, "
+        f"mean absolute error {evaluation.mean_absolute_error:.4g}"
+    )
+    if len(true) < evaluation.images:
+        title += f"\n{len(true):,} of {pluralize(evaluation.images, 'image')}"
+    axes.set_title(title)
+    return figure
+
+
+@render_png
 def plot_mistakes(
-    evaluation: Evaluation | MultiLabelEvaluation, images: Iterable[NDArray[np.uint8]]
+    evaluation: Evaluation | MultiLabelEvaluation | RegressionEvaluation,
+    images: Iterable[NDArray[np.uint8]],
 ) -> Figure:
-    """Draw the images of the mistakes, each with both classes, score, record and key."""
-    mistakes: Sequence[Mistake | LabelMistake] = evaluation.mistakes
+    """Draw the images of the mistakes, each with prediction, truth, record and key."""
+    mistakes: Sequence[AnyMistake] = evaluation.mistakes
     tiles = [
         Tile(
             pixels,
@@ -230,17 +264,21 @@ def plot_mistakes(
 
 @render_png
 def plot_predictions(predictions: Sequence[FilePrediction]) -> Figure:
-    """Draw the first `GRID_IMAGES` classified images, each below its predicted classes."""
+    """Draw the first `GRID_IMAGES` images, each below its predicted classes or its value."""
     tiles = []
     for prediction in predictions[:GRID_IMAGES]:
         name = os.fspath(prediction.path).rpartition("/")[2]
         assert prediction.pixels is not None
-        title = (
-            ", ".join(prediction.names) or "–",
-            ", ".join(f"{score:.0%}" for score in prediction.scores) or "–",
-        )
-        tiles.append(Tile(prediction.pixels, title, (name,)))
+        tiles.append(Tile(prediction.pixels, _title(prediction), (name,)))
     return draw_tiles(tiles)
+
+
+def _title(prediction: FilePrediction) -> tuple[str, str]:
+    """Return the two lines above an image: classes and scores, or a value."""
+    if prediction.value is not None:
+        return f"{prediction.value:.4g}", ""
+    scores = ", ".join(f"{score:.0%}" for score in prediction.scores)
+    return ", ".join(prediction.names) or "–", scores or "–"
 
 
 def _short(name: str, font: str) -> str:

@@ -281,12 +281,11 @@ class PredictionWorker:
 
         from trainers.prediction.output import csv_columns, csv_row, to_file_result
 
-        top_k = min(self.top_k, len(predictor.class_names))
-        multi_label = predictor.run.has_thresholds
-        stream.write(encode_csv_row(csv_columns(top_k, multi_label=multi_label)))
+        top_k, task = min(self.top_k, len(predictor.run.labels)), predictor.run.config.task
+        stream.write(encode_csv_row(csv_columns(top_k, task)))
         with closing(predictor.predict_files(files, top_k=top_k)) as answers:
             for answer in answers:
-                row = csv_row(to_file_result(answer), top_k, multi_label=multi_label)
+                row = csv_row(to_file_result(answer), top_k, task)
                 stream.write(encode_csv_row(row))
                 count(1)
 

@@ -11,6 +11,7 @@ from records.text.escaping import escape_for_display
 from trainers.prediction.result import ClassScore
 
 if TYPE_CHECKING:
+    from trainers.options import TaskName
     from trainers.prediction.result import FilePrediction
 
 
@@ -18,15 +19,16 @@ _LISTS = ("classes", "labels", "scores")
 
 
 class FileResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The best classes of a file, or the reason why it cannot be classified.
+    """The best classes or the value of a file, or the reason why there is no prediction.
 
     Attributes:
         file: the path or URL of the file.
         classes: the best classes, the highest score first.
-        reason: the reason why the file cannot be classified.
+        reason: the reason why the file has no prediction.
         detail: the detail of the reason.
         predicted: the classes whose scores reach their thresholds, the highest score first, if the
             run predicts any number of labels per image.
+        value: the predicted value, if the run predicts a number.
     """
 
     file: str
@@ -34,12 +36,15 @@ class FileResult(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str | None = None
     detail: str | None = None
     predicted: tuple[ClassScore, ...] | None = None
+    value: float | None = None
 
     def __str__(self) -> str:
         if self.reason is not None:
             return escape_for_display(
                 f"{self.file}: cannot be classified, {self.reason}: {self.detail}"
             )
+        if self.value is not None:
+            return escape_for_display(f"{self.file}  {self.value:.6g}")
         best = _list_scores(self.classes)
         if self.predicted is None:
             return escape_for_display(f"{self.file}  {best}")
@@ -61,7 +66,7 @@ def to_file_result(prediction: FilePrediction) -> FileResult:
     if prediction.rejection is not None:
         rejection = prediction.rejection
         return FileResult(file, reason=rejection.reason, detail=rejection.detail)
-    return FileResult(file, prediction.top, predicted=prediction.chosen)
+    return FileResult(file, prediction.top, predicted=prediction.chosen, value=prediction.value)
 
 
 def encode_json(result: FileResult) -> bytes:
@@ -69,31 +74,38 @@ def encode_json(result: FileResult) -> bytes:
     return msgspec.json.encode(result)
 
 
-def csv_columns(top_k: int, *, multi_label: bool = False) -> tuple[str, ...]:
+def csv_columns(top_k: int, task: TaskName = "classification") -> tuple[str, ...]:
     """Return the column names of `csv_row`; the names for the best class have no number.
 
     Args:
         top_k: the number of best classes per row.
-        multi_label: whether the run predicts any number of labels per image; then the columns
-            `classes`, `labels` and `scores` have lists of all predicted classes, as JSON.
+        task: the task of the run. With `multi-label`, the columns `classes`, `labels` and `scores`
+            have lists of all predicted classes, as JSON. With `regression`, the column `value` has
+            the predicted value, and there are no columns of classes.
     """
+    if task == "regression":
+        return ("file", "value", "reason")
     ranks = ["", *(f"_{rank}" for rank in range(2, top_k + 1))]
     best = (f"{name}{rank}" for rank in ranks for name in ("class", "label", "score"))
-    return ("file", *(_LISTS if multi_label else ()), *best, "reason")
+    return ("file", *(_LISTS if task == "multi-label" else ()), *best, "reason")
 
 
-def csv_row(result: FileResult, top_k: int, *, multi_label: bool = False) -> tuple[str | int, ...]:
-    """Return the row of a file: its classes, or the reason for its rejection.
+def csv_row(
+    result: FileResult, top_k: int, task: TaskName = "classification"
+) -> tuple[str | int, ...]:
+    """Return the row of a file: its classes or its value, or the reason for its rejection.
 
     Args:
         result: the prediction for the file.
         top_k: as in `csv_columns`.
-        multi_label: as in `csv_columns`.
+        task: as in `csv_columns`.
     """
-    values: list[str | int] = _encode_lists(result) if multi_label else []
+    values: list[str | int] = _encode_lists(result) if task == "multi-label" else []
     for best in result.classes:
         values += best.name, best.label, f"{best.score:.6f}"
-    columns = 3 * top_k + len(_LISTS) * multi_label
+    if result.value is not None:
+        values.append(f"{result.value:.9g}")  # every digit of a float32
+    columns = len(csv_columns(top_k, task)) - len(("file", "reason"))
     values += [""] * (columns - len(values))
     reason = "" if result.reason is None else f"{result.reason}: {result.detail}"
     return (result.file, *values, reason)

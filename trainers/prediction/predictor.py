@@ -1,4 +1,4 @@
-"""Classification of image files, image bytes and pixel arrays.
+"""Predictions for image files, image bytes and pixel arrays.
 
 An image is normalized with the settings of the dataset, and decoded by the same code as in
 training.
@@ -30,7 +30,7 @@ from trainers.prediction.image_files import ImageFile, image_file
 from trainers.prediction.result import ClassScore, FilePath, FilePrediction, Pixels, Prediction
 from trainers.runs.run_dir import Run, open_run
 from trainers.runs.thresholds import read_thresholds
-from trainers.tasks import find_task
+from trainers.tasks import task_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -65,7 +65,7 @@ class Predictor:
         from trainers.models.load import load_model
 
         config = self.run.config
-        self._task = find_task(config.task)
+        self._task = task_of(config)
         self._thresholds = read_thresholds(self.run)
         self._model = load_model(self.run)
         # Keras builds the predict function in the first call, which is not thread-safe.
@@ -77,14 +77,20 @@ class Predictor:
         )
 
     def __repr__(self) -> str:
-        config, classes = self.run.config, len(self.run.labels)
-        run = escape_for_display(str(self.run.path))
-        return f"<Predictor {run}: {config.options.model}, {pluralize(classes, 'class')}>"
+        run, model = escape_for_display(str(self.run.path)), self.run.config.options.model
+        classes = pluralize(len(self.run.labels), "class")
+        predicted = classes if self.target is None else f"target {escape_for_display(self.target)}"
+        return f"<Predictor {run}: {model}, {predicted}>"
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The names of all classes, in the order of their labels."""
-        return tuple(self.run.labels)
+        """The names of all classes, in the order of their labels; empty for a target."""
+        return tuple(self.run.labels) if self.target is None else ()
+
+    @property
+    def target(self) -> str | None:
+        """The name of the column whose values are predicted; None if classes are predicted."""
+        return self.run.target
 
     @property
     def thresholds(self) -> tuple[float, ...]:
@@ -104,9 +110,10 @@ class Predictor:
 
         Raises:
             TypeError: an image has an invalid type.
-            UsageError: an array has an invalid dtype or shape, or `top_k` is below 1.
+            UsageError: an array has an invalid dtype or shape, or `top_k` is below 1, or not 1 for
+                a target.
         """
-        _check_top_k(top_k)
+        check_top_k(top_k, self.run)
         is_single = isinstance(images, bytes | bytearray | memoryview) or (
             isinstance(images, np.ndarray) and images.ndim < 4
         )
@@ -131,9 +138,10 @@ class Predictor:
         Raises:
             TypeError: `paths` is not iterable.
             UsageError: an element is not a path (raised before any file is read if `paths` is a
-                sequence), `paths` is a single path, a URL cannot be opened, or `top_k` is below 1.
+                sequence), `paths` is a single path, a URL cannot be opened, or `top_k` is below 1,
+                or not 1 for a target.
         """
-        _check_top_k(top_k)
+        check_top_k(top_k, self.run)
         if isinstance(paths, str | bytes | os.PathLike):
             raise UsageError(
                 "predict_files takes several paths, not one path", hint="pass a list: [path]"
@@ -194,7 +202,7 @@ class Predictor:
     def _score(
         self, prepared: Iterable[tuple[Any, Pixels | Rejection]], top_k: int
     ) -> Iterator[Any]:
-        """Complete each prediction with its classes or its rejection."""
+        """Complete each prediction with its classes, its value or its rejection."""
         for batch in _fill_batches(prepared, self.run.config.options.batch_size):
             images = [image for _, image in batch if not isinstance(image, Rejection)]
             rows = iter(self._model_scores(images) if images else ())
@@ -202,16 +210,18 @@ class Predictor:
                 if isinstance(image, Rejection):
                     yield replace(empty, rejection=image)
                 else:
-                    yield replace(empty, pixels=image, **self._classify(next(rows), top_k))
+                    yield replace(empty, pixels=image, **self._describe(next(rows), top_k))
 
     def _model_scores(self, images: list[Pixels]) -> NDArray[np.float64]:
-        """Return probabilities (images, classes)."""
+        """Return probabilities (images, classes), or values (images, 1)."""
         with self._model_lock:
             logits = np.asarray(self._model.predict_on_batch(np.stack(images)))
-        return self._task.probabilities(logits)
+        return self._task.outputs(logits)
 
-    def _classify(self, scores: NDArray[np.float64], top_k: int) -> dict[str, Any]:
-        """Return the fields `top` and `chosen` of a `Prediction` from scores (classes,)."""
+    def _describe(self, scores: NDArray[np.float64], top_k: int) -> dict[str, Any]:
+        """Return the fields of a `Prediction` from the outputs of the task for an image."""
+        if self.target is not None:
+            return {"value": float(scores[0])}
 
         def describe(labels: list[int]) -> tuple[ClassScore, ...]:
             names = self.run.labels
@@ -223,7 +233,14 @@ class Predictor:
         return {"top": top, "chosen": describe(self._task.choose(scores, self._thresholds))}
 
 
-def _check_top_k(top_k: int) -> None:
+def check_top_k(top_k: int, run: Run) -> None:
+    """Check the number of classes per image for a run. Raises UsageError."""
+    if run.target is not None and top_k != 1:
+        raise UsageError(
+            f"the run predicts a number, {escape_for_display(run.target)}, and has no classes",
+            got=f"top_k {top_k!r}",
+            hint="omit --top-k",
+        )
     if not isinstance(top_k, int) or top_k < 1:
         raise UsageError("invalid top_k", expected="an integer of at least 1", got=repr(top_k))
 

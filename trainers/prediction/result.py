@@ -32,21 +32,24 @@ class ClassScore(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Prediction:
-    """The predicted classes of an image, or the reason why it cannot be classified.
+    """The predicted classes or value of an image, or the reason why there is no prediction.
 
     Attributes:
         top: the best classes, the highest score first; empty if the image is rejected.
-        rejection: the reason why the image cannot be classified; None if it is classified.
+        rejection: the reason why the image has no prediction; None if it has one.
         pixels: the input of the model, uint8 (height, width, channels); None if the image is
             rejected.
         chosen: the classes whose scores reach their thresholds, the highest score first, if the run
             predicts any number of labels per image; otherwise None.
+        value: the predicted value in the unit of the target, if the run predicts a number;
+            otherwise None.
     """
 
     top: tuple[ClassScore, ...] = ()
     rejection: Rejection | None = None
     pixels: Pixels | None = field(default=None, repr=False, compare=False)
     chosen: tuple[ClassScore, ...] | None = None
+    value: float | None = None
 
     @property
     def predicted(self) -> tuple[ClassScore, ...]:
@@ -89,6 +92,8 @@ class Prediction:
     def _describe(self) -> str:
         if self.rejection is not None:
             return f"rejected, {self.rejection.reason}: {self.rejection.detail}"
+        if self.value is not None:
+            return f"{self.value:.6g}"
         if self.chosen is None:
             return ", ".join(map(repr, self.top))
         return ", ".join(map(repr, self.chosen)) or "no class"

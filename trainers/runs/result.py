@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from records.errors import CorruptDataError
-from records.format.manifest import Task
 from records.strict_json import decode_json
+from trainers.options import TaskName
 from trainers.runs.digests import read_checked
 from trainers.runs.run_dir import RESULT
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _MAP = "val_mean_average_precision"
 _BINARY_ACCURACY = "val_binary_accuracy"
+_R2, _MAE = "val_r2", "val_mean_absolute_error"
 _HINT = "remove this file, and the same command finishes the run again"
 
 
@@ -35,18 +36,19 @@ class TrainingResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         validation_images: the number of validation images.
         parameters: the number of parameters of the network.
         trained_parameters: the number of parameters that the last phase trains.
-        accuracy: the accuracy on the training images, during training; None if the task is
-            `multi-label`.
+        accuracy: the accuracy on the training images, during training; None if the task is not
+            `classification`.
         loss: the loss on the training images, during training.
         val_accuracy: the accuracy on the validation images, or None.
         val_loss: the loss on the validation images.
         seconds: the duration of the run in seconds, without the time to load Keras.
         damaged_records: the number of damaged records that were skipped.
         stopped_early: whether early stopping ended the run before its last step.
-        task: the task of the run: `classification` or `multi-label`.
+        task: the task of the run: `classification`, `multi-label` or `regression`.
         metrics: the other metrics, by their columns in `history.csv`: of the task `multi-label`,
-            `binary_accuracy`, `val_binary_accuracy` and `val_mean_average_precision`; and those of
-            a registered model.
+            `binary_accuracy`, `val_binary_accuracy` and `val_mean_average_precision`; of the task
+            `regression`, `r2`, `mean_absolute_error`, `val_r2` and `val_mean_absolute_error`; and
+            those of a registered model.
     """
 
     run: str
@@ -66,7 +68,7 @@ class TrainingResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seconds: float
     damaged_records: int = 0
     stopped_early: bool = False
-    task: Task = "classification"
+    task: TaskName = "classification"
     metrics: dict[str, float] = {}  # msgspec copies it
 
     def __repr__(self) -> str:
@@ -82,6 +84,11 @@ class TrainingResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def summary(self) -> str:
         """Return the metrics that the command line prints."""
+        if self.task == "regression":
+            return (
+                f"validation R² {self.metrics[_R2]:.3f}, "
+                f"mean absolute error {self.metrics[_MAE]:.4g}"
+            )
         if self.accuracy is None or self.val_accuracy is None:
             return (
                 f"validation mean average precision {self.metrics[_MAP]:.1%}, "

@@ -1,12 +1,12 @@
 """Run folder and its files.
 
 config.json         the options, and the other settings that a prediction needs
-labels.txt          the label map
+labels.txt          the label map; the name of the target if the model predicts a number
 training_images.u64 hashes of the training images; see `trained_images`
 history.csv         one row per epoch, written at the end of the epoch
 model.weights.h5    the weights of the last or the best epoch
 thresholds.json     the threshold of each class, if the task has thresholds
-curves.png          accuracy or mean average precision, and loss, by epoch
+curves.png          accuracy, mean average precision or R², and loss, by epoch
 result.json         the result, written last; it exists only if the run is finished
 digests.json        the SHA-256 of each file that a command reads; see `digests`
 checkpoints/        the newest checkpoints, for `train --resume`
@@ -31,7 +31,7 @@ from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from trainers.config import RunConfig, decode_config
 from trainers.runs.digests import RESTORE, check_file, read_checked, recording
-from trainers.tasks import find_task
+from trainers.tasks import task_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +51,10 @@ HINT_LABELS = "remove this file, and `shardmill train DATASET RUN --resume` writ
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder, its configuration and its label map; a relative path becomes absolute."""
+    """A run folder, its configuration and its label map; a relative path becomes absolute.
+
+    The label map of a run that predicts a number has the name of the target.
+    """
 
     path: Path
     config: RunConfig
@@ -79,7 +82,13 @@ class Run:
     @property
     def has_thresholds(self) -> bool:
         """Return whether each class has a threshold, because images have any number of labels."""
-        return find_task(self.config.task).has_thresholds
+        return task_of(self.config).has_thresholds
+
+    @property
+    def target(self) -> str | None:
+        """Return the name of the column that the run predicts; None if it predicts classes."""
+        target = self.config.architecture.target
+        return None if target is None else target.name
 
     def describe(self, name: str) -> str:
         """Return the path of a file in the run folder, for messages."""

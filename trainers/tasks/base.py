@@ -1,7 +1,7 @@
 """The protocol of a task: loss, metrics, scores and predicted classes.
 
-A task is an object without state. The methods that return Keras objects import Keras when they are
-called, after the backend is started.
+A task is an object that never changes. The methods that return Keras objects import Keras when they
+are called, after the backend is started.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from records.format.manifest import Task as TaskName
+    from trainers.options import TaskName
     from trainers.tasks.validation_metric import ValidationMetric
 
 Loss = Callable[[Any, Any], Any]
-"""A function of labels and logits (batch, classes) that returns a loss, scalar or (batch,)."""
+"""A function of labels and logits (batch, outputs) that returns a loss, scalar or (batch,)."""
 
 
 class ClassCounts(NamedTuple):
@@ -32,7 +32,7 @@ class Task(Protocol):
     """What a run does with the logits of a network, and with the labels of a dataset.
 
     Attributes:
-        name: the name of the task in `dataset.json` and `config.json`.
+        name: the name of the task in `config.json`, and in `dataset.json` if a dataset has it.
         curves: the metrics that `curves.png` shows, by the names of their columns in
             `history.csv`; the columns of validation metrics have the prefix `val_`.
         balances_in_loss: whether the loss balances classes; otherwise Keras does, by class weights.
@@ -58,11 +58,11 @@ class Task(Protocol):
     def validation_metric(self, classes: int) -> ValidationMetric | None:
         """Return a metric that only validation updates; None if the task has none."""
 
-    def probabilities(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return the probability of each class, (images, classes)."""
+    def outputs(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return the probability of each class, or the predicted value, (images, outputs)."""
 
-    def probability_layer(self) -> keras.layers.Layer:
-        """Return the layer from logits to the probability of each class, float32."""
+    def output_layer(self) -> keras.layers.Layer:
+        """Return the layer from logits to the outputs, float32."""
 
     def choose(self, scores: NDArray[np.float64], thresholds: Sequence[float]) -> list[int]:
         """Return the predicted labels of an image, the highest score first.
@@ -73,11 +73,11 @@ class Task(Protocol):
         """
 
 
-def add_probabilities(task: Task, model: keras.Model) -> keras.Model:
-    """Return a model with probabilities (batch, classes), float32, instead of logits."""
+def add_output_layer(task: Task, model: keras.Model) -> keras.Model:
+    """Return a model with the outputs of a task (batch, outputs), float32, instead of logits."""
     import keras
 
-    return keras.Model(model.input, task.probability_layer()(model.output), name=model.name)
+    return keras.Model(model.input, task.output_layer()(model.output), name=model.name)
 
 
 def balance_classes(counts: Sequence[int]) -> dict[int, float]:

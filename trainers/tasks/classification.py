@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import keras
     from numpy.typing import NDArray
 
-    from records.format.manifest import Task as TaskName
+    from trainers.options import TaskName
 
 
 class Classification:
@@ -64,12 +64,12 @@ class Classification:
     def validation_metric(self, classes: int) -> None:
         """See `Task.validation_metric`."""
 
-    def probabilities(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
-        """See `Task.probabilities`; each row sums to 1."""
+    def outputs(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
+        """See `Task.outputs`; each row sums to 1."""
         return softmax(logits)
 
-    def probability_layer(self) -> keras.layers.Layer:
-        """See `Task.probability_layer`."""
+    def output_layer(self) -> keras.layers.Layer:
+        """See `Task.output_layer`."""
         import keras
 
         return keras.layers.Softmax(dtype="float32", name="probabilities")

@@ -6,13 +6,25 @@ from typing import TYPE_CHECKING
 
 from trainers.tasks.classification import Classification
 from trainers.tasks.multi_label import MultiLabel
+from trainers.tasks.regression import Regression
 
 if TYPE_CHECKING:
+    from trainers.config import RunConfig, Target
     from trainers.tasks.base import Task
 
-_TASKS: dict[str, Task] = {task.name: task for task in (Classification(), MultiLabel())}
+_OF_CLASSES: dict[str, Task] = {task.name: task for task in (Classification(), MultiLabel())}
 
 
-def find_task(name: str) -> Task:
-    """Return the task with this name in `dataset.json` or `config.json`."""
-    return _TASKS[name]
+def find_task(name: str, target: Target | None = None) -> Task:
+    """Return the task with this name in `dataset.json` or `config.json`.
+
+    Args:
+        name: the name.
+        target: the target, if the task is `regression`.
+    """
+    return _OF_CLASSES[name] if target is None else Regression(target)
+
+
+def task_of(config: RunConfig) -> Task:
+    """Return the task of a run."""
+    return find_task(config.task, config.architecture.target)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import keras
     from numpy.typing import NDArray
 
-    from records.format.manifest import Task as TaskName
+    from trainers.options import TaskName
     from trainers.tasks.validation_metric import ValidationMetric
 
 
@@ -75,12 +75,12 @@ class MultiLabel:
 
         return ValidationMetric(classes)
 
-    def probabilities(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
-        """See `Task.probabilities`."""
+    def outputs(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
+        """See `Task.outputs`."""
         return sigmoid(logits)
 
-    def probability_layer(self) -> keras.layers.Layer:
-        """See `Task.probability_layer`."""
+    def output_layer(self) -> keras.layers.Layer:
+        """See `Task.output_layer`."""
         import keras
 
         return keras.layers.Activation("sigmoid", dtype="float32", name="probabilities")

@@ -19,7 +19,7 @@ from trainers.input.pipeline import ShardSource
 from trainers.input.shuffle import ShuffleSpec
 from trainers.models.registry import find_model
 from trainers.runs.history import EpochMetrics
-from trainers.tasks import balance_classes, find_task
+from trainers.tasks import balance_classes, task_of
 from trainers.training.checkpoints import TrainingState, save_checkpoint
 from trainers.training.epoch_logger import EpochLogger
 from trainers.training.metric_state import (
@@ -94,7 +94,7 @@ class TrainingLoop:
         custom = find_model(plan.config.options.model).custom
         self._custom_callbacks = [make() for make in custom.callbacks] if custom else []
         counts = plan.class_counts
-        in_loss = find_task(plan.config.task).balances_in_loss
+        in_loss = task_of(plan.config).balances_in_loss
         self._class_weights = (
             None if counts is None or in_loss else balance_classes(counts.of_class)
         )

@@ -34,8 +34,19 @@ def check_options(options: TrainOptions, spec: ModelSpec) -> None:
     _check_input(options)
 
 
-def check_own_loss(options: TrainOptions, spec: ModelSpec, task: Task) -> None:
-    """Check that the loss of a registered model can have class weights. Raises UsageError."""
+def check_task(options: TrainOptions, spec: ModelSpec, task: Task) -> None:
+    """Check that options for classes fit the task. Raises UsageError."""
+    if task.name == "regression":
+        for flag, is_given in (
+            (f"--class-weights {options.class_weights}", options.class_weights != "none"),
+            (f"--label-smoothing {options.label_smoothing:g}", options.label_smoothing > 0),
+        ):
+            if is_given:
+                raise UsageError(
+                    "a model with --target predicts a number and has no classes",
+                    got=flag,
+                    hint=f"omit {flag.partition(' ')[0]}",
+                )
     has_own_loss = spec.custom is not None and spec.custom.loss is not None
     if options.class_weights != "none" and has_own_loss and task.balances_in_loss:
         raise UsageError(

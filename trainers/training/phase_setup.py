@@ -23,11 +23,13 @@ from trainers.input.pipeline import (
 from trainers.input.shard_cache import open_shard_cache
 from trainers.input.shuffle import ShuffleSpec, no_autograph
 from trainers.models.freezing import freeze_backbone, unfreeze_backbone
-from trainers.tasks import find_task
+from trainers.tasks import task_of
+from trainers.tasks.target import targets_of
 from trainers.training.compile import CompiledMetrics, compile_model
 
 if TYPE_CHECKING:
     from trainers.input.selection import Selection
+    from trainers.input.tensor_files import ArraySource
     from trainers.models.build import Network
     from trainers.training.phases import Phase
     from trainers.training.plan import TrainingPlan
@@ -132,10 +134,11 @@ def set_up_phase(
             number of all images.
     """
     options = plan.config.options
-    task = find_task(plan.config.task)
-    shards = ShardSource.from_dataset(
+    task = task_of(plan.config)
+    labelled = ShardSource.from_dataset(
         plan.dataset, plan.config.shape, damaged, decoder=plan.config.decoder
     )
+    shards = labelled.with_target(plan.target_column)
     parts = plan.training, plan.validation
     if phase.trainable == "head":
         freeze_backbone(network)
@@ -154,6 +157,7 @@ def set_up_phase(
             on_message=on_message,
             on_progress=on_progress,
         )
+        source = _with_targets(source, plan)
         model = keras.Model(network.head.inputs, network.head.outputs[0])
         size_bytes = sum(part.records * source.format.record_bytes for part in parts)
         reading = IN_MEMORY if size_bytes <= _IN_MEMORY_BYTES else STREAMING
@@ -164,8 +168,8 @@ def set_up_phase(
     model = _build_model(plan, network, phase)
     metrics = compile_model(model, options, phase, task, plan.class_counts)
     if options.cache == "disk":
-        source = build_disk_cache(shards, *parts, below=cache_folder(), on_message=on_message)
-        return PhaseSetup(phase, model, metrics, source)
+        source = build_disk_cache(labelled, *parts, below=cache_folder(), on_message=on_message)
+        return PhaseSetup(phase, model, metrics, _with_targets(source, plan))
     if options.cache == "shards":
         cached = [shard for part in parts for shard in part.shards]
         cache = open_shard_cache(
@@ -179,6 +183,15 @@ def set_up_phase(
         on_message(f"keeping decoded images in memory ({size_mb:,.0f} MB)")
         return PhaseSetup(phase, model, metrics, shards, CACHED)
     return PhaseSetup(phase, model, metrics, shards, crop=options.augment.crop)
+
+
+def _with_targets(source: ArraySource, plan: TrainingPlan) -> ArraySource:
+    """Return a source with the targets of a plan: stores and caches only have labels of classes."""
+    column = plan.target_column
+    shards = (shard for part in (plan.training, plan.validation) for shard in part.shards)
+    return replace(
+        source, targets=targets_of(plan.dataset, shards, None if column is None else column.name)
+    )
 
 
 def _build_model(plan: TrainingPlan, network: Network, phase: Phase) -> keras.Model:

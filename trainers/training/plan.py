@@ -24,6 +24,7 @@ from trainers.input.selection import (
     count_classes,
     count_steps,
     select_for_training,
+    select_known,
 )
 from trainers.input.shard_cache import check_limit
 from trainers.models import ModelSpec, find_model, is_reference, resolve_model
@@ -32,9 +33,10 @@ from trainers.runs.create import require_empty
 from trainers.runs.resume import find_run, require_compatible
 from trainers.runs.run_dir import Run
 from trainers.tasks import ClassCounts, find_task
+from trainers.tasks.target import find_column, fit_target, read_targets
 from trainers.training.option_checks import (
     check_options,
-    check_own_loss,
+    check_task,
     choose_learning_rates,
     choose_weights,
     reads_features,
@@ -45,6 +47,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from records.dataset import Dataset
+    from records.format.columns import Column
+    from records.format.label_map import LabelMap
+    from trainers.config import Target
     from trainers.features.manifest import FeatureManifest
     from trainers.input.selection import Selection
     from trainers.options import TrainOptions
@@ -79,7 +84,19 @@ class TrainingPlan:
     @property
     def run(self) -> Run:
         """Return the run, which may not exist yet."""
-        return Run(self.run_path, self.config, self.dataset.labels)
+        return Run(self.run_path, self.config, self.labels)
+
+    @property
+    def labels(self) -> LabelMap:
+        """Return the names of the outputs of the model: the classes, or the target."""
+        target = self.config.architecture.target
+        return self.dataset.labels if target is None else (target.name,)
+
+    @property
+    def target_column(self) -> Column | None:
+        """Return the column that the model predicts; None if it predicts classes."""
+        target = self.config.architecture.target
+        return None if target is None else find_column(self.dataset, target.name)
 
     @property
     def epoch_steps(self) -> int:
@@ -144,15 +161,17 @@ def plan_training(
         else Path(os.fspath(run))
     )
     dataset = open_dataset(location)
-    check_own_loss(options, spec, find_task(dataset.manifest.settings.task))
     if found is None:
         require_outside(os.fspath(run), os.fspath(location))
-    training, validation = select_for_training(dataset, options.validation_split)
+    training, validation, unknown = _select(dataset, options)
     skipped: frozenset[tuple[str, int]] = frozenset()
     if options.features is not None:
         store = _read_store(options.features)
         skipped = store.skipped_in((*training.shards, *validation.shards))
     check_shards(dataset, training, validation, sizes=not (options.skip_bad or skipped))
+    # The scale of a target depends on all records, because --resume may name another store.
+    architecture = _choose_architecture(options, spec, dataset, training)
+    check_task(options, spec, find_task(architecture.task, architecture.target))
     training, validation = training.excluding(skipped), validation.excluding(skipped)
     weights = choose_weights(options)
     if weights not in {None, IMAGENET}:
@@ -161,7 +180,7 @@ def plan_training(
     config = RunConfig(
         format_version=FORMAT_VERSION,
         options=options,
-        architecture=_choose_architecture(options, spec, dataset, training),
+        architecture=architecture,
         learning_rate=rate,
         images=dataset.manifest.settings.images,
         dataset=_absolute(os.fspath(location)),
@@ -187,23 +206,49 @@ def plan_training(
             learning_rate=rate,
             head_learning_rate=head_rate,
         ),
-        (_describe_model(config), *_notes(dataset, training, validation), *_note_skipped(skipped)),
+        (
+            _describe_model(config),
+            *_note_splits(training, validation),
+            *(
+                _note_classes(dataset, training)
+                if architecture.target is None
+                else _note_target(architecture.target, unknown)
+            ),
+            *_note_skipped(skipped),
+        ),
     )
+
+
+def _select(dataset: Dataset, options: TrainOptions) -> tuple[Selection, Selection, int]:
+    """Return the records to train on and to validate on, and the number of those without target."""
+    training, validation = select_for_training(dataset, options.validation_split)
+    if options.target is None:
+        return training, validation, 0
+    name = find_column(dataset, options.target).name
+    known = [select_known(dataset, part, name) for part in (training, validation)]
+    images = training.records + validation.records
+    return known[0], known[1], images - sum(part.records for part in known)
 
 
 def _choose_architecture(
     options: TrainOptions, spec: ModelSpec, dataset: Dataset, training: Selection
 ) -> Architecture:
+    target = None
+    if options.target is not None:
+        pairs = zip(training.shards, training.shard_masks, strict=True)
+        values = (read_targets(dataset, shard, options.target)[known] for shard, known in pairs)
+        target = fit_target(dataset, options.target, values)
     return Architecture(
         model=options.model,
         shape=resolve_image_size(dataset, training, options.image_size, spec),
-        classes=len(dataset.labels),
+        classes=len(dataset.labels) if target is None else 1,
         dropout=options.dropout,
         pooling=options.pooling,
         head_units=options.head_units,
         head_dropout=options.head_dropout,
         l2=options.l2,
-        task=dataset.manifest.settings.task,
+        task=dataset.manifest.settings.task if target is None else "regression",
+        target=target,
     )
 
 
@@ -250,7 +295,7 @@ def _note_skipped(skipped: Collection[tuple[str, int]]) -> Iterator[str]:
         yield f"leaving out {records} of which the feature store has no features"
 
 
-def _notes(dataset: Dataset, training: Selection, validation: Selection) -> Iterator[str]:
+def _note_splits(training: Selection, validation: Selection) -> Iterator[str]:
     yield f"training on {pluralize(training.records, 'image')} of {training.split}"
     if validation.split == "train":
         yield (
@@ -259,10 +304,22 @@ def _notes(dataset: Dataset, training: Selection, validation: Selection) -> Iter
         )
     else:
         yield f"validating on {pluralize(validation.records, 'image')} of {validation.split}"
-    if (
-        note := find_task(dataset.manifest.settings.task).describe_classes(dataset.labels)
-    ) is not None:
-        yield note
+
+
+def _note_target(target: Target, unknown: int) -> Iterator[str]:
+    column = escape_for_display(target.name)
+    yield f"predicting {column}: {target.mean:.4g} ± {target.deviation:.4g} in the training images"
+    if unknown:
+        yield f"leaving out {pluralize(unknown, 'image')} without a value of {column}"
+
+
+def _note_classes(dataset: Dataset, training: Selection) -> Iterator[str]:
+    note = find_task(dataset.manifest.settings.task).describe_classes(dataset.labels)
+    if note is not None:
+        columns = dataset.manifest.settings.columns
+        numbers = [column.name for column in columns if column.type != "string"]
+        hint = "; to predict a number, add --target {}"
+        yield note + (hint.format(escape_for_display(numbers[0])) if numbers else "")
     counts = (
         dataset[training.split].info.class_records
         if training.mask is None

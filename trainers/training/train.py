@@ -12,7 +12,7 @@ from trainers.runs.history import encode_history
 from trainers.runs.result import TrainingResult, encode_result
 from trainers.runs.run_dir import CURVES, HISTORY, RESULT, TRAINING_IMAGES, Run
 from trainers.runs.trained_images import write_trained_images
-from trainers.tasks import find_task
+from trainers.tasks import task_of
 from trainers.training.progress import EpochMessages, NullProgress
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def train(
     check_batch_size(options.batch_size, backend)
     set_precision(options.precision, backend)
     with (
-        open_for_writing(plan.run_path, plan.config, plan.dataset.labels) as run,
+        open_for_writing(plan.run_path, plan.config, plan.labels) as run,
         locate_bad_records(plan.dataset, plan.training, plan.validation, on_message=on_message),
         data_parallel(backend),
     ):
@@ -167,7 +167,7 @@ def _write_result(
     run.write_all(
         {
             HISTORY: encode_history(epochs),
-            CURVES: plot_curves(epochs, find_task(plan.config.task).curves),
+            CURVES: plot_curves(epochs, task_of(plan.config).curves),
             RESULT: encode_result(result),
         }
     )

@@ -1,4 +1,4 @@
-"""Roles of the columns of a list: path, label, split, group."""
+"""Roles of the columns of a list: path, label, split, group, target."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from records.format.layout import parse_split
 from records.text.escaping import escape_for_display
 
 NO_COLUMN = "none"
-"""The value of `--split-column` and `--group-column` for a list without such a column."""
+"""The value of `--label-column`, `--split-column` and `--group-column` for a list without it."""
+ONE_CLASS = "image"
+"""The class of all images of a list without labels."""
 NO_SPLIT = frozenset({"", "unassigned"})
 """Lower-case values of a split column that assign no split; the second one is AutoML's."""
 ONES, ZEROS = frozenset({"1", "1.0", "true"}), frozenset({"", "0", "0.0", "-1", "false"})
@@ -66,12 +68,14 @@ class Roles(NamedTuple):
 
     Attributes:
         path: the column with the path of the image, or with its name without the extension.
-        labels: the column of the label, or one-hot columns, each named after its class.
+        labels: the column of the label, or one-hot columns, each named after its class; empty if
+            all images have the class `ONE_CLASS`.
         split: the column of the split, if there is one.
         group: the column of the group, if there is one.
         confidence: the column of Open Images in which 0 means that the label is wrong.
         kept: the columns whose values the records keep.
         ignored: all other columns, except the index of pandas.
+        target: the column that is kept as the target of a regression, if there is one.
     """
 
     path: str
@@ -81,6 +85,7 @@ class Roles(NamedTuple):
     confidence: str | None
     kept: tuple[str, ...]
     ignored: tuple[str, ...]
+    target: str | None = None
 
     @property
     def is_one_hot(self) -> bool:
@@ -95,6 +100,7 @@ def named_columns(options: ConvertOptions) -> tuple[str, ...]:
         options.label_column,
         options.split_column,
         options.group_column,
+        options.target_column,
     )
     names = [name for name in given if name is not None and name != NO_COLUMN]
     return (*(part for name in names for part in name.split(",")), *named_to_keep(options))
@@ -107,6 +113,7 @@ def option_of_lists(options: ConvertOptions) -> str | None:
         "--label-column": options.label_column is not None,
         "--split-column": options.split_column not in {None, NO_COLUMN},
         "--group-column": options.group_column not in {None, NO_COLUMN},
+        "--target-column": options.target_column is not None,
         "--keep-columns": options.keep_columns == "all" or bool(named_to_keep(options)),
         "--multi-label": options.is_multi_label,
     }
@@ -164,6 +171,8 @@ class _Choice:
         labels = self._named_labels()
         split = self._named("split", options.split_column)
         group = self._named("group", options.group_column)
+        target = self._named("target", options.target_column)
+        needs_label = options.label_column != NO_COLUMN
         if not self._table.has_header:
             path, split = self._guess(path, split)
         path = path or self._find("path")
@@ -172,17 +181,18 @@ class _Choice:
             split = self._find("split")
         if group is None and options.group_column is None:
             group = self._find("group")
-        label = None if labels else self._find("label")
+        label = self._find("label") if needs_label and not labels else None
         labels = labels or ((label,) if label is not None else ())
-        path = path or self._last("path", labels)
-        labels = labels or self._last_labels(path)
-        kept = kept_names(self._table, options, self.left)
+        path = path or self._last("path", labels or target)
+        if needs_label and target is None:
+            labels = labels or self._last_labels(path)
+        kept = kept_names(self._table, options, self.left, target)
         ignored = tuple(name for name in self.left if name not in kept)
-        return Roles(path, labels, split, group, confidence, kept, ignored)
+        return Roles(path, labels, split, group, confidence, kept, ignored, target)
 
     def _named(self, role: str, name: str | None) -> str | None:
         """Return the column that the user names, without regard to case and punctuation."""
-        if name is None or (name == NO_COLUMN and role in {"split", "group"}):
+        if name is None or (name == NO_COLUMN and role in {"label", "split", "group"}):
             return None
         wanted = _plain(name)
         alike = [column for column, text in self._plain.items() if text == wanted]
@@ -245,10 +255,10 @@ class _Choice:
         self.left = [name for name in self.left if any(row.get(name) for row in rows)]
         return path, split
 
-    def _last(self, role: str, others: Iterable[str]) -> str:
+    def _last(self, role: str, others: Iterable[str] | None) -> str:
         """Return the only column that is left, if the columns of the other role are known."""
         left = self._candidates()
-        if any(others) and len(left) == 1:
+        if others and len(left) == 1:
             return self._take(left[0])
         raise self._missing(role)
 
@@ -299,7 +309,8 @@ class _Choice:
             else "a column such as label, class or category, or one-hot columns",
             got=self._table.shown_columns(),
             hint=f"pass --{role}-column NAME"
-            + ("" if self._table.has_header else ", with the number of the column as its name"),
+            + ("" if self._table.has_header else ", with the number of the column as its name")
+            + "; or --label-column none if the images have no labels" * (role == "label"),
         )
 
 

@@ -28,13 +28,7 @@ def describe_list(
         patterns: what precedes and follows the paths of the list in keys.
         multi_label: whether an image may have any number of labels.
     """
-    source = (
-        pluralize(len(roles.labels), f"{'multi' if multi_label else 'one'}-hot column")
-        if roles.is_one_hot
-        else f"column `{escape_for_display(roles.labels[0])}`"
-    )
-    number = "any number of labels" if multi_label else "labels"
-    parts = [f"{number} from {source}, {pluralize(len(labels), 'class')}"]
+    parts = [f"{_describe_labels(roles, multi_label)}, {pluralize(len(labels), 'class')}"]
     shown = [
         f"`{escape_for_display(before)}<{escape_for_display(roles.path)}>{escape_for_display(after)}`"
         for before, after in dict.fromkeys(patterns)
@@ -43,12 +37,27 @@ def describe_list(
     parts.append(f"images {', '.join(shown[:_SHOWN_PATTERNS])}{more}")
     parts += [
         f"{plural(role)} from column `{escape_for_display(column)}`"
-        for role, column in (("split", roles.split), ("group", roles.group))
+        for role, column in (
+            ("split", roles.split),
+            ("group", roles.group),
+            ("target", roles.target),
+        )
         if column is not None
     ]
     if roles.kept:
         parts.append(f"keeps {pluralize(len(roles.kept), 'column')}: {show_names(roles.kept)}")
     return "; ".join(parts)
+
+
+def _describe_labels(roles: Roles, multi_label: bool) -> str:
+    if not roles.labels:
+        return "no column of labels"
+    source = (
+        pluralize(len(roles.labels), f"{'multi' if multi_label else 'one'}-hot column")
+        if roles.is_one_hot
+        else f"column `{escape_for_display(roles.labels[0])}`"
+    )
+    return f"{'any number of labels' if multi_label else 'labels'} from {source}"
 
 
 def describe_ignored(lists: Iterable[Roles]) -> list[str]:

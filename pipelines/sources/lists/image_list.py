@@ -13,7 +13,13 @@ from pipelines.options import ConvertOptions
 from pipelines.sources.base import SourceFilter, Sources
 from pipelines.sources.lists.columns import Roles, choose_columns
 from pipelines.sources.lists.describe import describe_ignored, describe_list
-from pipelines.sources.lists.kept_columns import infer_columns, parse_values, require_columns
+from pipelines.sources.lists.kept_columns import (
+    infer_columns,
+    is_missing,
+    is_quantity,
+    parse_values,
+    require_columns,
+)
 from pipelines.sources.lists.locate import Locator
 from pipelines.sources.lists.open import image_folder, open_list
 from pipelines.sources.lists.rows import ListRow, read_rows
@@ -118,12 +124,48 @@ class _ListSources:
             self._sources.notes.append(
                 f"the list has {pluralize(self._repeated, 'row')} twice; each image is stored once"
             )
+        self._note_missing_targets()
+        self._note_numbers()
         self._sources.notes += describe_ignored(part.roles for part in self._parts)
         roles = self._parts[0].roles
         self._sources.understood = describe_list(
             roles, self._sources.labels, patterns, multi_label=self._options.is_multi_label
         )
         return self._sources
+
+    def _note_missing_targets(self) -> None:
+        """Add a note with the number of images without a target. Raises UsageError if all are."""
+        name = next((part.roles.target for part in self._parts if part.roles.target), None)
+        if name is None:
+            return
+        texts = (
+            row.kept[part.roles.kept.index(name)] if name in part.roles.kept else ""
+            for part, _, row in self._rows.values()
+        )
+        missing, column = sum(map(is_missing, texts)), escape_for_display(name)
+        if missing == len(self._rows):
+            raise UsageError(
+                f"no row of the list has a value in the target column {column}",
+                path=self._parts[0].table.path,
+                hint="name the column with the numbers: --target-column NAME",
+            )
+        if missing:
+            self._sources.notes.append(
+                f"{pluralize(missing, 'image')} without a value in the target column {column}: "
+                f"training with --target {column} leaves them out"
+            )
+
+    def _note_numbers(self) -> None:
+        """Add a note if the classes are numbers with decimals, which are rarely classes."""
+        roles = self._parts[0].roles
+        texts = {text for part in self._parts for row in part.rows for text in row.labels}
+        is_list = self._parts[0].table.kind == "list"  # containers have no target column
+        if is_list and len(roles.labels) == 1 and is_quantity(texts):
+            column = escape_for_display(roles.labels[0])
+            self._sources.notes.append(
+                f"the labels in the column {column} are numbers with decimals: to predict the "
+                f"numbers themselves, convert with --target-column {column}"
+            )
 
     def _read(self, part: ListPart, row: ListRow, locator: Locator) -> None:
         """Find the key of a row; labels of several rows of one image are those of the image."""
@@ -206,7 +248,7 @@ def _columns(parts: Sequence[ListPart], source_filter: SourceFilter) -> Columns:
             texts[name] += [row.kept[number] for row in part.rows]
         for name in texts.keys() - set(part.roles.kept):
             texts[name].append("")
-    columns = infer_columns(texts)
+    columns = infer_columns(texts, [part.roles.target for part in parts])
     require_columns(columns, source_filter.existing_columns, parts[0].table.path)
     return columns if source_filter.existing_columns is None else source_filter.existing_columns
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from records.format.columns import (
     check_column_name,
 )
 from records.text.escaping import escape_for_display
+from records.text.keys import key_to_text
 from records.user_text import is_utf8
 
 # A number with leading zeros is an ID: as a number, it would lose them.
@@ -34,19 +35,23 @@ _EXACT_IN_FLOAT32 = 1 << 24
 _INT64 = range(-(1 << 63), 1 << 63)
 
 
-def kept_names(table: ListTable, options: ConvertOptions, left: Sequence[str]) -> tuple[str, ...]:
-    """Return the columns of a list that `--keep-columns` selects.
+def kept_names(
+    table: ListTable, options: ConvertOptions, left: Sequence[str], target: str | None = None
+) -> tuple[str, ...]:
+    """Return the columns of a list that `--keep-columns` and `--target-column` select.
 
     Args:
         table: the list.
         options: the options.
         left: the columns that have no role.
+        target: the column of `--target-column`, if there is one.
 
     Raises:
         UsageError: a column does not exist, there are too many, or a name cannot be that of a
             feature.
     """
-    names = left if options.keep_columns == "all" else named_to_keep(options)
+    chosen = left if options.keep_columns == "all" else named_to_keep(options)
+    names = dict.fromkeys((*chosen, target) if target is not None else chosen)
     for name in names:
         if name not in table.columns:
             raise UsageError(
@@ -80,7 +85,9 @@ def named_to_keep(options: ConvertOptions) -> list[str]:
     return [name for name in dict.fromkeys(names) if name]
 
 
-def infer_columns(texts: Mapping[str, Iterable[str]]) -> Columns:
+def infer_columns(
+    texts: Mapping[str, Iterable[str]], targets: Collection[str | None] = ()
+) -> Columns:
     """Return the columns with these values, sorted by name.
 
     All values of a column decide on its type: int64 for integers; float32 for other numbers, and
@@ -88,16 +95,19 @@ def infer_columns(texts: Mapping[str, Iterable[str]]) -> Columns:
 
     Args:
         texts: the values of each column, by name, as texts.
+        targets: the columns whose type is float32 whatever their values, which are numbers.
     """
     names = sorted(texts, key=str.encode)
-    return tuple(Column(name, _infer_type(texts[name])) for name in names)
+    return tuple(
+        Column(name, "float32" if name in targets else _infer_type(texts[name])) for name in names
+    )
 
 
 def _infer_type(texts: Iterable[str]) -> ColumnType:
     is_integer, has_missing, has_value, largest = True, False, False, 0.0
     for text in dict.fromkeys(texts):
         plain = text.strip()
-        if plain.lower() in _MISSING:
+        if is_missing(text):
             has_missing = True
             continue
         if (number := _parse_number(plain)) is None:
@@ -139,10 +149,9 @@ def parse_values(columns: Columns, texts: Sequence[str], where: str) -> list[Val
 def _parse(column: Column, text: str, where: str) -> Value:
     if column.type == "string":
         return text
-    plain = text.strip()
-    if column.type == "float32" and plain.lower() in _MISSING:
+    if column.type == "float32" and is_missing(text):
         return math.nan
-    number = _parse_number(plain)
+    number = _parse_number(text.strip())
     if number is None or (column.type == "int64" and not isinstance(number, int)):
         raise UsageError(
             f"a value of the column {escape_for_display(column.name)} is not of the type of this"
@@ -152,6 +161,38 @@ def _parse(column: Column, text: str, where: str) -> Value:
             got=escape_for_display(text[:100]) or "an empty cell",
         )
     return number if column.type == "int64" else _to_float32(number)
+
+
+def is_missing(text: str) -> bool:
+    """Return whether a text is a missing number: an empty cell or `nan`."""
+    return text.strip().lower() in _MISSING
+
+
+def is_quantity(texts: Collection[str]) -> bool:
+    """Return whether texts are numbers, some of them not whole."""
+    numbers = [_parse_number(text.strip()) for text in texts]
+    is_numeric = all(number is not None for number in numbers)
+    return is_numeric and any(number is not None and number % 1 for number in numbers)
+
+
+def check_target(text: str, column: str, where: str, *, key: bytes) -> None:
+    """Check that a text is a finite number or is missing. Raises UsageError.
+
+    Args:
+        text: the text in the target column.
+        column: the name of the column.
+        where: the place of the row, for messages.
+        key: the key of the image, for messages.
+    """
+    if is_missing(text) or _parse_number(text.strip()) is not None:
+        return
+    raise UsageError(
+        f"a value of the target column {escape_for_display(column)} is not a finite number",
+        path=where,
+        expected="a number that float32 can store, or an empty cell if it is unknown",
+        got=escape_for_display(text[:100]),
+        hint=f"correct the row of {key_to_text(key)}, or remove it",
+    )
 
 
 def _to_float32(number: float) -> float:

@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from pipelines.options import ConvertOptions
 from pipelines.sources.cells import Cell, Row, distinct_labels, read_labels, read_text
-from pipelines.sources.lists.columns import NO_SPLIT, ONES, ZEROS, Roles
-from pipelines.sources.lists.kept_columns import check_texts
+from pipelines.sources.lists.columns import NO_SPLIT, ONE_CLASS, ONES, ZEROS, Roles
+from pipelines.sources.lists.kept_columns import check_target, check_texts
 from pipelines.sources.lists.table import ListTable
 from records.errors import UsageError
 from records.format.layout import SplitName, parse_split
@@ -66,14 +66,18 @@ def read_rows(
         folder: the folder below the source that relative paths are relative to.
 
     Raises:
-        UsageError: a row has no path, a path that leads out of the source, an unknown split, or
-            several labels; the message contains the number of the row.
+        UsageError: a row has no path, a path that leads out of the source, an unknown split,
+            several labels, or a target that is not a number; the message contains the number of
+            the row.
     """
     reader = _RowReader(table, roles, options, folder)
     for number, cells in table.rows():
         row = reader.read(number, cells)
         if roles.kept:
             row = replace(row, kept=reader.read_kept(number, cells))
+        if roles.target is not None:
+            text = row.kept[roles.kept.index(roles.target)]
+            check_target(text, roles.target, table.place(number), key=row.key)
         if roles.confidence is not None and _is_zero(cells.get(roles.confidence, "")):
             row = replace(row, labels=(), split=None, group=None, is_confirmed=False)
         yield row
@@ -104,11 +108,7 @@ class _RowReader:
         path = read_text(cells, roles.path, where)
         if not path.strip() or "\0" in path:
             raise UsageError("a row has no path, or a path with a zero byte", path=where)
-        found = (
-            self._read_one_hot(cells, where)
-            if roles.is_one_hot
-            else read_labels(cells, roles.labels[0], self._separator, where)
-        )
+        found = self._read_labels(cells, where)
         labels = distinct_labels(found, where, is_multi_label=self._is_multi_label)
         split = self._split(cells, where)
         group = (read_text(cells, roles.group, where) or None) if roles.group else None
@@ -126,6 +126,13 @@ class _RowReader:
         return check_texts(
             {name: read_text(cells, name, where) for name in self._roles.kept}, where
         )
+
+    def _read_labels(self, cells: Row, where: str) -> Iterator[str]:
+        if not self._roles.labels:
+            return iter((ONE_CLASS,))
+        if self._roles.is_one_hot:
+            return self._read_one_hot(cells, where)
+        return read_labels(cells, self._roles.labels[0], self._separator, where)
 
     def _read_one_hot(self, cells: Row, where: str) -> Iterator[str]:
         """Yield the classes whose columns have a 1."""

@@ -123,5 +123,6 @@ def test_worst_label_mistakes_are_furthest_from_right() -> None:
     found = worst.ranked()
     np.testing.assert_allclose([each.score for each in found], distances[:5])
     for each in found:
-        assert wrong[int(each.key), each.label]
-        assert each.predicted == (labels[int(each.key), each.label] == 0)
+        place = int(each.key), int(each.label)
+        assert wrong[place]
+        assert each.predicted == (labels[place] == 0)

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from trainers.config import Target
 from trainers.evaluation.metrics import Evaluation, MetricsAccumulator
-from trainers.evaluation.mistakes import Mistake
+from trainers.evaluation.mistakes import Mistake, ValueMistake
+from trainers.evaluation.value_metrics import RegressionEvaluation, ValueMetricsAccumulator
 from trainers.plots.charts import (
     GRID_IMAGES,
     plot_calibration,
@@ -17,6 +19,7 @@ from trainers.plots.charts import (
     plot_curves,
     plot_mistakes,
     plot_predictions,
+    plot_scatter,
 )
 from trainers.prediction.result import ClassScore, FilePrediction
 from trainers.runs.history import EpochMetrics
@@ -110,3 +113,36 @@ def test_plot_predictions_grey_image_is_drawn_grey() -> None:
     prediction = FilePrediction((ClassScore("a", 0, 1.0),), pixels=pixels, path="a.png")
     image = Image.open(io.BytesIO(plot_predictions([prediction]))).convert("RGB")
     assert image.getpixel((image.width // 2, image.height // 2)) == (100, 100, 100)
+
+
+def measure(name: str, true: list[float], predicted: list[float]) -> RegressionEvaluation:
+    metrics = ValueMetricsAccumulator(Target(name, 0.0, 1.0))
+    metrics.add(np.array(predicted), np.array(true))
+    mistake = ValueMistake(f"{name}.png", "train-00000-of-00001.tfrecord", 0, 1e9, -1e-9, 1e9)
+    return metrics.summarize("test", (mistake,))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_plot_scatter_any_name_is_drawn(name: str) -> None:
+    assert min(size_of(plot_scatter(measure(name, [1, 2, 3], [1, 3, 2])))) > 400
+
+
+@pytest.mark.parametrize(
+    ("true", "predicted"),
+    [([5], [5]), ([0] * 3, [0] * 3), ([-1e30, 1e30], [0, 1e-30]), (range(3000), range(3000))],
+)
+def test_plot_scatter_any_values_are_drawn(true: list[float], predicted: list[float]) -> None:
+    assert max(size_of(plot_scatter(measure("v", list(true), list(predicted))))) < 800
+
+
+def test_plot_mistakes_and_predictions_of_a_number_are_drawn() -> None:
+    pixels = np.zeros((8, 6, 3), np.uint8)
+    assert size_of(plot_mistakes(measure("$v", [1], [2]), [pixels]))[0] > 100
+    predictions = [FilePrediction(pixels=pixels, path="a.png", value=value) for value in (0, -1e9)]
+    assert size_of(plot_predictions(predictions))[0] > 100
+
+
+def test_plot_curves_of_negative_r2_are_drawn() -> None:
+    extra = {"r2": -3.0, "val_r2": 0.5}
+    epochs = [EpochMetrics(number, None, 1.0, None, 1.0, 1e-3, 1.0, extra) for number in (1, 2)]
+    assert size_of(plot_curves(epochs, ("r2", "loss")))[0] > 800

@@ -60,9 +60,9 @@ def test_balance_labels_gives_both_sides_the_same_total(count: int) -> None:
 
 def test_probabilities_of_extreme_logits_equal_those_of_layer() -> None:
     logits = np.array([[-1e4, -80, -1, 0, 1, 80, 1e4]], np.float32)
-    found = TASK.probabilities(logits)
-    np.testing.assert_allclose(found, np.asarray(TASK.probability_layer()(logits)), atol=1e-7)
-    np.testing.assert_allclose(found + TASK.probabilities(-logits), 1)
+    found = TASK.outputs(logits)
+    np.testing.assert_allclose(found, np.asarray(TASK.output_layer()(logits)), atol=1e-7)
+    np.testing.assert_allclose(found + TASK.outputs(-logits), 1)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_thresholds_have_highest_f1_of_all_thresholds(seed: int) -> None:
     logits = np.round(logits * 32) / 32
     metric = ValidationMetric(3)
     count(metric, logits, labels)
-    scores = TASK.probabilities(logits)
+    scores = TASK.outputs(logits)
     for label, threshold in enumerate(metric.thresholds()):
         of_class, truth = scores[:, label], labels[:, label]
         best = max(f1(of_class >= score, truth) for score in [0, *of_class])
@@ -149,5 +149,5 @@ def test_score_on_the_edge_of_a_bin_reaches_its_threshold() -> None:
         with metric.counting():
             metric.update_state(np.ones((1, 1)), np.full((1, 1), edge, np.float32))
             (threshold,) = metric.thresholds()
-        scores = TASK.probabilities(np.array([[edge]], np.float32))
+        scores = TASK.outputs(np.array([[edge]], np.float32))
         assert TASK.choose(scores[0], [threshold]) == [0]
