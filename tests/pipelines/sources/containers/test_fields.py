@@ -287,6 +287,8 @@ def test_parquet_column_of_numbers_with_decimals_has_the_type_of_a_list(tmp_path
          r"--split-column needs a list"),
         ("a.parquet", FORMS["parquet list"][1], {**BY_NAME, "group_column": "site"},
          r"--group-column needs a list"),
+        ("a.tar", shard(lambda it: {"cls": b"1", "json": b'{"age": 4}'}), {"target_column": "age"},
+         r"--target-column needs a list"),
         ("a.tar", shard(lambda it: {"npy": b"1"}), {"multi_label": True}, r"there is no list"),
     ],
 )  # fmt: skip
