@@ -76,7 +76,7 @@ def test_append_class_of_the_dataset_without_new_images_is_not_empty(
     new = tmp_path / "new"
     make_file(new, "dog/new.png")
     (new / "cat").mkdir()
-    report = convert(source=str(new), append=True)
+    report = convert(source=str(new), append=True, max_gone=1.0)
     assert report.counts.stored == 1
     assert class_notes(report.notes) == []
 
