@@ -23,6 +23,7 @@ class Sample(msgspec.Struct, frozen=True):
         cpu_seconds: processor time of it and its children, user's and system's.
         work_seconds: duration of the work as the program reports it, without start-up.
         peak_bytes: memory of the process and its children at its peak.
+        figures: other figures that the program reports, by name.
     """
 
     case: str
@@ -34,6 +35,7 @@ class Sample(msgspec.Struct, frozen=True):
     cpu_seconds: float
     work_seconds: float | None
     peak_bytes: int
+    figures: dict[str, float] = {}
 
 
 class Result(msgspec.Struct, frozen=True):

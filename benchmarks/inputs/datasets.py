@@ -26,11 +26,11 @@ def converted(setting: Setting, case: Case, *options: str) -> Path:
     return _make(target, [*command, "--quiet", *options])
 
 
-def written(setting: Setting, case: Case, peer: Peer) -> Path:
-    """Write the case's images with a peer's writer, once per run."""
-    target = setting.derived / f"{case.source.name}-{peer.program}"
+def written(setting: Setting, case: Case, peer: Peer, *more: str) -> Path:
+    """Write the case's images with a peer's writer and these arguments, once per run."""
+    target = setting.derived / "-".join([case.source.name, peer.program, *more])
     python = str(make_environment(peer.environment, setting.cache))
-    return _make(target, [python, program(peer.program), str(case.source), str(target)])
+    return _make(target, [python, program(peer.program), str(case.source), str(target), *more])
 
 
 def _make(target: Path, command: list[str]) -> Path:

@@ -1,9 +1,10 @@
-"""Plots of the performance page: cost per image, comparison with peers."""
+"""Plots of the performance page."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.page import reading as page_reading
 from benchmarks.page import statistics
 from benchmarks.suites import conversion, reading
 
@@ -53,8 +54,25 @@ def plot_comparison(converted: Result, read: Result, path: Path) -> None:
         name: epoch[0].images / statistics.median(epoch, name, statistics.work_seconds)
         for name in statistics.names_of(epoch)
     }
-    _draw_bars(right, rates, ours=set(rates) - {reading.KERAS, reading.TORCHVISION})
+    _draw_bars(right, rates, ours=set(reading.FORMS))
     right.set(title="Photos per second in training")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    pyplot.close(figure)
+
+
+def plot_raw_shares(result: Result, path: Path) -> None:
+    """Plot photos read per second over their size on disk, a point for every share, as a PNG."""
+    pyplot = _import_pyplot()
+    figure, axes = pyplot.subplots(figsize=(6, 3.6), layout="constrained")
+    points = page_reading.raw_share_points(result)
+    axes.plot([each.kilobytes for each in points], [each.rate for each in points], "o-")
+    for each in points:
+        place = (each.kilobytes, each.rate)
+        axes.annotate(f"  {each.share}", place, va="top")
+    axes.set(xlabel="kB on disk per photo", ylabel="photos per second", ylim=(0, None))
+    axes.set(title="Share of photos that are stored raw", xlim=(0, None))
+    axes.grid(alpha=0.3)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110, metadata={"Software": None})
     pyplot.close(figure)

@@ -5,7 +5,12 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_SHARD_BYTES = 128 << 20
 
 
 class ImageFile(NamedTuple):
@@ -27,6 +32,11 @@ def list_images(source: Path) -> list[ImageFile]:
     ]
 
 
-def report(images: int, started: float) -> None:
+def shard_bytes_of(argv: Sequence[str]) -> int:
+    """Return the shard size of a writer, the argument after SOURCE and OUT; 128 MiB by default."""
+    return int(argv[3]) if len(argv) > 3 else _SHARD_BYTES
+
+
+def report(images: int, started: float, **more: float) -> None:
     """Print the work done since `started` (of `time.perf_counter`) for the harness to read."""
-    print(json.dumps({"images": images, "seconds": time.perf_counter() - started}))
+    print(json.dumps({"images": images, "seconds": time.perf_counter() - started, **more}))

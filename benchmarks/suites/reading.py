@@ -1,52 +1,97 @@
 """One epoch of photos read for training: decoded, resized, batched.
 
-Batches of 32 at 224×224; the second epoch is measured.
+Batches of 32 at 224×224, shuffled, of whole images and of random crops that are flipped half of the
+time; the second epoch is measured.
 """
 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from benchmarks.harness.environments import make_environment, program
 from benchmarks.harness.rounds import Case, Contestant
 from benchmarks.harness.settings import Entry, Setting
-from benchmarks.inputs.datasets import converted
-from benchmarks.inputs.pictures import photos
+from benchmarks.inputs.datasets import converted, written
+from benchmarks.inputs.pictures import PHOTOS, photos
 from benchmarks.suites.conversion import OURS, Peer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+CROPS = "random crops of photos"
 ORIGINALS = "shards of the originals"
 RESIZED = "shards, --resize 224"
+MIXED = "shards, --resize 224 --store mixed"
 RAW = "shards, --resize 224 --store raw"
 KERAS = "Keras, image_dataset_from_directory"
 TORCHVISION = "torchvision, DataLoader, 2 workers"
 
-_OPTIONS = {
+FORMS = {
     ORIGINALS: (),
     RESIZED: ("--resize", "224"),
+    MIXED: ("--resize", "224", "--store", "mixed"),
     RAW: ("--resize", "224", "--store", "raw"),
 }
+"""The options of `convert` for each form of the shards."""
+
+GRAIN = Peer("Grain, ArrayRecord", "grain_reader", "grain", ("grain", "array-record"))
+LITDATA = Peer("LitData StreamingDataset", "litdata_reader", "litdata", ("litdata", "torch"))
+WEBDATASET = Peer("WebDataset", "webdataset_reader", "webdataset", ("webdataset", "torch"))
+MDS = Peer(
+    "MosaicML StreamingDataset", "mds_reader", "mds", ("mosaicml-streaming", "torch", "simplejpeg")
+)
+HUGGING_FACE = Peer(
+    "Hugging Face datasets, Parquet", "huggingface_reader", "huggingface", ("datasets", "pyarrow")
+)
+WRITERS = {
+    GRAIN: "array_record_writer",
+    LITDATA: "litdata_optimize",
+    WEBDATASET: "webdataset_writer",
+    MDS: "mds_writer",
+    HUGGING_FACE: "parquet_writer",
+}
+"""The program that writes what a peer reads."""
 PEERS = (
+    *WRITERS,
+    Peer("NVIDIA DALI on CPUs", "dali_reader", "dali", ("nvidia-dali-cuda130",)),
+    Peer(
+        "torchvision with simplejpeg, 2 workers",
+        "torchvision_simplejpeg_reader",
+        "torchvision",
+        ("torchvision", "torch", "simplejpeg"),
+    ),
     Peer(KERAS, "keras_reader", "tensorflow", ("keras", "tensorflow")),
     Peer(TORCHVISION, "torchvision_reader", "torchvision", ("torchvision", "torch", "pillow")),
 )
+_SHARDS = 16
+_MODES = {PHOTOS: "whole", CROPS: "crops"}
+_EPOCHS = "2"
 
 
 def enter(setting: Setting) -> Entry:
-    """Enter shards of three kinds, and readers of the class folders themselves."""
-    ours = [_ours(setting, name, options) for name, options in _OPTIONS.items()]
+    """Enter shards of every form, and peers on their own files or on the class folders."""
+    ours = [_ours(setting, name, options) for name, options in FORMS.items()]
     peers = [_peer(setting, peer) for peer in PEERS]
     case = photos(setting.data, setting.cache, setting.scale.read_images)
-    return Entry([*ours, *peers], [case])
+    return Entry([*ours, *peers], [case, replace(case, name=CROPS)])
+
+
+def location(setting: Setting, case: Case, peer: Peer) -> Path:
+    """Return what a peer reads: the class folders, or files that its writer makes of them."""
+    writer = WRITERS.get(peer)
+    if writer is None:
+        return case.source
+    # Enough shards for every worker; one shard would be read by one worker alone.
+    return written(setting, case, peer._replace(program=writer), str(case.bytes // _SHARDS))
 
 
 def _ours(setting: Setting, name: str, options: tuple[str, ...]) -> Contestant:
-    def command(case: Case, _: Path) -> list[str]:
+    def command(case: Case, out: Path) -> list[str]:
         dataset = converted(setting, case, *options)
-        return [sys.executable, program("shardmill_reader"), str(dataset)]
+        own = [sys.executable, program("shardmill_reader"), _MODES[case.name]]
+        return [*own, str(dataset), _EPOCHS, str(out)]
 
     return Contestant(name, command, OURS)
 
@@ -54,7 +99,8 @@ def _ours(setting: Setting, name: str, options: tuple[str, ...]) -> Contestant:
 def _peer(setting: Setting, peer: Peer) -> Contestant:
     python = str(make_environment(peer.environment, setting.cache))
 
-    def command(case: Case, _: Path) -> list[str]:
-        return [python, program(peer.program), str(case.source)]
+    def command(case: Case, out: Path) -> list[str]:
+        source = location(setting, case, peer)
+        return [python, program(peer.program), _MODES[case.name], str(source), _EPOCHS, str(out)]
 
     return Contestant(peer.name, command, peer.version())
