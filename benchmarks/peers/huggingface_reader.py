@@ -27,10 +27,7 @@ def main(mode: str, location: str, epochs: str, cache: str) -> None:
 
     files = {"data_files": f"{location}/*.parquet", "split": "train"}
     if "://" in location:
-        endpoint = {"endpoint_url": os.environ["AWS_ENDPOINT_URL"]}
-        records = datasets.load_dataset(
-            "parquet", streaming=True, storage_options=endpoint, **files
-        )
+        records = datasets.load_dataset("parquet", streaming=True, **files)
         time_loader(records.shuffle(seed=0, buffer_size=_BUFFER_RECORDS), decode, epochs)
     else:
         stored = datasets.load_dataset("parquet", cache_dir=cache, **files)

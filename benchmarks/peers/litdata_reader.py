@@ -3,7 +3,6 @@
 With a URL, chunks are first copied into CACHE.
 """
 
-import os
 import sys
 from typing import Any
 
@@ -16,8 +15,8 @@ from torch_loader import collate_of
 class Images(StreamingDataset):
     """Images and labels of a dataset that `litdata_optimize.py` wrote."""
 
-    def __init__(self, mode: str, *locations: str, **options: Any) -> None:
-        super().__init__(*locations, shuffle=True, **options)
+    def __init__(self, mode: str, *locations: str) -> None:
+        super().__init__(*locations, shuffle=True)
         self._read_image = reader_of(mode)
 
     def __getitem__(self, index: Any) -> tuple[Any, int]:
@@ -28,8 +27,7 @@ class Images(StreamingDataset):
 
 def main(mode: str, location: str, epochs: str, cache: str) -> None:
     """Read all records, shuffled."""
-    endpoint = {"endpoint_url": os.environ["AWS_ENDPOINT_URL"]} if "://" in location else {}
-    images = Images(mode, f"{location}/data", cache, storage_options=endpoint)
+    images = Images(mode, f"{location}/data", cache)
     loader = StreamingDataLoader(
         images,
         batch_size=BATCH_SIZE,
