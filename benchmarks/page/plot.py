@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from benchmarks.harness.samples import Result
 
+_BAR_INCHES = 0.34
+
 
 def plot_linear(result: Result, path: Path) -> None:
     """Plot seconds and peak memory over images, both image axes logarithmic, as a PNG."""
@@ -42,14 +44,15 @@ def plot_linear(result: Result, path: Path) -> None:
 
 def plot_comparison(converted: Result, read: Result, path: Path) -> None:
     """Plot seconds to convert photos and photos read per second, next to the peers, as a PNG."""
+    samples, epoch = converted.of("photos"), read.of("photos")
+    bars = max(len(statistics.names_of(each)) for each in (samples, epoch))
+    size_inches = (12, max(3.4, _BAR_INCHES * bars))
     pyplot = _import_pyplot()
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(12, 3.4), layout="constrained")
-    samples = converted.of("photos")
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=size_inches, layout="constrained")
     names = [name for name in statistics.names_of(samples) if name != conversion.PILLOW]
     seconds = {name: statistics.median(samples, name) for name in names}
     _draw_bars(left, seconds, ours={conversion.HEADER, conversion.DECODE})
     left.set(title=f"Seconds to convert {samples[0].images:,} photos")
-    epoch = read.of("photos")
     rates = {
         name: epoch[0].images / statistics.median(epoch, name, statistics.work_seconds)
         for name in statistics.names_of(epoch)
