@@ -36,14 +36,21 @@ FORMS = {
 }
 """The options of `convert` for each form of the shards."""
 
-GRAIN = Peer("Grain, ArrayRecord", "grain_reader", "grain", ("grain", "array-record"))
-LITDATA = Peer("LitData StreamingDataset", "litdata_reader", "litdata", ("litdata", "torch"))
-WEBDATASET = Peer("WebDataset", "webdataset_reader", "webdataset", ("webdataset", "torch"))
+GRAIN = Peer("Grain, ArrayRecord", "grain_reader", "grain", ("grain", "array-record", "simplejpeg"))
+LITDATA = Peer(
+    "LitData StreamingDataset", "litdata_reader", "litdata", ("litdata", "torch", "simplejpeg")
+)
+WEBDATASET = Peer(
+    "WebDataset", "webdataset_reader", "webdataset", ("webdataset", "torch", "simplejpeg")
+)
 MDS = Peer(
     "MosaicML StreamingDataset", "mds_reader", "mds", ("mosaicml-streaming", "torch", "simplejpeg")
 )
 HUGGING_FACE = Peer(
-    "Hugging Face datasets, Parquet", "huggingface_reader", "huggingface", ("datasets", "pyarrow")
+    "Hugging Face datasets, Parquet",
+    "huggingface_reader",
+    "huggingface",
+    ("datasets", "torch", "simplejpeg"),
 )
 WRITERS = {
     GRAIN: "array_record_writer",
@@ -65,7 +72,9 @@ PEERS = (
     Peer(KERAS, "keras_reader", "tensorflow", ("keras", "tensorflow")),
     Peer(TORCHVISION, "torchvision_reader", "torchvision", ("torchvision", "torch", "pillow")),
 )
-_SHARDS = 16
+SHARDS = 16
+"""Files of each peer: enough for every worker; one file would be read by one worker alone."""
+
 _MODES = {PHOTOS: "whole", CROPS: "crops"}
 _EPOCHS = "2"
 
@@ -83,8 +92,7 @@ def location(setting: Setting, case: Case, peer: Peer) -> Path:
     writer = WRITERS.get(peer)
     if writer is None:
         return case.source
-    # Enough shards for every worker; one shard would be read by one worker alone.
-    return written(setting, case, peer._replace(program=writer), str(case.bytes // _SHARDS))
+    return written(setting, case, peer._replace(program=writer), str(case.bytes // SHARDS))
 
 
 def _ours(setting: Setting, name: str, options: tuple[str, ...]) -> Contestant:

@@ -16,7 +16,7 @@ from benchmarks.harness.settings import Entry, Setting
 from benchmarks.inputs.datasets import converted
 from benchmarks.inputs.pictures import photos
 from benchmarks.suites.conversion import OURS
-from benchmarks.suites.reading import HUGGING_FACE, LITDATA, MDS, WEBDATASET, location
+from benchmarks.suites.reading import HUGGING_FACE, LITDATA, MDS, SHARDS, WEBDATASET, location
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +42,8 @@ def _ours(setting: Setting, name: str, mode: str) -> Contestant:
     def command(case: Case, out: Path) -> list[str]:
         reader = [sys.executable, program("shardmill_reader")]
         own_mode = "bytes" if case.name == BYTES else mode
-        return _serve(setting, converted(setting, case), [*reader, own_mode], out)
+        dataset = converted(setting, case, "--shards", str(SHARDS))
+        return _serve(setting, dataset, [*reader, own_mode], out)
 
     return Contestant(name, command, OURS)
 
