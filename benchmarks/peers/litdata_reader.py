@@ -8,6 +8,7 @@ from typing import Any
 
 from epochs import BATCH_SIZE, WORKERS, time_epochs
 from litdata import StreamingDataLoader, StreamingDataset
+from litdata.streaming import downloader
 from pixels import reader_of
 from torch_loader import collate_of
 
@@ -27,6 +28,8 @@ class Images(StreamingDataset):
 
 def main(mode: str, location: str, epochs: str, cache: str) -> None:
     """Read all records, shuffled."""
+    # The client of LitData accepts only HTTPS by default, and has no public option for HTTP.
+    downloader._OBSTORE_CLIENT_OPTIONS["allow_http"] = "true"  # noqa: SLF001
     images = Images(mode, f"{location}/data", cache)
     loader = StreamingDataLoader(
         images,

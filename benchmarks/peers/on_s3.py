@@ -14,7 +14,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.s3.server import BUCKET, S3Server, find_server
+import botocore.session
+from botocore.config import Config
+
+from tests.s3.server import ACCESS_KEY, BUCKET, SECRET_KEY, S3Server, find_server
 
 _VALID_SECONDS = 3600
 
@@ -28,12 +31,11 @@ def main(folder: Path, dataset: Path, program: list[str]) -> int:
     server = S3Server(binary, folder)
     server.start()
     try:
-        client = server.client()
-        keys = upload(client, dataset)
+        keys = upload(server.client(), dataset)
         environ = os.environ | server.environment
         environ["AWS_DEFAULT_REGION"] = environ["AWS_REGION"]
         environ["S3_ENDPOINT_URL"] = server.endpoint  # for MosaicML
-        environ["PRESIGNED_URLS"] = "\n".join(presign(client, key) for key in keys)
+        environ["PRESIGNED_URLS"] = "\n".join(presign(server, keys))
         url = f"s3://{BUCKET}/{dataset.name}"
         command = [url if argument == "URL" else argument for argument in program]
         return subprocess.run(command, env=environ, check=False).returncode
@@ -53,11 +55,21 @@ def upload(client: Any, dataset: Path) -> list[str]:
     return keys
 
 
-def presign(client: Any, key: str) -> str:
-    """Return a URL that reads an object without keys for an hour."""
-    where = {"Bucket": BUCKET, "Key": key}
-    url: str = client.generate_presigned_url("get_object", where, ExpiresIn=_VALID_SECONDS)
-    return url
+def presign(server: S3Server, keys: list[str]) -> list[str]:
+    """Return URLs that read objects without keys for an hour."""
+    client = botocore.session.get_session().create_client(
+        "s3",
+        endpoint_url=server.endpoint,
+        aws_access_key_id=ACCESS_KEY,
+        aws_secret_access_key=SECRET_KEY,
+        region_name="us-east-1",
+        config=Config(signature_version="s3v4"),  # required by the server
+    )
+    wheres = [{"Bucket": BUCKET, "Key": key} for key in keys]
+    return [
+        client.generate_presigned_url("get_object", where, ExpiresIn=_VALID_SECONDS)
+        for where in wheres
+    ]
 
 
 if __name__ == "__main__":
