@@ -55,7 +55,7 @@ FULL = Scale(
     paths=1_000_000,
     made_up_images=10_000_000,
     accelerator_files=8,
-    accelerator_steps=24,
+    accelerator_steps=32,
     large_photos=(20, 120),
     linear_sizes=(1_000, 3_000, 10_000, 30_000, 100_000, 300_000),
 )
@@ -69,7 +69,7 @@ QUICK = Scale(
     paths=200_000,
     made_up_images=1_000_000,
     accelerator_files=2,
-    accelerator_steps=8,
+    accelerator_steps=12,
     large_photos=(10, 60),
     linear_sizes=(1_000, 3_000, 10_000, 30_000),
 )
@@ -83,7 +83,7 @@ TRY = Scale(
     paths=10_000,
     made_up_images=20_000,
     accelerator_files=1,
-    accelerator_steps=2,
+    accelerator_steps=4,
     large_photos=(4, 8),
     linear_sizes=(500, 1_000),
 )

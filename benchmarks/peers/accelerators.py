@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 from benchmarks.suites.accelerators import STEP_SECONDS, busy_figure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
-_WARM_STEPS = 3
-_MOST = 32
+_WARM_STEPS = 8  # more than the number of batches that a pipeline reads ahead
+_MOST = 16  # Each accelerator has a shuffle buffer of up to 256 MB.
 _TOO_IDLE = 0.8
 
 
@@ -46,12 +46,15 @@ def report_busy_shares(read: Callable[[int], Iterable[object]], steps: int) -> N
 def _work(batches: Iterable[object], steps: int, started: Barrier) -> float:
     """Read batches and sleep; return the share of the time that is sleep."""
     unread = iter(batches)
-    for _ in range(_WARM_STEPS):
-        next(unread)
-        time.sleep(STEP_SECONDS)
-    started.wait()
+    next(unread)
+    started.wait()  # until all pipelines have started
+    _step(unread, _WARM_STEPS)
     begin = time.perf_counter()
+    _step(unread, steps)
+    return steps * STEP_SECONDS / (time.perf_counter() - begin)
+
+
+def _step(unread: Iterator[object], steps: int) -> None:
     for _ in range(steps):
         next(unread)
         time.sleep(STEP_SECONDS)
-    return steps * STEP_SECONDS / (time.perf_counter() - begin)
