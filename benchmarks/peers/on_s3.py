@@ -63,7 +63,7 @@ def presign(server: S3Server, keys: list[str]) -> list[str]:
         aws_access_key_id=ACCESS_KEY,
         aws_secret_access_key=SECRET_KEY,
         region_name="us-east-1",
-        config=Config(signature_version="s3v4"),  # required by the server
+        config=Config(signature_version="s3v4"),  # the server supports no older one
     )
     wheres = [{"Bucket": BUCKET, "Key": key} for key in keys]
     return [
