@@ -114,7 +114,9 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     def allowed_gone(self, stored: int) -> int:
         """Return the maximum number of stored images that may be missing from the source."""
-        return int(self.max_gone * stored) if isinstance(self.max_gone, float) else self.max_gone
+        # 0.29 * 100 is 28.999999999999996.
+        limit = self.max_gone
+        return int(limit * stored + 1e-6) if isinstance(limit, float) else limit
 
     def validate(self) -> None:
         """Check the options, without reading files.
@@ -147,12 +149,16 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
             )
         if not 0 <= self.seed < 1 << 64:
             raise UsageError("--seed must be from 0 to 2**64 - 1", got=self.seed)
-        for flag, limit in (("--max-rejects", self.max_rejects), ("--max-gone", self.max_gone)):
-            if limit is not None and not _is_amount(limit, lowest=0):
-                raise UsageError(
-                    f"{flag} must be a fraction from 0 to below 1, or a whole number from 0",
-                    got=limit,
-                )
+        if self.max_rejects is not None and not _is_amount(self.max_rejects, lowest=0):
+            raise UsageError(
+                "--max-rejects must be a fraction from 0 to below 1, or a whole number from 0",
+                got=self.max_rejects,
+            )
+        if self.max_gone != 1 and not _is_amount(self.max_gone, lowest=0):
+            raise UsageError(
+                "--max-gone must be a fraction from 0 to 1, or a whole number from 0",
+                got=self.max_gone,
+            )
 
 
 def make_options(given: Mapping[str, Any]) -> ConvertOptions:
@@ -208,6 +214,8 @@ def _check_together(options: ConvertOptions) -> None:
         raise UsageError("--label-separator is empty")
     if options.allow_new_classes and not options.append:
         raise UsageError("--allow-new-classes needs --append")
+    if options.max_gone != DEFAULT_MAX_GONE and not options.append:
+        raise UsageError("--max-gone needs --append")
     if options.processes is not None and options.runner_config.needs_beam:
         raise UsageError(
             "--processes needs the runner local",

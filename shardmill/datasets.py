@@ -125,8 +125,8 @@ def convert(
         jpeg_quality: the quality of images that are re-encoded as JPEG.
         append: whether to add the new images of `source` to an existing dataset.
         allow_new_classes: whether `append` may add classes that the dataset does not have.
-        max_gone: with `append`, the maximum fraction (float) or number (int) of stored images that
-            are missing from `source`; with more, nothing is written.
+        max_gone: the maximum fraction (float) or number (int) of stored images that `append` may
+            find missing from `source`; with more, nothing is written.
         processes: the number of processes of the runner `local`; if None, the number of cores that
             this process may use, but fewer for a few seconds of work or for fewer shards.
         workers: the number of threads in each process; if None, the cores divided by the processes.

@@ -295,7 +295,7 @@ def _or_none(_context: click.Context, _parameter: click.Parameter, values: tuple
     click.option("--allow-new-classes", is_flag=True, help="With --append, also add new classes."),
     click.option(
         "--max-gone",
-        type=Fraction(zero=True, or_count=True),
+        type=Fraction(zero=True, one=True, or_count=True),
         default=0.1,
         show_default=True,
         metavar="F|N",

@@ -6,6 +6,8 @@ their splits. Modified and deleted files are reported, and their records are kep
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
@@ -15,7 +17,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from pipelines.clean import remove_run
-from pipelines.incremental.diff import SourceDiff, diff_sources
+from pipelines.incremental.diff import SourceDiff, diff_sources, find_deleted
 from pipelines.incremental.ingested import (
     read_fingerprints,
     read_ingested_files,
@@ -103,6 +105,8 @@ def select_new(
     """
     ingested = read_ingested_files(output, base)
     images = sources.images.sort("key")
+    deleted = _without_listed(find_deleted(images, ingested), sources)
+    _refuse_many_missing(deleted, pc.sum(ingested["is_stored"]).as_py() or 0, options)
     follow_symlinks = options.follow_symlinks
     files = open_images(sources.location, sources.containers, follow_symlinks=follow_symlinks)
 
@@ -117,23 +121,45 @@ def select_new(
 
     fingerprints = _previous_fingerprints(images, ingested, output)
     threads = options.workers or available_cpus()
-    diff = diff_sources(images, ingested, fingerprints, hash_file, threads=threads)
+    diff = diff_sources(
+        images,
+        ingested,
+        fingerprints,
+        hash_file,
+        threads=threads,
+        is_train_divided=bool(base.thresholds),
+    )
     sources.images.filter(pa.array(diff.is_new))
     _note_no_longer_excluded(sources, images.filter(pa.array(diff.is_new)), output, base)
-    diff = _without_known_rejects(sources, ingested, diff)
-    _refuse_many_missing(diff.deleted, pc.sum(ingested["is_stored"]).as_py() or 0, options)
-    return diff
+    _remove_known_rejects(sources, ingested)
+    return replace(diff, deleted=deleted)
+
+
+def _without_listed(deleted: tuple[bytes, ...], sources: Sources) -> tuple[bytes, ...]:
+    """Return the keys without those of files that exist, but are rejected or excluded."""
+    listed = {key_from_text(reject.key) for reject in sources.rejects}
+    if deleted and sources.left_out.outcomes["excluded"]:
+        listed.update(
+            key_from_text(file.key) for file in sources.left_out if file.outcome == "excluded"
+        )
+    return tuple(key for key in deleted if listed.isdisjoint((key, *_folders(key))))
+
+
+def _folders(key: bytes) -> Iterator[bytes]:
+    """Yield the folders of a key, each with a slash at the end."""
+    return (key[: match.end()] for match in re.finditer(rb"/", key))
 
 
 def _refuse_many_missing(deleted: tuple[bytes, ...], stored: int, options: ConvertOptions) -> None:
     """Raise InputNotFoundError if most of the source seems to be missing, as after a bad mount."""
     if len(deleted) > (allowed := options.allowed_gone(stored)):
+        what = "source" if options.list is None else "list"
         raise InputNotFoundError(
-            "too many stored images are missing from the source",
-            path=escape_for_display(options.source),
+            f"too many stored images are missing from the {what}",
+            path=escape_for_display(options.list or options.source),
             expected=f"at most {allowed:,} of {pluralize(stored, 'image')}",
             got=f"{len(deleted):,}, the first: {escape_for_display(key_to_text(min(deleted)))}",
-            hint=f"check the source, or allow their number with --max-gone {len(deleted)}",
+            hint=f"check the {what}, or allow any number with --max-gone 1.0",
         )
 
 
@@ -168,14 +194,12 @@ def _previous_fingerprints(images: pa.Table, ingested: pa.Table, output: Storage
     return known.select(["key", "fingerprint"]) if is_same else saved
 
 
-def _without_known_rejects(sources: Sources, ingested: pa.Table, diff: SourceDiff) -> SourceDiff:
-    """Remove the rejects that the dataset already lists. Rejected files do not count as deleted."""
+def _remove_known_rejects(sources: Sources, ingested: pa.Table) -> None:
+    """Remove the rejects that the dataset already lists."""
     keys = {key_from_text(reject.key): reject for reject in sources.rejects}
     listed = pa.array(keys, pa.large_binary())
     is_known = pc.is_in(listed, value_set=ingested["key"]).to_pylist()
     sources.rejects = [r for r, known in zip(keys.values(), is_known, strict=True) if not known]
-    deleted = tuple(key for key in diff.deleted if key not in keys)
-    return replace(diff, deleted=deleted)
 
 
 def discard_stale_run(run: Run, *, keep: str | None = None) -> None:

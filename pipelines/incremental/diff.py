@@ -1,4 +1,4 @@
-"""Differences between a source and a dataset: new, modified, deleted and relabelled files.
+"""Files of a source that are new, modified, deleted or relabelled.
 
 Files are identified by key. A stored file is modified if its size differs. If only its fingerprint
 differs, or is unknown, the file is read again, and is modified if its content differs.
@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipelines.incremental.labelling import list_labellings, list_splits
+from records.images.large_file import LARGE_FILE_BYTES
 from records.runtime.row_table import iter_rows
 
 Mask = NDArray[np.bool_]
@@ -58,6 +60,7 @@ def diff_sources(
     hash_file: HashFile,
     *,
     threads: int,
+    is_train_divided: bool,
 ) -> SourceDiff:
     """Compare a source with the files that a dataset has ingested.
 
@@ -67,6 +70,7 @@ def diff_sources(
         fingerprints: table of key and fingerprint of each file when it was last seen unmodified.
         hash_file: function that hashes a file.
         threads: number of threads that call `hash_file`.
+        is_train_divided: see `list_splits`.
     """
     previous = ingested.take(_find(images, ingested))
     seen = fingerprints.take(_find(images, fingerprints))["fingerprint"]
@@ -77,22 +81,31 @@ def diff_sources(
     is_stored = previous["is_stored"].fill_null(False).to_numpy()
     is_rejected = is_ingested & ~is_stored
     is_doubtful = is_ingested & (is_touched | ~is_seen)
-    needs_rehash = ~is_resized & (is_doubtful | is_rejected)
-    is_changed = is_resized | _rehash(images, previous, needs_rehash, hash_file, threads)
+    needed = ~is_resized & (is_doubtful | is_rejected & _may_be_reread(images, previous))
+    reading = _read_again(images, previous, needed, hash_file, threads)
+    is_changed = is_resized | reading.differs
     is_modified = is_stored & is_changed
     may_be_supported = previous["may_be_supported"].fill_null(False).to_numpy()
-    is_new = ~is_ingested | is_rejected & (is_changed | may_be_supported)
-    is_deleted = _find(ingested, images).is_null().to_numpy() & ingested["is_stored"].to_numpy()
+    # A reject that could be read before, and cannot be read now, stays the same reject.
+    is_retried = is_resized | reading.succeeds & (is_changed | may_be_supported)
+    is_new = ~is_ingested | is_rejected & is_retried
     is_relabelled = _differ(previous["labelling"], list_labellings(images))
-    is_relabelled |= _differ(previous["split"], list_splits(images))
+    source_splits = list_splits(images, is_train_divided=is_train_divided)
+    is_relabelled |= _differ(previous["split"], source_splits)
     must_save = (is_new | is_doubtful & ~is_modified).any()
     return SourceDiff(
         is_new=is_new,
         modified=_keys(images, is_modified),
-        deleted=_keys(ingested, is_deleted),
+        deleted=find_deleted(images, ingested),
         relabelled=_keys(images, is_relabelled),
         fingerprints=_updated_fingerprints(images, seen, is_modified) if must_save else None,
     )
+
+
+def find_deleted(images: pa.Table, ingested: pa.Table) -> tuple[bytes, ...]:
+    """Return the keys of the stored files that are not listed; the arguments of `diff_sources`."""
+    is_missing = _find(ingested, images).is_null().to_numpy()
+    return _keys(ingested, is_missing & ingested["is_stored"].to_numpy())
 
 
 def _find(rows: pa.Table, among: pa.Table) -> pa.ChunkedArray:
@@ -121,20 +134,37 @@ def _keys(rows: pa.Table, mask: Mask) -> tuple[bytes, ...]:
     return tuple(rows["key"].filter(pa.array(mask)).to_pylist())
 
 
-def _rehash(
-    images: pa.Table, previous: pa.Table, needs_rehash: Mask, hash_file: HashFile, threads: int
-) -> Mask:
-    """Hash files again, and return the mask of the files with changed content, (N,).
+def _may_be_reread(images: pa.Table, previous: pa.Table) -> Mask:
+    """Return the mask of files that are worth reading in every run if they are rejected, (N,).
 
-    The content of a file that cannot be read, now or before, is b"".
+    A large file is read again only if its size or time differs, and a member that was never read
+    only if its container differs: reading is expensive, and the listing has read the container.
     """
-    differs = np.zeros(len(images), bool)
-    rows = np.flatnonzero(needs_rehash)
+    is_large = pc.greater(images["size_bytes"], LARGE_FILE_BYTES).to_numpy()
+    was_read = previous["xxh3_128"].is_valid().to_numpy()
+    worth: Mask = ~is_large & (was_read | images["member"].is_null().to_numpy())
+    return worth
+
+
+class _Reading(NamedTuple):
+    """Masks of the files that were read again, (N,): with other content, and without an error."""
+
+    differs: Mask
+    succeeds: Mask
+
+
+def _read_again(
+    images: pa.Table, previous: pa.Table, needed: Mask, hash_file: HashFile, threads: int
+) -> _Reading:
+    """Read files again. The content of a file that cannot be read, now or before, is b""."""
+    reading = _Reading(np.zeros(len(images), bool), np.zeros(len(images), bool))
+    rows = np.flatnonzero(needed)
     if not len(rows):
-        return differs
+        return reading
     files = iter_rows(images.take(pa.array(rows)), "key", "url", "size_bytes", "member")
-    stored = previous["xxh3_128"].take(pa.array(rows)).to_pylist()
+    before = previous["xxh3_128"].take(pa.array(rows)).to_pylist()
     with ThreadPoolExecutor(threads) as pool:
-        hashes = pool.map(lambda file: hash_file(*file), files)
-        differs[rows] = [one != (other or b"") for one, other in zip(hashes, stored, strict=True)]
-    return differs
+        found = [*pool.map(lambda file: hash_file(*file), files)]
+    reading.differs[rows] = [new != (old or b"") for new, old in zip(found, before, strict=True)]
+    reading.succeeds[rows] = [bool(new) for new in found]
+    return reading

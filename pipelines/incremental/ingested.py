@@ -88,13 +88,15 @@ def read_ingested_files(output: Storage, manifest: Manifest) -> pa.Table:
 def _read_rejected(output: Storage, manifest: Manifest) -> Iterator[IngestedFile]:
     versions = encoder_versions()
     for generation, rejects in read_all_rejects(output, manifest):
+        # A compacted dataset has several versions of a library, joined by commas.
+        newest = {name: them.split(", ")[-1] for name, them in generation.encoders.items()}
         for reject in rejects:
             yield IngestedFile(
                 key_from_text(reject.key),
                 reject.bytes,
                 None if reject.xxh3_128 is None else bytes.fromhex(reject.xxh3_128),
                 is_stored=False,
-                may_be_supported=reject.reason == "unsupported" and generation.encoders != versions,
+                may_be_supported=reject.reason == "unsupported" and newest != versions,
             )
 
 

@@ -1,4 +1,4 @@
-"""The labels, the group and the split of images, to compare a source with a dataset."""
+"""Labels, groups and splits of images, to compare with a dataset."""
 
 from __future__ import annotations
 
@@ -41,6 +41,12 @@ def _digest(labels: Sequence[int], group: int) -> int:
     return xxhash.xxh3_64_intdigest(encoded) - _INT64_RANGE
 
 
-def list_splits(images: pa.Table) -> pa.Array:
-    """Return the number of the split that the source specifies for each image; null if none."""
-    return pc.index_in(images["split"], value_set=pa.array(SPLITS))
+def list_splits(images: pa.Table, *, is_train_divided: bool) -> pa.Array:
+    """Return the number of the split that the source specifies for each image; null if none.
+
+    Args:
+        images: table of split, as in `Sources`.
+        is_train_divided: whether images that the source assigns to train may be in another split.
+    """
+    splits = [None if split == "train" and is_train_divided else split for split in SPLITS]
+    return pc.index_in(images["split"], value_set=pa.array(splits), skip_nulls=True)

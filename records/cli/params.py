@@ -105,6 +105,7 @@ class Fraction(click.ParamType[Any]):
 
     Args:
         zero: whether 0 is allowed.
+        one: whether 1.0 is allowed.
         count_flag: the option for a whole number, for the hint.
         or_count: whether a whole number is a count, such as in `--max-rejects 5`.
     """
@@ -112,9 +113,15 @@ class Fraction(click.ParamType[Any]):
     name = "F"
 
     def __init__(
-        self, *, zero: bool = False, count_flag: str | None = None, or_count: bool = False
+        self,
+        *,
+        zero: bool = False,
+        one: bool = False,
+        count_flag: str | None = None,
+        or_count: bool = False,
     ) -> None:
-        self._zero, self._count_flag, self._or_count = zero, count_flag, or_count
+        self._zero, self._one = zero, one
+        self._count_flag, self._or_count = count_flag, or_count
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float | int:
         """See `click.ParamType.convert`."""
@@ -125,7 +132,7 @@ class Fraction(click.ParamType[Any]):
         if number is not None and 0 < number < 1:
             return number
         rounded = _describe_rounding(text)
-        if self._zero and number == 0 and not rounded:
+        if not rounded and ((self._zero and number == 0) or (self._one and number == 1)):
             return number
         expected = "a fraction between 0 and 1" + ", or a whole number" * self._or_count
         raise click.BadParameter(

@@ -25,9 +25,8 @@ from records.format.columns import Columns
 from records.format.label_map import LabelMap
 from records.format.layout import SplitName
 from records.format.manifest import Manifest, read_manifest
-from records.storage import Storage, open_storage
-from records.storage.local import LocalStorage
-from records.storage.urls import join_location
+from records.storage import Storage, absolute_location, open_storage
+from records.storage.urls import join_location, without_user
 from records.text.escaping import escape_for_display
 from records.text.formatting import align, format_bytes, pluralize
 
@@ -49,10 +48,16 @@ class Dataset(Mapping[SplitName, Split]):
     """
 
     def __init__(
-        self, storage: Storage, manifest: Manifest, worker_slice: WorkerSlice = ALL_RECORDS
+        self,
+        storage: Storage,
+        manifest: Manifest,
+        worker_slice: WorkerSlice = ALL_RECORDS,
+        *,
+        location: str | None = None,
     ) -> None:
         self.storage = storage
         self.manifest = manifest
+        self._location = storage.url if location is None else location
         self._worker_slice = worker_slice
         decoder = RecordDecoder.of(manifest)
         self._splits = {
@@ -97,21 +102,28 @@ class Dataset(Mapping[SplitName, Split]):
             )
 
     def files(self, split: SplitName | None = None) -> tuple[str, ...]:
-        """Return the paths or URLs of the shards of a split, or of all splits.
+        """Return the absolute paths or URLs of the shards of a split, or of all splits.
 
         The shards of all generations are in stored order. A file pattern can miss generations, or
         match shards of an unfinished run.
 
             tf.data.TFRecordDataset(dataset.files("train"))
 
+        Adopted files can contain records that are not part of the dataset (`excluded_records`).
+
         Raises:
-            SplitNotFoundError: the dataset has no such split.
+            SplitNotFoundError: the dataset does not have this split.
+            UsageError: this is the slice for one worker; its records are parts of shards.
         """
-        folder = str(self.storage.path) if isinstance(self.storage, LocalStorage) else self.path
+        if self._worker_slice != ALL_RECORDS:
+            raise UsageError(
+                "the files of a dataset cannot be those of one worker",
+                path=self.path,
+                hint="open the dataset without shard_index and shard_count, and divide its files",
+            )
         splits = self.values() if split is None else [self[split]]
-        return tuple(
-            join_location(folder, shard.name) for each in splits for shard in each.info.shards
-        )
+        shards = [shard for each in splits for shard in each.info.shards]
+        return tuple(join_location(self._location, shard.name) for shard in shards)
 
     def shards(self) -> dict[str, tuple[SplitName, int]]:
         """Return the split of each shard and its number there, by name, in stored order."""
@@ -203,4 +215,5 @@ def open_dataset(
     """
     worker_slice = WorkerSlice(shard_index, shard_count, padded=pad)
     storage = open_storage(path)
-    return Dataset(storage, read_manifest(storage), worker_slice)
+    location = absolute_location(without_user(os.fspath(path)).rstrip("/"))
+    return Dataset(storage, read_manifest(storage), worker_slice, location=location)

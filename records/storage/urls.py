@@ -49,6 +49,15 @@ def join_location(folder: str, name: str) -> str:
     return f"{folder}/{name}" if name else folder
 
 
+def without_user(location: str) -> str:
+    """Return a path unchanged, and a URL without its user name and password."""
+    scheme, separator, rest = location.partition("://")
+    if not separator:
+        return location
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+
+
 def redact_url(url: str) -> str:
     """Return a URL without its user name, password and query, which may contain credentials."""
     if "://" not in url:

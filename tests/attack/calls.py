@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import re
 import shutil
 import subprocess
 import time
@@ -25,6 +26,9 @@ _ERRORS = (
 )
 _EXIT_CODES = {0, 1, 2, 65, 66, 69, 73, 74, 75}
 _KILLED = {-9, 137}
+_LEFT_BEHIND = "left behind"
+# What cannot be removed stays.
+_REMOVAL = re.compile(r" at \d+ (rmdir|unlink|unlinkat) ")
 
 
 class CallAttack:
@@ -71,9 +75,12 @@ class CallAttack:
             code = self._random.choice(_ERRORS) if kind == "fail" else 0
             ended = run(command, self._preload(number, code, log))
             fault = errno.errorcode.get(code, "SIGKILL")
-            title = f"{job.name}: {fault} at {log.read_text().strip() if log.exists() else number}"
+            call = log.read_text().strip() if log.exists() else str(number)
+            title = f"{job.name}: {fault} at {call}"
         finds = [] if ended is None else _judge(ended, expect_kill=not code and log.exists())
         finds += self._finish(job, command, output, expected, ended)
+        if code and _REMOVAL.search(title):
+            finds = [find for find in finds if not find.startswith(_LEFT_BEHIND)]
         log.unlink(missing_ok=True)
         if not finds:
             shutil.rmtree(work)
@@ -105,7 +112,7 @@ class CallAttack:
         if differing and not _names_unreadable_file(expected, found):
             return [f"differs from undisturbed: {sorted(differing)[:5]}"]
         left = sorted(path.name for path in output.parent.iterdir() if path != output)
-        return [f"left behind: {left}"] if left else []
+        return [f"{_LEFT_BEHIND}: {left}"] if left else []
 
     def _run_undisturbed(self, job: Job) -> tuple[int, float, dict[str, bytes]]:
         if job not in self._undisturbed:

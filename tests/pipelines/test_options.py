@@ -24,7 +24,7 @@ def options(**given: Any) -> ConvertOptions:
         {"test": 0.2, "group_by": "parent"},
         {"test": 0.2, "group_by": r"patient(\d+)"},
         {"max_rejects": 0},
-        {"max_gone": 0},
+        {"max_gone": 0, "append": True},
         {"max_rejects": 0.5},
         {"seed": 2**64 - 1},
         {"beam_flags": ("--direct_num_workers", "2")},

@@ -193,7 +193,8 @@ class _RowReader:
         """Return the key of a URL below the source; None for any other URL."""
         root = self._source.rstrip("/") + "/"
         if is_url(self._source) and url.strip().startswith(root):
-            return self._key(url.strip().removeprefix(root).lstrip("/"), where, folder="")
+            path = url.strip().removeprefix(root).lstrip("/")
+            return self._key(unquote(path) if root.startswith("file:") else path, where, folder="")
         check_url(url, where, allow_url=self._allow_url)
         return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -12,6 +13,7 @@ import records
 from records.cli.files import files
 from records.dataset import decode_record
 from records.dataset.dataset import SplitNotFoundError
+from records.errors import UsageError
 from records.format.shard import read_shard
 from records.storage import open_storage
 from tests.pipelines.conftest import Convert
@@ -54,22 +56,35 @@ def test_files_are_all_shards_of_all_generations_in_stored_order(grown: Path) ->
     assert list_files(grown).splitlines() == [*dataset.files()]
 
 
-def test_files_have_the_path_of_the_dataset_as_given(
+def test_files_of_a_relative_path_are_absolute(
     grown: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(grown.parent)
-    given = f"{grown.name}/"
-    lines = list_files(given).splitlines()
-    assert all(line.startswith(given) and Path(line).is_file() for line in lines)
-    by_split = json.loads(list_files(given, "--json"))
+    lines = list_files(f"{grown.name}/").splitlines()
+    assert all(line.startswith(f"{grown}/") and Path(line).is_file() for line in lines)
+    by_split = json.loads(list_files(grown.name, "--json"))
     assert [path for paths in by_split.values() for path in paths] == lines
 
 
-def test_files_of_a_url_are_urls(convert: Convert, memory: object) -> None:
-    convert(output="memory://bucket/data", shards=2)
-    expected = [f"memory://bucket/data/train-0000{number}-of-00002.tfrecord" for number in (0, 1)]
-    assert list_files("memory://bucket/data").splitlines() == expected
-    assert [*records.open_dataset("memory://bucket/data").files()] == expected
+@pytest.mark.parametrize("folder", ["b/data", "b/data#2", "b/data?a=b", "b/ä"])
+def test_files_of_a_url_are_urls_that_exist(convert: Convert, memory: Any, folder: str) -> None:
+    url = f"memory://{folder}"
+    convert(output=url, shards=2)
+    expected = [f"{url}/train-0000{number}-of-00002.tfrecord" for number in (0, 1)]
+    assert list_files(url).splitlines() == expected
+    assert [*records.open_dataset(url).files()] == expected
+    assert all(memory.exists(path) for path in expected)
+
+
+def test_files_show_no_password(convert: Convert, memory: object) -> None:
+    convert(output="memory://user:secret@b/data")
+    assert "secret" not in list_files("memory://user:secret@b/data")
+
+
+def test_files_of_the_slice_of_a_worker_are_refused(grown: Path) -> None:
+    part = records.open_dataset(grown, shard_index=0, shard_count=4)
+    with pytest.raises(UsageError, match="cannot be those of one worker"):
+        part.files()
 
 
 def test_files_of_a_missing_split_are_refused(grown: Path) -> None:

@@ -164,6 +164,14 @@ def test_read_rows_urls_below_the_source_are_paths(
     assert (row.key, row.url) == (b"x/a.png", None)
 
 
+@pytest.mark.parametrize("allow_url", [False, True])
+def test_read_rows_file_urls_below_the_source_are_decoded(tmp_path: Path, allow_url: bool) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("path,label\nfile:///my%20photos/x/a%20%23b.png,cat\n")
+    (row,) = read_list(str(path), "file:///my%20photos", allow_url=allow_url)
+    assert (row.key, row.url) == (b"x/a #b.png", None)
+
+
 @pytest.mark.parametrize(
     "url",
     [
