@@ -16,6 +16,7 @@ import msgspec
 from pipelines import run_state
 from pipelines.clean import remove_run
 from pipelines.options import ConvertOptions
+from pipelines.planning.existing_splits import existing_splits
 from pipelines.planning.plan import make_plan
 from pipelines.report import Report, report_finished, report_plan, report_splits
 from pipelines.resume import find_finished, prepare_output
@@ -115,7 +116,8 @@ def _list_and_plan(opened: Dataset, options: ConvertOptions) -> Run:
     started_at = time.monotonic()
     sources = list_records(opened)
     manifest = opened.manifest
-    plan = make_plan(sources, manifest.settings, existing=manifest.thresholds, is_split=True)
+    existing = existing_splits(manifest)
+    plan = make_plan(sources, manifest.settings, existing=existing, is_split=True)
     output = open_storage(options.output)
     return Run(options, sources, plan, output, started_at=started_at, command="compact")
 
@@ -179,7 +181,7 @@ def copy_shard(job: CopyJob, name: str, count: ProgressCallback) -> None:
     """Write one shard of copied records, and its index. Raises the errors of `write_shard`."""
     output = open_storage(job.output)
     plan = run_state.read_shard_plan(output, name)
-    if is_finished(output, name, plan.plan_digest):
+    if is_finished(output, plan):
         count(len(plan.images))
         return
     records = open_dataset(job.dataset)[plan.split]

@@ -18,6 +18,7 @@ from pipelines.incremental.append import (
     discard_stale_run,
     ensure_unchanged,
     open_existing,
+    read_existing_splits,
     resolve_settings,
     save_fingerprints,
     select_new,
@@ -99,7 +100,7 @@ def _list_and_plan(options: ConvertOptions) -> Run:
     plan = make_plan(
         sources,
         settings,
-        existing=base.thresholds,
+        existing=read_existing_splits(output, base),
         generation=base.generations[-1].number + 1,
     )
     return Run(options, sources, plan, output, base, diff, started_at)

@@ -94,6 +94,12 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
         return self.multi_label or self.label_separator is not None
 
     @property
+    def keeps_groups(self) -> bool:
+        """Whether the options for splits can keep groups whole."""
+        has_counts = isinstance(self.test, int) or isinstance(self.validation, int)
+        return not has_counts and (self.is_multi_label or not self.stratify)
+
+    @property
     def runner_config(self) -> RunnerConfig:
         """Return the runner and its flags."""
         return RunnerConfig(self.runner, self.beam_flags)
@@ -194,16 +200,10 @@ def _check_splits(options: ConvertOptions) -> None:
     amounts = [amount for amount in (options.test, options.validation) if amount is not None]
     if sum(amount for amount in amounts if isinstance(amount, float)) >= 1:
         raise UsageError("--test and --validation leave no images for training", got=sum(amounts))
-    counts = any(isinstance(amount, int) for amount in amounts)
-    if options.group_by is not None and (counts or options.stratify):
+    if options.group_by is not None and not options.keeps_groups:
         raise UsageError(
             "--group-by cannot be used with exact counts or --stratify: groups are never divided",
             hint="use fractions: --test 0.2",
-        )
-    if options.stratify and options.is_multi_label:
-        raise UsageError(
-            "--stratify needs one label per image",
-            hint="omit --stratify, or --multi-label and --label-separator",
         )
     if options.stratify and not amounts:
         raise UsageError("--stratify needs --test or --validation", hint="add --test 0.2")

@@ -24,6 +24,7 @@ from pipelines.sources.containers import open_images, read_image
 from pipelines.sources.containers.member import known_hash
 from pipelines.sources.reader import SourceFiles, UnreadableError
 from pipelines.writing.publish import read_published, replaced_files
+from pipelines.writing.source_hashes import stored_hashes
 from records.errors import CorruptDataError, OutputError
 from records.format import layout
 from records.format.index import read_index, read_index_file
@@ -238,11 +239,7 @@ def _stored_hashes(output: Storage, name: str) -> dict[str, str] | None:
         index = read_index(output, index_name(name))
     except (FileNotFoundError, CorruptDataError):
         return None
-    columns = (index.table[column].to_pylist() for column in ("key", "source_xxh3_128"))
-    rejected = {reject.key: reject.xxh3_128 for reject in index.summary.rejects}
-    return {key: hash_ for key, hash_ in rejected.items() if hash_} | dict(
-        zip(*columns, strict=True)
-    )
+    return stored_hashes(index)
 
 
 def _hash(image: SourceImage, files: SourceFiles) -> str:

@@ -97,10 +97,10 @@ def convert(
         group_column: the column of the list with groups, or `none`.
         image_folder: the folder below `source` with the images of the list.
         multi_label: whether an image may have any number of labels: from multi-hot columns, rows
-            with several labels, or several rows per image.
+            with several labels, several rows per image, or lists in containers.
         label_separator: the separator of the labels in a cell; implies `multi_label`.
-        keep_columns: the names of the columns of the list whose values the records keep, or `all`;
-            none if None, or those of the dataset with `append`.
+        keep_columns: the names of the columns of the list, or of containers with images, whose
+            values the records keep, or `all`; none if None, or those of the dataset with `append`.
         map: new names of classes: a mapping (None drops a class), `OLD=NEW` texts, or paths of
             files.
         leaf_class: whether the class of an image is its innermost folder.
@@ -225,6 +225,9 @@ def extract(
     """Write the images of a dataset to `OUTPUT/SPLIT/CLASS/FILE`; return their number.
 
         sm.extract("data", "images")
+
+    If an image has any number of labels, there are no class folders. For such a dataset, and for a
+    dataset that keeps columns, `OUTPUT/SPLIT/metadata.jsonl` contains the labels and the columns.
 
     Args:
         dataset: the folder or URL of a finished dataset; it is only read.

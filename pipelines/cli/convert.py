@@ -107,7 +107,8 @@ def _or_none(_context: click.Context, _parameter: click.Parameter, values: tuple
     click.option(
         "--keep-columns",
         metavar="all|none|a,b,…",
-        help="Columns of the list whose values the records keep.  [default: none]",
+        help="Columns of the list, or of containers with images, whose values the records keep."
+        "  [default: none]",
     ),
     click.option(
         "--layout",

@@ -21,7 +21,12 @@ Example:
 @json_option
 @quiet_option
 def extract(dataset: str, output: str, processes: int | None, as_json: bool, quiet: bool) -> None:
-    """Write the images of DATASET to folders: OUTPUT/SPLIT/CLASS/FILE."""
+    """Write the images of DATASET to folders: OUTPUT/SPLIT/CLASS/FILE.
+
+    If an image has any number of labels, there are no class folders. For such a dataset, and for a
+    dataset that keeps columns, OUTPUT/SPLIT/metadata.jsonl contains the labels and the columns.
+    The command that converts the images again is printed.
+    """
     from pipelines.cli.output import extract_with_progress
 
     extract_with_progress(dataset, output, processes, as_json=as_json, quiet=quiet)

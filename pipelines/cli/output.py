@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import sys
 import threading
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import msgspec
 
 from pipelines.compact import compact
 from pipelines.convert import convert
-from pipelines.extract import extract
+from pipelines.extract import extract, options_to_convert
 from pipelines.options import ConvertOptions
 from pipelines.report import Report
 from records.cli.output import print_json, print_text
@@ -106,7 +107,8 @@ def extract_with_progress(
     dataset: str, output: str, processes: int | None, *, as_json: bool, quiet: bool
 ) -> None:
     """Extract with a progress bar, and print the number of images."""
-    total = sum(map(len, open_dataset(dataset).values()))
+    opened = open_dataset(dataset)
+    total = sum(map(len, opened.values()))
     done = 0
     with progress_callback("extracting", unit="images", quiet=quiet) as on_progress:
 
@@ -116,10 +118,15 @@ def extract_with_progress(
             on_progress(done, total)
 
         written = extract(dataset, output, on_images, processes=processes)
+    options = options_to_convert(opened)
     if as_json:
-        print_json({"output": escape_surrogates(output), "images": written})
+        shown = [*map(escape_surrogates, options)]
+        print_json({"output": escape_surrogates(output), "images": written, "convert": shown})
     elif not quiet:
         print_text(f"{pluralize(written, 'image')} in {output}")
+        if options:
+            command = shlex.join(["shardmill", "convert", output, "NEW", *options])
+            print_text(f"to convert them again: {command}")
 
 
 def summarize(report: Report) -> str:

@@ -24,6 +24,7 @@ from pipelines.incremental.ingested import (
     write_fingerprints,
 )
 from pipelines.options import ConvertOptions
+from pipelines.planning.existing_splits import ExistingSplits, existing_splits
 from pipelines.planning.plan import make_fingerprint
 from pipelines.report import read_report
 from pipelines.resume import encoders
@@ -35,6 +36,8 @@ from pipelines.sources.containers.member import known_hash
 from pipelines.sources.reader import UnreadableError
 from pipelines.writing.publish import read_published
 from records.errors import CorruptDataError, InputNotFoundError, LockedError, UsageError
+from records.format.index import read_shard_index
+from records.format.layout import SPLITS
 from records.format.manifest import Manifest, Settings, read_manifest
 from records.format.skipped import read_skipped
 from records.runtime.cpu import available_cpus
@@ -161,6 +164,25 @@ def _refuse_many_missing(deleted: tuple[bytes, ...], stored: int, options: Conve
             got=f"{len(deleted):,}, the first: {escape_for_display(key_to_text(min(deleted)))}",
             hint=f"check the {what}, or allow any number with --max-gone 1.0",
         )
+
+
+def read_existing_splits(output: Storage, base: Manifest) -> ExistingSplits:
+    """Return the splits of the dataset, with its groups if splits are stratified iteratively.
+
+    With hashes, the group of a new image determines its split; with iterative stratification, only
+    the existing images of the group show it.
+
+    Raises:
+        CorruptDataError: an index is damaged or missing.
+    """
+    shards = (
+        (SPLITS.index(split), shard) for split, info in base.splits.items() for shard in info.shards
+    )
+    groups = (
+        (split, read_shard_index(output, shard).table["group"].to_numpy())
+        for split, shard in (shards if base.settings.is_iterative else ())
+    )
+    return existing_splits(base, groups)
 
 
 def _note_no_longer_excluded(

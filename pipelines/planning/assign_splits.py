@@ -10,6 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipelines.planning.existing_splits import ExistingSplits
+from pipelines.planning.iterative_stratify import (
+    LabelledImages,
+    SplitCounts,
+    count_splits,
+    stratify_iteratively,
+)
 from pipelines.planning.split_hash import (
     NO_HASHES,
     Hashes,
@@ -18,6 +25,8 @@ from pipelines.planning.split_hash import (
     find_thresholds,
     from_threshold,
     hash_keys,
+    share_images,
+    share_thresholds,
     split_numbers,
     to_threshold,
 )
@@ -42,17 +51,17 @@ def assign_splits(
     images: pa.Table,
     hashes: Hashes,
     settings: Settings,
-    existing: tuple[SplitThreshold, ...] | None = None,
+    existing: ExistingSplits | None = None,
     *,
     is_split: bool = False,
 ) -> SplitAssignment:
     """Assign a split to every image.
 
     Args:
-        images: table of label, split, group and key, as in `Sources`.
+        images: table of label, labels, split, group and key, as in `Sources`.
         hashes: hashes of the image keys, (N,).
         settings: the requested splits.
-        existing: thresholds of the dataset, for an append; they apply unchanged.
+        existing: the splits of the dataset, for an append; its thresholds apply unchanged.
         is_split: whether every image has its split already, for a compaction: the groups that
             decided it are unknown.
 
@@ -61,25 +70,81 @@ def assign_splits(
     """
     splits = _explicit_splits(images["split"])
     if is_split:
-        return SplitAssignment(splits, existing or ())
+        return SplitAssignment(splits, () if existing is None else existing.thresholds)
     requested = _requested(settings)
     if not requested:
         return SplitAssignment(splits, ())
     if existing is None:
         _refuse_explicit(requested, splits)
+    hashes = _group_hashes(images, hashes, settings.seed)
+    assign = _stratify_iteratively if settings.is_iterative else _assign_by_hash
+    assigned, thresholds = assign(images, hashes, splits, settings, existing)
+    if existing is None:
+        _refuse_empty(settings, assigned, int(np.count_nonzero(splits == _TRAIN)))
+    return SplitAssignment(
+        assigned, tuple(to_threshold(label, pair) for label, pair in thresholds.items())
+    )
+
+
+def _assign_by_hash(
+    images: pa.Table,
+    hashes: Hashes,
+    splits: SplitNumbers,
+    settings: Settings,
+    existing: ExistingSplits | None,
+) -> tuple[SplitNumbers, dict[int | None, Thresholds]]:
+    """Return splits and thresholds; images that the source does not assign are split by hash."""
     by_hash = splits == _TRAIN
-    hashes = _group_hashes(images, hashes, settings.seed)[by_hash]
-    labels = images["label"].to_numpy()[by_hash]
+    hashes, labels = hashes[by_hash], images["label"].to_numpy()[by_hash]
     if existing is None:
         thresholds = _find_thresholds(labels, hashes, settings)
     else:
-        thresholds = _extend(existing, labels, settings)
-    splits[by_hash] = _split(labels, hashes, thresholds, settings)
+        thresholds = _extend(existing.thresholds, labels, settings)
+    assigned = splits.copy()
+    assigned[by_hash] = _split(labels, hashes, thresholds, settings)
+    return assigned, thresholds
+
+
+def _stratify_iteratively(
+    images: pa.Table,
+    hashes: Hashes,
+    splits: SplitNumbers,
+    settings: Settings,
+    existing: ExistingSplits | None,
+) -> tuple[SplitNumbers, dict[int | None, Thresholds]]:
+    """Return splits and thresholds, which are the shares of the splits; see `share_thresholds`.
+
+    An append continues the stratification: existing images count, and keep their groups together.
+    """
+    assigned = np.where(splits == _TRAIN, np.int8(-1), splits)
+    if existing is not None:
+        of_group = existing.find_groups(images["group"])
+        assigned = np.where(assigned < 0, of_group, assigned)
+    is_free = assigned < 0
+    labelled = _labels_of(images)
+    classes = int(labelled.labels.max(initial=-1)) + 1
+    classes = max(classes, 0 if existing is None else len(existing.class_records))
+    counts = count_splits(labelled, assigned, classes)
     if existing is None:
-        _refuse_empty(settings, splits, int(by_hash.sum()))
-    return SplitAssignment(
-        splits, tuple(to_threshold(label, pair) for label, pair in thresholds.items())
+        shares = share_thresholds(settings.test, settings.validation, int(is_free.sum()))
+    else:
+        counts = SplitCounts(*map(np.add, counts, existing.counts(classes)))
+        shares = from_threshold(existing.thresholds[0])
+    # Images of a split that was not requested are outside of the shares.
+    has_share = [split == "train" or split in _requested(settings) for split in SPLITS]
+    counts = SplitCounts(counts.images * has_share, counts.labels * has_share)
+    wanted = share_images(shares, int(counts.images.sum() + is_free.sum()))
+    free = LabelledImages(
+        labelled.labels[np.repeat(is_free, labelled.counts)], labelled.counts[is_free]
     )
+    assigned[is_free] = stratify_iteratively(free, hashes[is_free], wanted, counts)
+    return assigned, {None: shares}
+
+
+def _labels_of(images: pa.Table) -> LabelledImages:
+    labels = images["labels"].combine_chunks()
+    lengths = pc.list_value_length(labels)
+    return LabelledImages(labels.flatten().to_numpy(), np.asarray(lengths, np.int64))
 
 
 def _explicit_splits(explicit: pa.ChunkedArray) -> SplitNumbers:

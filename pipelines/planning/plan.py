@@ -19,6 +19,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from pipelines.planning.assign_splits import assign_splits
+from pipelines.planning.existing_splits import ExistingSplits
 from pipelines.planning.split_hash import Hashes, SplitNumbers, hash_keys
 from pipelines.sources.base import WORKER_FIELDS, SourceImage, Sources
 from records.format.columns import Columns
@@ -123,7 +124,7 @@ def make_plan(
     sources: Sources,
     settings: Settings,
     *,
-    existing: tuple[SplitThreshold, ...] | None = None,
+    existing: ExistingSplits | None = None,
     generation: int = 1,
     is_split: bool = False,
 ) -> Plan:
@@ -132,7 +133,7 @@ def make_plan(
     Args:
         sources: the images.
         settings: options that determine the bytes of the dataset.
-        existing: split thresholds of the dataset, for an append or a compaction.
+        existing: the splits of the dataset, for an append or a compaction.
         generation: the generation of the dataset to write.
         is_split: whether every image has its split already, for a compaction.
 

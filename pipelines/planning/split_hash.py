@@ -73,6 +73,34 @@ def _threshold_above(lower: int, size: SplitSize | None, ordered: Hashes) -> int
     return int(ordered[last]) if last < len(ordered) else HASHES - 1
 
 
+def share_thresholds(
+    test: SplitSize | None, validation: SplitSize | None, images: int
+) -> Thresholds:
+    """Return the thresholds below which evenly distributed hashes have the requested shares.
+
+    Args:
+        test: fraction (float) or count (int) of images in test, or None.
+        validation: fraction (float) or count (int) of images in validation, or None.
+        images: the number of images.
+    """
+    first = _add_share(0, test, images)
+    return Thresholds(first, _add_share(first, validation, images))
+
+
+def _add_share(lower: int, size: SplitSize | None, images: int) -> int:
+    if size is None:
+        return lower
+    share = int(size * HASHES) if isinstance(size, float) else size * HASHES // max(images, 1)
+    return min(HASHES - 1, lower + share)
+
+
+def share_images(thresholds: Thresholds, images: int) -> NDArray[np.int64]:
+    """Return the number of images of each split, in proportion to the thresholds, (splits,)."""
+    test, both = ((bound * images + HASHES // 2) // HASHES for bound in thresholds)
+    sizes = {"test": test, "validation": both - test, "train": images - both}
+    return np.array([sizes[split] for split in SPLITS], np.int64)
+
+
 def to_threshold(label: int | None, thresholds: Thresholds) -> SplitThreshold:
     """Return the thresholds of a class, or of all classes, as the manifest stores them."""
     return SplitThreshold(label, f"{thresholds.test:016x}", f"{thresholds.validation:016x}")

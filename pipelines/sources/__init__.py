@@ -12,9 +12,11 @@ from pipelines.sources.containers import (
 )
 from pipelines.sources.containers.kinds import kind_of
 from pipelines.sources.containers.member import Container
+from pipelines.sources.containers.wanted import NO_FIELDS, WantedFields
 from pipelines.sources.image_folder import list_image_folder
 from pipelines.sources.labelled import list_labelled
 from pipelines.sources.lists import list_image_list
+from pipelines.sources.lists.kept_columns import named_to_keep
 from pipelines.sources.lists.table import show_names
 from pipelines.sources.reader import SourceFiles, open_source
 from pipelines.sources.walk import ListedFile
@@ -61,19 +63,12 @@ def list_sources(options: ConvertOptions, base: Manifest | None = None) -> Sourc
 
 
 def _require_no_columns(options: ConvertOptions, base: Manifest | None) -> None:
-    """Raise UsageError if a source without a list needs the columns of one."""
-    path = escape_for_display(options.source)
-    for flag, is_given in (
-        ("--keep-columns", options.keep_columns not in {None, "none", ()}),
-        ("--multi-label", options.is_multi_label),
-    ):
-        if is_given:
-            raise UsageError(f"{flag} needs a list", path=path, hint="add --list FILE")
+    """Raise UsageError if the dataset to append to keeps columns, which a folder does not have."""
     if base is not None and base.settings.columns:
         names = tuple(column.name for column in base.settings.columns)
         raise UsageError(
             "the dataset keeps columns of a list, and there is no list",
-            path=path,
+            path=escape_for_display(options.source),
             expected=show_names(names),
             hint="add --list FILE",
         )
@@ -102,7 +97,16 @@ def _open_containers(
         files,
         containers,
         for_list=is_list,
-        label_column=None if is_list else options.label_column,
+        wanted=NO_FIELDS if is_list else _wanted_fields(options),
+    )
+
+
+def _wanted_fields(options: ConvertOptions) -> WantedFields:
+    return WantedFields(
+        options.label_column,
+        tuple(named_to_keep(options)),
+        options.keep_columns == "all",
+        options.is_multi_label,
     )
 
 
@@ -114,6 +118,6 @@ def _list_folder(
     if not isinstance(files, ContainerFiles) and (found := find_in_folder(listing)):
         files = _open_containers(location, files, found, options)
         listing = files.walk()
-    if isinstance(files, ContainerFiles) and files.members.labels is not None:
+    if isinstance(files, ContainerFiles) and files.members.given is not None:
         return list_labelled(options, source_filter, files), files
     return list_image_folder(options, source_filter, files, listing), files

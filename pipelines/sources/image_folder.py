@@ -23,7 +23,7 @@ from pipelines.sources.class_layout import (
 )
 from pipelines.sources.group_by import GroupKey
 from pipelines.sources.lists import find_metadata, list_metadata
-from pipelines.sources.lists.columns import names_columns
+from pipelines.sources.lists.columns import option_of_lists
 from pipelines.sources.reader import SourceFiles, UnreadableError
 from pipelines.sources.walk import Listing
 from records.errors import InputNotFoundError, UsageError
@@ -91,19 +91,23 @@ def _list_metadata(
         UsageError: an option names a column or an image folder, and there is no list.
         InputNotFoundError: a metadata file is empty, and the source has no classes.
     """
-    named = names_columns(options)
+    named = option_of_lists(options)
     # The images of a metadata file are next to it, and `--image-folder` does not apply to it.
     is_list = options.layout == "auto" and not options.leaf_class and options.image_folder is None
     found = find_metadata(listing) if is_list else []
     classes = class_folders(listing.folders, layout)
     if found and (named or len(classes) < _MIN_CLASSES):
         with suppress(UsageError, InputNotFoundError) if classes and not named else nullcontext():
-            if (listed := list_metadata(found, options, source_filter, files)) is not None:
+            if (
+                listed := list_metadata(found, options, source_filter, files, listing.folders)
+            ) is not None:
                 return listed
-    if named or options.image_folder is not None:
+    named = named or ("--image-folder" if options.image_folder is not None else None)
+    if named:
         raise UsageError(
             "an option or the dataset needs a list, and there is no list",
             path=escape_for_display(options.source),
+            got=named,
             hint="add --list FILE",
         )
     return None

@@ -26,11 +26,13 @@ from pipelines.options import ConvertOptions
 from pipelines.sources import Sources
 from pipelines.sources.base import SourceFilter
 from pipelines.sources.containers.member import Container, Member, known_hash
+from pipelines.sources.lists.kept_columns import infer_columns, parse_values
 from pipelines.sources.lists.sorter import RowSorter
 from pipelines.sources.reader import open_file
 from pipelines.sources.walk import ListedFile
-from pipelines.transforms.rows import ImageRow, read_row, show_row
+from pipelines.transforms.rows import ONE_LABEL, ImageRow, RowFields, read_row, row_fields, show_row
 from records.errors import CorruptDataError, InputNotFoundError, StorageError, UsageError
+from records.format.columns import Columns, pack_values
 from records.format.layout import SplitName
 from records.runtime.parallel_map import IO_THREADS, parallel_map
 from records.runtime.row_table import RowTable, iter_rows
@@ -60,10 +62,16 @@ class Part(NamedTuple):
 
 
 class PartWriter:
-    """Rows of a bundle, in memory until they are written as a part."""
+    """Rows of a bundle, in memory until they are written as a part.
 
-    def __init__(self, output: str) -> None:
+    Args:
+        output: the location of the dataset.
+        fields: the fields of the rows that depend on the options.
+    """
+
+    def __init__(self, output: str, fields: RowFields = ONE_LABEL) -> None:
         self._output = output
+        self._fields = fields
         self._clear()
 
     def _clear(self) -> None:
@@ -78,7 +86,7 @@ class PartWriter:
 
     def add(self, element: Any) -> None:
         """Add a row. Raises UsageError if the row is invalid."""
-        row, image = read_row(element)
+        row, image = read_row(element, self._fields)
         if image is not None:
             digest = xxhash.xxh3_128_digest(image)
             row = msgspec.structs.replace(
@@ -135,24 +143,26 @@ class _StagedRow(NamedTuple):
     """A row as `Sources` needs it; `member` is the place of its bytes in a part."""
 
     key: bytes
-    label: str
+    labels: list[str]
     split: SplitName | None
     group: bytes | None
     url: str | None
     size_bytes: int | None
     fingerprint: int
+    kept: list[str]
     member: bytes | None
 
 
 _COLUMNS = pa.schema(
     {
         "key": pa.large_binary(),
-        "label": pa.large_string(),
+        "labels": pa.list_(pa.large_string()),
         "split": pa.string(),
         "group": pa.large_binary(),
         "url": pa.large_string(),
         "size_bytes": pa.int64(),
         "fingerprint": pa.uint64(),
+        "kept": pa.list_(pa.large_string()),
         "member": pa.large_binary(),
     }
 )
@@ -218,24 +228,24 @@ def _to_staged(row: ImageRow, part: int) -> _StagedRow:
     if row.xxh3_128 is not None:
         place = Member(part, row.offset, row.size_bytes or 0, xxh3_128=row.xxh3_128)
         member = place.encode()
-    fields = (row.key, row.label, row.split, row.group, row.url)
-    return _StagedRow(*fields, row.size_bytes, row.fingerprint, member)
+    fields = (row.key, [*row.labels], row.split, row.group, row.url)
+    return _StagedRow(*fields, row.size_bytes, row.fingerprint, [*row.kept], member)
 
 
 def _sort(rows: pa.Table, options: ConvertOptions, source_filter: SourceFilter) -> Sources:
     """Sort rows in key order into images, rejects and excluded images."""
     path = escape_for_display(options.output)
-    labels = sorted(label for label in pc.unique(rows["label"]).to_pylist() if label)
+    labels = sorted(pc.unique(pc.list_flatten(rows["labels"])).to_pylist())
     if not labels and source_filter.given_labels is None and source_filter.classes is None:
         raise UsageError("no row has a label", path=path, expected="the class in the field label")
-    has_counts = isinstance(options.test, int) or isinstance(options.validation, int)
-    if (has_counts or options.stratify) and rows["group"].null_count < len(rows):
+    if not options.keeps_groups and rows["group"].null_count < len(rows):
         raise UsageError(
             "exact counts and stratify need rows without groups: groups are never divided",
             path=path,
             hint="use fractions: test=0.2",
         )
     sorter = RowSorter(labels, options, source_filter, path=path)
+    columns = sorter.sources.columns = _columns(rows, options)
     repeated = 0
     previous: _StagedRow | None = None
     for row in starmap(_StagedRow, iter_rows(rows, *_StagedRow._fields)):
@@ -244,14 +254,33 @@ def _sort(rows: pa.Table, options: ConvertOptions, source_filter: SourceFilter) 
             repeated += 1
             continue
         previous = row
-        split, group = row.split, row.group
-        labels_of = (row.label,) if row.label else ()
-        sorter.add(row.key, labels_of, partial(_file, row), split=split, group=group, url=row.url)
+        sorter.add(
+            row.key,
+            tuple(row.labels),
+            partial(_file, row),
+            split=row.split,
+            group=row.group,
+            url=row.url,
+            columns=partial(_pack_columns, row, columns),
+        )
     if repeated:
         sorter.sources.notes.append(
             f"{pluralize(repeated, 'row')} twice; each image is stored once"
         )
     return sorter.sources
+
+
+def _columns(rows: pa.Table, options: ConvertOptions) -> Columns:
+    """Return the columns that the records keep, with the types that all rows give them."""
+    texts = {
+        name: pc.unique(pc.list_element(rows["kept"], number)).to_pylist()
+        for number, name in enumerate(row_fields(options).kept)
+    }
+    return infer_columns(texts)
+
+
+def _pack_columns(row: _StagedRow, columns: Columns) -> bytes | None:
+    return pack_values(parse_values(columns, row.kept, show_row(row.key))) if columns else None
 
 
 def _file(row: _StagedRow) -> ListedFile | None:
@@ -264,7 +293,8 @@ def _require_equal(first: _StagedRow, second: _StagedRow) -> None:
     """Raise UsageError if two rows of one key differ."""
     for what, one, other in _compare(first, second):
         if one != other:
-            shown = sorted(escape_for_display(str(value or "none")) for value in (one, other))
+            texts = (", ".join(it) if isinstance(it, list) else it for it in (one, other))
+            shown = sorted(escape_for_display(text or "none") for text in texts)
             raise UsageError(
                 f"two rows of one key have different {what}",
                 path=show_row(first.key),
@@ -274,7 +304,8 @@ def _require_equal(first: _StagedRow, second: _StagedRow) -> None:
 
 
 def _compare(first: _StagedRow, second: _StagedRow) -> Iterator[tuple[str, Any, Any]]:
-    yield "labels", first.label, second.label
+    yield "labels", first.labels, second.labels
+    yield "values to keep", first.kept, second.kept
     yield "splits", first.split, second.split
     yield "groups", _show_group(first), _show_group(second)
     yield "URIs", first.url, second.url

@@ -5,14 +5,19 @@ from __future__ import annotations
 import numbers
 import os
 import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 
+from pipelines.options import ConvertOptions
+from pipelines.sources.cells import Cell, cell_text, read_text
 from pipelines.sources.lists.columns import NO_SPLIT
+from pipelines.sources.lists.kept_columns import check_texts, kept_names, named_to_keep
 from pipelines.sources.lists.rows import check_url
+from pipelines.sources.lists.table import ListTable
 from records.dataset import Record
 from records.errors import UsageError
 from records.format.layout import SplitName, parse_split
@@ -25,14 +30,16 @@ from records.user_text import is_utf8
 REQUIRED_FIELDS = ("key", "label")
 CONTENT_FIELDS = ("image", "uri")
 """The fields of which each row has one."""
+_LISTS = (list, tuple, set, frozenset, np.ndarray)
 
 
 class ImageRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One row: an image with its label, without its bytes.
+    """One row: an image with its labels, without its bytes.
 
     Attributes:
         key: the key of the image.
-        label: the label without surrounding blanks; empty if the row has none.
+        labels: the labels without surrounding blanks, sorted; at most one, unless an image may have
+            any number of labels.
         split: the split, if the row has one.
         group: the group, if the row has one.
         url: the absolute path or the URL of the image; None if the row has its bytes.
@@ -40,10 +47,11 @@ class ImageRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
         fingerprint: the fingerprint of the file; see `ListedFile`.
         offset: the position of the bytes in their part.
         xxh3_128: the hash of the bytes; None for a URL.
+        kept: the texts of the fields whose values the records keep, in the order of their names.
     """
 
     key: bytes
-    label: str
+    labels: tuple[str, ...]
     split: SplitName | None
     group: bytes | None
     url: str | None
@@ -51,6 +59,35 @@ class ImageRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     fingerprint: int = 0
     offset: int = 0
     xxh3_128: bytes | None = None
+    kept: tuple[str, ...] = ()
+
+
+class RowFields(NamedTuple):
+    """The fields of rows that depend on the options.
+
+    Attributes:
+        kept: the names of the fields whose values the records keep.
+        is_multi_label: whether an image may have any number of labels.
+    """
+
+    kept: tuple[str, ...] = ()
+    is_multi_label: bool = False
+
+
+ONE_LABEL = RowFields()
+
+
+def row_fields(options: ConvertOptions) -> RowFields:
+    """Return the fields that the options name. Raises UsageError if a name cannot be kept."""
+    if options.keep_columns == "all":
+        raise UsageError(
+            "WriteDataset cannot keep all fields of rows",
+            path="WriteDataset",
+            hint="name the fields: keep_columns=['age', 'site']",
+        )
+    names = tuple(sorted(named_to_keep(options), key=str.encode))
+    kept_names(ListTable("WriteDataset", names, lambda: iter(())), options, names)
+    return RowFields(names, options.is_multi_label)
 
 
 def show_row(key: bytes) -> str:
@@ -58,11 +95,12 @@ def show_row(key: bytes) -> str:
     return f"row {escape_for_display(key_to_text(key))}"
 
 
-def read_row(row: Any) -> tuple[ImageRow, bytes | None]:
+def read_row(row: Any, fields: RowFields = ONE_LABEL) -> tuple[ImageRow, bytes | None]:
     """Return the checked fields of a row, and the bytes of its image, None for a URI.
 
     Args:
         row: a mapping, or an object with an attribute for each field.
+        fields: the fields that depend on the options.
 
     Raises:
         UsageError: a field is missing or invalid; the message names the key.
@@ -96,8 +134,15 @@ def read_row(row: Any) -> tuple[ImageRow, bytes | None]:
     read = _Reader(get, place)
     group = read.text("group")
     url = None if uri is None else read.url("uri")
-    label = read.text("label").strip()
-    return ImageRow(key, label, read.split("split"), os.fsencode(group) or None, url), image
+    labels = read.labels("label", is_multi_label=fields.is_multi_label)
+    return ImageRow(
+        key,
+        labels,
+        read.split("split"),
+        os.fsencode(group) or None,
+        url,
+        kept=read.kept(row, fields.kept),
+    ), image
 
 
 def _get_attribute(row: Any, name: str) -> Any:
@@ -154,6 +199,41 @@ class _Reader:
         if not is_utf8(value):
             raise self._invalid(name, "is not valid UTF-8", value)
         return str.__str__(value)  # such as a NumPy string
+
+    def labels(self, name: str, *, is_multi_label: bool) -> tuple[str, ...]:
+        """Return the distinct labels of a label or, if allowed, of a list of labels, sorted."""
+        value = self._get(name)
+        if not isinstance(value, _LISTS):
+            labels = [self.text(name)]
+        elif is_multi_label:
+            items = dict(enumerate(value.tolist() if isinstance(value, np.ndarray) else value))
+            labels = [_Reader({name: item}.get, self._place).text(name) for item in items.values()]
+        else:
+            raise UsageError(
+                f"the field {name} of a row is a list",
+                path=self._place,
+                expected="one label",
+                got=type(value).__name__,
+                hint="pass multi_label=True to store any number of labels per image",
+            )
+        return tuple(sorted({label.strip() for label in labels} - {""}))
+
+    def kept(self, row: Any, names: Sequence[str]) -> tuple[str, ...]:
+        """Return the values of the fields to keep, as texts; None is a missing value."""
+        texts: dict[str, Cell] = {}
+        for name in names:
+            is_there = name in row if isinstance(row, Mapping) else hasattr(row, name)
+            if not is_there:
+                raise UsageError(
+                    f"a row lacks the field {escape_for_display(name)}, which keep_columns names",
+                    path=self._place,
+                    hint="set the field to None if its value is missing",
+                )
+            value = self._get(name)
+            texts[name] = cell_text(value.item() if isinstance(value, np.generic) else value)
+        return check_texts(
+            {name: read_text(texts, name, self._place) for name in names}, self._place
+        )
 
     def split(self, name: str) -> SplitName | None:
         """Return the split that a text stands for."""

@@ -21,14 +21,14 @@ from apache_beam.transforms.window import GlobalWindows
 from apache_beam.typehints.schemas import named_fields_from_element_type
 from apache_beam.utils.windowed_value import WindowedValue
 
-from pipelines.options import make_options
+from pipelines.options import ConvertOptions, make_options
 from pipelines.report import Report
 from pipelines.runners.beam import ProcessShard
 from pipelines.runners.job_errors import whole_messages
 from pipelines.sources.base import read_source_filter
 from pipelines.sources.path_checks import check_output
 from pipelines.transforms.parts import Part, PartWriter
-from pipelines.transforms.rows import CONTENT_FIELDS, REQUIRED_FIELDS
+from pipelines.transforms.rows import CONTENT_FIELDS, REQUIRED_FIELDS, row_fields
 from pipelines.transforms.write_run import (
     PlannedRun,
     WriteOptions,
@@ -67,6 +67,9 @@ class WriteDataset(beam.PTransform):  # type: ignore[misc] # Beam has no types
     | `uri` | str | an absolute path or a URL of the image file, in place of `image` |
     | `split` | str, optional | `train`, `validation` or `test`, or a word such as `val` |
     | `group` | str or int, optional | images of one group are assigned to one split |
+    | the names in `keep_columns` | str, int, float, bool or None | values that the records keep |
+
+    With the option `multi_label`, `label` can also be a list of classes.
 
     The dataset is the same, byte for byte, as that of `sm.convert` for a folder with the same keys,
     classes and files: on any runner, and for any order, bundles and retries. It is published when
@@ -93,6 +96,9 @@ class WriteDataset(beam.PTransform):  # type: ignore[misc] # Beam has no types
         labels: the path of a label map that numbers the classes.
         map: new names of classes: a mapping (None drops a class), `OLD=NEW` texts, or paths of
             files.
+        multi_label: whether an image may have any number of labels.
+        keep_columns: the names of the fields of rows whose values the records keep: texts, numbers,
+            booleans, or None for a missing value.
         exclude: the path of a file with the keys to exclude, one per line.
         check: the images to decode: all if `decode`, only re-encoded images if `header`.
         max_rejects: the maximum fraction (float) or number (int) of rejected images; if None, 0.01
@@ -137,6 +143,8 @@ class WriteDataset(beam.PTransform):  # type: ignore[misc] # Beam has no types
         classes: Sequence[str] | None = None,
         labels: str | PathLike[str] | None = None,
         map: Mapping[str, str | None] | str | PathLike[str] | Sequence[str] | None = None,  # noqa: A002
+        multi_label: bool = False,
+        keep_columns: Sequence[str] | str | None = None,
         exclude: str | PathLike[str] | None = None,
         check: Literal["header", "decode"] = "decode",
         max_rejects: float | int | None = None,
@@ -160,6 +168,7 @@ class WriteDataset(beam.PTransform):  # type: ignore[misc] # Beam has no types
         check_output(location)
         options = make_options({**given, "source": location, "output": location})
         options.validate()
+        row_fields(options)
         self._options = WriteOptions(options, read_source_filter(options, None))
 
     def expand(self, rows: beam.PCollection) -> beam.PCollection:
@@ -168,12 +177,12 @@ class WriteDataset(beam.PTransform):  # type: ignore[misc] # Beam has no types
             raise UsageError(
                 "WriteDataset needs a bounded PCollection: a dataset is complete when it is written"
             )
-        _check_fields(rows.element_type)
         options = self._options
+        _check_fields(rows.element_type, row_fields(options.convert).kept)
         parts = (
             rows
             | "Rewindow" >> beam.WindowInto(GlobalWindows())
-            | "Stage" >> beam.ParDo(_StageRows(options.convert.output))
+            | "Stage" >> beam.ParDo(_StageRows(options.convert))
         )
         planned = (
             rows.pipeline
@@ -189,17 +198,18 @@ class WriteDataset(beam.PTransform):  # type: ignore[misc] # Beam has no types
         return planned[_RUN] | "Publish" >> beam.ParDo(_Publish(options), AsIter(written))
 
 
-def _check_fields(element_type: Any) -> None:
+def _check_fields(element_type: Any, kept: Sequence[str]) -> None:
     """Raise UsageError if the schema of a PCollection lacks a field; any other type may have it."""
     try:
         names = {name for name, _ in named_fields_from_element_type(element_type)}
     except (TypeError, ValueError):
         return
     has_content = not names.isdisjoint(CONTENT_FIELDS)
-    if not has_content or not names.issuperset(REQUIRED_FIELDS):
+    if not has_content or not names.issuperset({*REQUIRED_FIELDS, *kept}):
+        expected = ", ".join(map(escape_for_display, (*REQUIRED_FIELDS, *kept)))
         raise UsageError(
             "the schema of the PCollection lacks a field",
-            expected="key, label, and image or uri",
+            expected=f"{expected}, and image or uri",
             got=escape_for_display(", ".join(sorted(names))) or "no fields",
         )
 
@@ -208,13 +218,14 @@ def _check_fields(element_type: Any) -> None:
 class _StageRows(beam.DoFn):  # type: ignore[misc] # Beam has no types
     """Writes the rows of each bundle as parts."""
 
-    def __init__(self, output: str) -> None:
+    def __init__(self, options: ConvertOptions) -> None:
         super().__init__()
-        self._output = output
+        self._output = options.output
+        self._fields = row_fields(options)
 
     def start_bundle(self) -> None:
         """Forget the rows of a failed bundle."""
-        self._part = PartWriter(self._output)
+        self._part = PartWriter(self._output, self._fields)
 
     def process(self, row: Any) -> Iterator[Part]:
         """Add a row, and yield a part if it is full."""

@@ -207,7 +207,7 @@ def _publish(
 def _plan(options: WriteOptions, parts: Sequence[Part], started_at: float | None = None) -> Run:
     convert = options.convert
     sources = list_parts(parts, convert, options.source_filter)
-    plan = make_plan(sources, convert.settings())
+    plan = make_plan(sources, replace(convert.settings(), columns=sources.columns or ()))
     return Run(
         convert,
         sources,

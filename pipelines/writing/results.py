@@ -9,8 +9,9 @@ from functools import partial
 
 from pipelines.planning.plan import PlannedShard
 from pipelines.run import Run
+from pipelines.writing.source_hashes import has_planned_files
 from records.errors import ShardmillError, StorageError
-from records.format.index import IndexFile, Reject, read_index_file
+from records.format.index import IndexFile, Reject, read_index, read_index_file
 from records.format.layout import SPLITS, SplitName, index_name
 from records.format.manifest import (
     Counts,
@@ -43,7 +44,8 @@ def collect_results(run: Run) -> ConversionResult:
         ShardmillError: a shard does not have the images of its plan, which is a bug.
     """
     sources = run.sources
-    read = partial(_read_summary, run.output, plan_digest=run.plan.digest)
+    has_own = any(container.is_own for container in sources.containers)
+    read = partial(_read_summary, run.output, plan_digest=run.plan.digest, has_own=has_own)
     threads = 0 if run.output.is_local else IO_THREADS
     shards = list(parallel_map(read, run.plan.shards, threads=threads))
     rejects = [*sources.rejects, *(reject for shard in shards for reject in shard.summary.rejects)]
@@ -58,8 +60,18 @@ def collect_results(run: Run) -> ConversionResult:
     return ConversionResult(shards, rejects, counts)
 
 
-def _read_summary(output: Storage, planned: PlannedShard, plan_digest: str) -> IndexFile:
-    """Read the summary of a shard, and check that it contains all images of the plan."""
+def _read_summary(
+    output: Storage, planned: PlannedShard, plan_digest: str, *, has_own: bool
+) -> IndexFile:
+    """Read the summary of a shard, and check that it contains all images of the plan.
+
+    Args:
+        output: the storage of the dataset.
+        planned: the shard.
+        plan_digest: the digest of the plan.
+        has_own: whether this run wrote the containers of the images; no lock keeps workers of an
+            earlier run from finishing a shard with other images.
+    """
     try:
         index = read_index_file(output, index_name(planned.name))
     except FileNotFoundError as error:
@@ -80,6 +92,14 @@ def _read_summary(output: Storage, planned: PlannedShard, plan_digest: str) -> I
             expected=f"{pluralize(len(planned), 'image')}, {pluralize(summary.bytes, 'byte')}",
             got=f"{pluralize(images, 'image')}, {pluralize(stored_bytes, 'byte')}",
             hint="this is a bug; nothing was published",
+        )
+    if has_own and not has_planned_files(
+        read_index(output, index_name(planned.name)), planned.images
+    ):
+        raise StorageError(
+            "a worker of another run has written a shard with other images",
+            path=output.display_name(planned.name),
+            hint="run the same pipeline again: it writes the shard again",
         )
     return index
 

@@ -16,10 +16,12 @@ from pipelines.sources.containers import open_images
 from pipelines.sources.containers.member import Container
 from pipelines.writing.crash_isolation import Normalize, SubprocessNormalizer
 from pipelines.writing.prefetch import PrefetchedImage, prefetch_images
+from pipelines.writing.source_hashes import has_planned_files
 from records.errors import CorruptDataError, StorageError
 from records.format.columns import Columns, encode_columns, unpack_values
 from records.format.image_options import ImageOptions
 from records.format.index import (
+    Index,
     IndexRow,
     Reject,
     ShardSummary,
@@ -81,7 +83,7 @@ def write_shard(job: ConvertJob, name: str, count: ProgressCallback) -> None:
     plan = run_state.read_shard_plan(output, name)
     if job.plan_digest not in {"", plan.plan_digest}:
         raise CancelledError  # another run has replaced this one
-    if is_finished(output, name, plan.plan_digest):
+    if is_finished(output, plan):
         count(len(plan.images))
         return
     _require_source_mounted(job.source)
@@ -111,25 +113,29 @@ def _require_source_mounted(source: str) -> None:
         )
 
 
-def is_finished(output: Storage, name: str, plan_digest: str) -> bool:
+def is_finished(output: Storage, plan: ShardPlan) -> bool:
     """Return whether a shard and its index exist, are complete, and belong to this plan.
 
-    If the shard still has the ETag that was saved after writing, the shard is not read. Otherwise
-    the shard is read, and its hash is compared with the hash in the index.
+    The hashes of its source files must be those of the plan, if the plan has them: a worker of an
+    earlier run may finish a shard after this run was planned. If the shard still has the ETag that
+    was saved after writing, the shard is not read. Otherwise the shard is read, and its hash is
+    compared with the hash in the index.
     """
-    summary = _read_intact_index(output, name)
-    if summary is None:
+    name, index = plan.name, _read_intact_index(output, plan.name)
+    if index is None or index.summary.plan_digest != plan.plan_digest:
         return False
-    present = output.stat(name)
-    if summary.plan_digest != plan_digest or present is None or present.size_bytes != summary.bytes:
+    summary, present = index.summary, output.stat(name)
+    if present is None or present.size_bytes != summary.bytes:
+        return False
+    if not has_planned_files(index, plan.images):
         return False
     if present.etag is not None and present.etag == read_etag(output, name):
         return True
     return hash_file(output, name) == summary.xxh3_128
 
 
-def _read_intact_index(output: Storage, name: str) -> ShardSummary | None:
-    """Return the summary in the index of a shard; None if the index is missing or damaged."""
+def _read_intact_index(output: Storage, name: str) -> Index | None:
+    """Return the index of a shard; None if it is missing or damaged."""
     try:
         index = read_index(output, index_name(name))
         # Parquet's checksums do not cover every byte; an intact index encodes to the same bytes.
@@ -137,7 +143,7 @@ def _read_intact_index(output: Storage, name: str) -> ShardSummary | None:
         is_intact = content == output.read(index_name(name))
     except (FileNotFoundError, CorruptDataError):
         return None
-    return index.summary if is_intact else None
+    return index if is_intact else None
 
 
 def convert_images(

@@ -90,17 +90,6 @@ class Dataset(Mapping[SplitName, Split]):
         """Whether an image has any number of labels, also none."""
         return self.manifest.settings.is_multi_label
 
-    def require_one_label(self, command: str) -> None:
-        """Raise UsageError if an image may have several labels; `command` cannot use them."""
-        if self.is_multi_label:
-            raise UsageError(
-                f"{command} needs one label per image",
-                path=self.path,
-                got="a dataset with any number of labels per image",
-                hint="read it with `shardmill.as_tf_dataset`, which returns multi-hot labels, or"
-                " with `shardmill.open_dataset`",
-            )
-
     def files(self, split: SplitName | None = None) -> tuple[str, ...]:
         """Return the absolute paths or URLs of the shards of a split, or of all splits.
 

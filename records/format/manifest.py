@@ -57,13 +57,19 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Whether an image has any number of labels."""
         return self.task == "multi-label"
 
+    @property
+    def is_iterative(self) -> bool:
+        """Whether splits are stratified iteratively: an image has any number of labels."""
+        return self.stratify and self.is_multi_label
+
 
 class SplitThreshold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Thresholds of the hash that assigns images to splits, as 16 hexadecimal digits.
 
     Images with a hash below `test` are in the test split, other images with a hash below
     `validation` in the validation split, and all other images in the train split. `label` is None
-    if all classes share the thresholds.
+    if all classes share the thresholds. If splits are stratified iteratively, no hash is compared:
+    the thresholds have the shares of the splits.
     """
 
     label: Count | None
@@ -281,7 +287,7 @@ def _validate_thresholds(manifest: Manifest, path: str) -> None:
     settings, labels = manifest.settings, [stored.label for stored in manifest.thresholds]
     is_requested = settings.test is not None or settings.validation is not None
     by_class = [label for label in labels if label is not None]
-    if settings.stratify:
+    if settings.stratify and not settings.is_multi_label:
         is_valid = by_class == labels and all(label < len(manifest.labels) for label in by_class)
     else:
         is_valid = not by_class

@@ -47,7 +47,9 @@ def read_untrusted(content: bytes, schema: pa.Schema) -> pa.Table:
 
 
 def read_untrusted_columns(content: bytes) -> pa.Table:
-    """Return the columns of a Parquet file that hold numbers, booleans or strings; with nulls.
+    """Return the columns of a Parquet file that hold numbers, booleans, strings or lists of them.
+
+    The values may be null.
 
     Raises:
         InvalidParquetError: `content` is damaged, expands too much, or has two columns of one name.
@@ -71,7 +73,8 @@ def _require_distinct(table: pa.Table) -> pa.Table:
 
 
 def _is_plain(field: pa.Field) -> bool:
-    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    kind = field.type.value_type if is_list(field.type) else field.type
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     tests = (
         pa.types.is_string,
         pa.types.is_large_string,
@@ -79,6 +82,12 @@ def _is_plain(field: pa.Field) -> bool:
         pa.types.is_floating,
         pa.types.is_boolean,
     )
+    return any(test(kind) for test in tests)
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Return whether the values of a column are lists."""
+    tests = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
     return any(test(kind) for test in tests)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle
 from typing import Any, overload
 
 import pyarrow as pa
@@ -33,6 +34,8 @@ _BATCH_BYTES = 64 << 20
 _BATCH_ROWS = 64
 _BLOCK_BYTES = 64 << 10
 _BUFFER_BYTES = 1 << 20
+_LISTED_VALUE_BYTES = 64
+"""The size of a value of a list as an object of Python."""
 
 
 class ParquetStream:
@@ -59,6 +62,7 @@ class ParquetStream:
             require_growth(sum(column.page_bytes for column in sizes.columns), self._allowed_bytes)
             self._batch_rows = max(1, min(_BATCH_ROWS, _BATCH_BYTES // _largest_page(sizes)))
             self._rows = sizes.rows
+            self._sizes = sizes
             self._file = pq.ParquetFile(
                 pa.PythonFile(_File(content), mode="r"),
                 buffer_size=_BUFFER_BYTES,
@@ -66,6 +70,7 @@ class ParquetStream:
                 page_checksum_verification=True,
             )
             self.schema: pa.Schema = self._file.schema_arrow
+            _require_distinct(self.schema.names)
             self.metadata: dict[bytes, bytes] = dict(self._file.metadata.metadata or {})
         except (pa.ArrowException, OSError, ValueError) as error:
             raise InvalidParquetError(str(error)) from error
@@ -81,6 +86,7 @@ class ParquetStream:
         """
         rows = total_bytes = 0
         try:
+            self._require_small_lists(columns)
             found = self._file.iter_batches(
                 self._batch_rows, columns=list(columns), use_threads=False
             )
@@ -95,11 +101,26 @@ class ParquetStream:
         if rows != self._rows:
             raise InvalidParquetError(f"the file does not have {pluralize(self._rows, 'row')}")
 
+    def _require_small_lists(self, columns: Sequence[str]) -> None:
+        """Check lists: one row may hold all values of a row group, each as long as a dictionary."""
+        schema = self._file.schema
+        leaves = [schema.column(number) for number in range(len(schema))]
+        for sizes, leaf in zip(self._sizes.columns, cycle(leaves), strict=False):
+            is_wanted = any(f"{leaf.path}.".startswith(f"{column}.") for column in columns)
+            if is_wanted and leaf.max_repetition_level:
+                value_bytes = _LISTED_VALUE_BYTES + sizes.dictionary_bytes
+                require_growth(sizes.page_bytes + sizes.values * value_bytes, self._allowed_bytes)
+
 
 def _require_small_footer(content: _Content) -> None:
     tail = content[-2 * _MAGIC_BYTES :]
     if int.from_bytes(tail[:_MAGIC_BYTES], "little") > _MOST_FOOTER_BYTES:
         raise ValueError(f"the footer has more than {_MOST_FOOTER_BYTES:,} bytes")
+
+
+def _require_distinct(names: Sequence[str]) -> None:
+    if len(set(names)) < len(names):
+        raise ValueError("two columns have the same name")
 
 
 def _largest_page(sizes: FileSizes) -> int:

@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.sources.cells import require_short
 from pipelines.sources.containers.entry import name_problem
 from pipelines.sources.containers.files import ContainerFiles
 from pipelines.sources.containers.kinds import kind_of
 from pipelines.sources.containers.member import Container
+from pipelines.sources.containers.wanted import WantedFields
 from pipelines.sources.reader import UnreadableError
 from pipelines.sources.walk import ListedFile, Listing
 from records.errors import ShardmillError
@@ -27,9 +29,11 @@ from tests.pipelines.sources.containers.forms import (
     tfrecord_bytes,
     zip_bytes,
 )
+from tests.pipelines.sources.lists.shapes import parquet
 
 _MOST_GROWTH = 1100
 _MOST_SMALL_BYTES = 20 << 20
+_ALL_FIELDS = WantedFields(keeps_all=True, is_multi_label=True)
 _PICTURES = [(f"cat/{number}.png", bytes([number]) * 700) for number in range(3)]
 _PICTURES += [
     ("dog/" + 80 * "x" + "/" + 80 * "y", b"dog"),
@@ -73,6 +77,10 @@ def check_container(suffix: str) -> Callable[[bytes], None]:
     def check(content: bytes) -> None:
         name = f"a{suffix}".encode()
         container = Container(name, len(content), 1, kind_of(name).is_unpacked)
+        files = ContainerFiles("fuzzed", OneFile(content), [container], wanted=_ALL_FIELDS)
+        with suppress(ShardmillError):
+            for given in files.members.given or []:
+                require_short(given.fields, "fuzzed")
         files = ContainerFiles("fuzzed", OneFile(content), [container])
         with suppress(ShardmillError):
             listing = files.walk()
@@ -100,7 +108,9 @@ def tars() -> list[bytes]:
     """Return TAR archives of three formats, and one of archives."""
     inner = tar_bytes(_PICTURES, format=1)
     nested = tar_bytes([("n01.tar", inner), ("n02.tar", inner)])
-    return [nested, *(tar_bytes(_PICTURES[:-1], format=number) for number in range(3))]
+    fields = b'{"labels": ["a", "b"], "age": 3, "site": "x", "pose": {"x": [1.5, null]}}'
+    sample = tar_bytes([("1.png", PICTURE), ("1.json", fields), ("2.cls", b"a\nb"), ("2.png", b"")])
+    return [nested, sample, *(tar_bytes(_PICTURES[:-1], format=number) for number in range(3))]
 
 
 def compressed_tars() -> list[bytes]:
@@ -115,6 +125,14 @@ def parquets() -> list[bytes]:
         parquet_bytes(rows, ["cat", "dog"]),
         parquet_bytes(rows, None, use_dictionary=False, compression="none", row_group_size=2),
         parquet_bytes(rows, ["cat", "dog"], compression="zstd", data_page_version="2.0"),
+        parquet(
+            {
+                "image": [PICTURE, b"", PICTURE],
+                "labels": [["a", "b"], [], None],
+                "age": [1.5, None, 3.0],
+                "ids": [[1, 2], [3], []],
+            }
+        ),
     ]
 
 

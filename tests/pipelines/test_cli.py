@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -232,6 +233,28 @@ def test_clean_and_extract_commands_print_counts_and_set_exit_codes(
     assert run("extract", output, tmp_path / "out") == (0, f"21 images in {tmp_path}/out\n", "")
     ended = run("extract", output, tmp_path / "out")
     assert (ended.code, "already exists" in assert_one_line(ended)) == (73, True)
+
+
+def test_extract_command_prints_the_command_that_converts_the_images_again(
+    source: Path, output: Path, tmp_path: Path, run: Run
+) -> None:
+    rows = "path,label,it's old\ncat/000.png,b|a,3\ndog/000.png,,4\n"
+    listed, labels = make_file(tmp_path, "list.csv", rows.encode()), tmp_path / "b then a"
+    labels.write_text("b\na\n")
+    options = ("--label-separator", "|", "--keep-columns", "all", "--labels", labels)
+    assert run("convert", source, output, "--list", listed, *options, "--quiet").code == 0
+    shown = run("extract", output, tmp_path / "the images").out.splitlines()
+    assert shown[0] == f"2 images in {tmp_path}/the images"
+    _, _, command = shown[1].partition("to convert them again: ")
+    name, *arguments = shlex.split(command.replace(" NEW ", f" {tmp_path}/new "))
+    assert name == "shardmill"
+    assert run(*arguments, "--quiet").code == 0
+    again = open_dataset(tmp_path / "new")
+    assert again.labels == ("b", "a")
+    found = sorted((record.labels, record.columns["it's old"]) for record in again["train"])
+    assert found == [((), 4), ((0, 1), 3)]
+    as_json = json.loads(run("extract", output, tmp_path / "json", "--json").out)
+    assert as_json["convert"] == arguments[3:]
 
 
 def read_log(ended: Ended) -> list[dict[str, Any]]:

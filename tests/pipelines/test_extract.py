@@ -181,7 +181,7 @@ def test_extract_full_disk_raises_output_error_and_leaves_nothing(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pipelines.extract.create_file", full)
+    monkeypatch.setattr("pipelines.extract.export.create_file", full)
     with pytest.raises(OutputError, match="out: cannot be written: the disk is full"):
         extract(str(output), str(tmp_path / "out"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "source"]

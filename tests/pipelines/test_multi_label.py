@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.compact import compact
-from pipelines.extract import extract
 from records.dataset import open_dataset
 from records.errors import CorruptDataError, UsageError
 from records.format.index import (
@@ -31,7 +30,7 @@ from records.inspection import inspect
 from records.stats import stats
 from records.verification import verify
 from tests.datasets import edit_manifest
-from tests.pipelines.conftest import Convert
+from tests.pipelines.conftest import Convert, manifest_of
 from tests.pipelines.pictures import make_file
 from tests.pipelines.sources.lists.shapes import lines, parquet, table
 from tests.processor_time import processor_seconds
@@ -265,20 +264,60 @@ def test_several_labels_of_class_folders_are_an_error(
 ) -> None:
     with pytest.raises(UsageError) as caught:
         convert(**options)
-    assert caught.value.hint == "add --list FILE"
+    assert (caught.value.got, caught.value.hint) == ("--multi-label", "add --list FILE")
 
 
-def test_stratify_with_several_labels_is_an_error(convert_form: Callable[..., Any]) -> None:
-    with pytest.raises(UsageError, match="--stratify needs one label per image"):
-        convert_form(stratify=True, test=0.2)
-
-
-def test_extract_of_several_labels_is_an_error(
-    convert_form: Callable[..., Any], output: Path, tmp_path: Path
+@pytest.mark.parametrize("options", [{"test": 0.25}, {"test": 3}])
+def test_stratify_with_several_labels_gives_each_label_its_share(
+    convert_form: Callable[..., Any], output: Path, options: dict[str, Any]
 ) -> None:
-    convert_form()
-    with pytest.raises(UsageError, match="extract needs one label per image"):
-        extract(str(output), str(tmp_path / "images"))
+    convert_form(stratify=True, **options)
+    (threshold,) = manifest_of(output).thresholds
+    assert (threshold.label, threshold.test) == (None, "4" + 15 * "0")
+    splits = manifest_of(output).splits
+    assert {split: info.records for split, info in splits.items()} == {"train": 9, "test": 3}
+    for label, records in enumerate(splits["test"].class_records):
+        of_label = sum(label in labels for labels in EXPECTED.values())
+        assert abs(records - of_label / 4) < 1
+    assert findings_of(output) == []
+
+
+@pytest.mark.parametrize("options", [{"test": 0.25}, {"test": 3}])
+def test_append_continues_the_stratification_of_several_labels(
+    convert_form: Callable[..., Any], output: Path, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    convert_form(stratify=True, images=8, test=options["test"] if options["test"] < 1 else 2)
+    before = {split: {it.key for it in records} for split, records in open_dataset(output).items()}
+    convert_form(append=True)
+    after = {split: {it.key for it in records} for split, records in open_dataset(output).items()}
+    assert {split: len(keys) for split, keys in after.items()} == {"train": 9, "test": 3}
+    assert all(before[split] <= after[split] for split in before)
+    assert findings_of(output) == []
+    compact(str(output), str(tmp_path / "compacted"))
+    compacted = open_dataset(tmp_path / "compacted")
+    assert {split: {it.key for it in records} for split, records in compacted.items()} == after
+
+
+def test_stratify_with_several_labels_keeps_groups_whole_in_every_generation(
+    convert: Convert, output: Path, tmp_path: Path
+) -> None:
+    def convert_rows(images: int, **options: Any) -> None:
+        rows = [(f"{n}.png", f"{NAMES[n % 3]}|blue", f"patient {n % 9}") for n in range(images)]
+        for key, *_ in rows:
+            make_file(tmp_path / "photos", key)
+        path = make_file(tmp_path, "list.csv", table(("path", "labels", "group"), *rows))
+        source = str(tmp_path / "photos")
+        convert(source=source, list=str(path), label_separator="|", **options)
+
+    convert_rows(18, stratify=True, test=0.3)
+    convert_rows(45, append=True)
+    splits: dict[int, set[str]] = {}
+    for split, records in open_dataset(output).items():
+        for record in records:
+            splits.setdefault(int(record.key[:-4]) % 9, set()).add(split)
+    assert len(splits) == 9
+    assert all(len(of_group) == 1 for of_group in splits.values())
+    assert set.union(*splits.values()) == {"train", "test"}
 
 
 def test_record_with_other_labels_than_the_index_is_a_finding(

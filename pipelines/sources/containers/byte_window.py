@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from pipelines.sources.containers.member import Container
+from pipelines.sources.containers.wanted import NO_FIELDS, WantedFields
 from pipelines.sources.reader import SourceFiles, UnreadableError
 from records.errors import CorruptDataError, InputNotFoundError
 from records.text.escaping import escape_for_display
@@ -26,8 +27,8 @@ class ContainerBytes(Protocol):
     """The number of the container, from 0."""
     end: int | None
     """The number of bytes; None if it is not known before the end is read."""
-    label_column: str | None
-    """The name of the column or field with labels that the user gives."""
+    wanted: WantedFields
+    """The columns and fields that the user names."""
 
     def read(self, offset: int, size_bytes: int) -> bytes:
         """Return bytes from `offset`; fewer than `size_bytes` only at the end."""
@@ -45,7 +46,7 @@ class ByteWindow:
         number: the number of the container.
         shown: the path or URL of the file, for messages.
         block_bytes: the largest number of bytes to read for a request of less than 64 KiB.
-        label_column: the name of the column or field with labels that the user gives.
+        wanted: the columns and fields that the user names.
     """
 
     def __init__(
@@ -56,14 +57,14 @@ class ByteWindow:
         shown: str,
         *,
         block_bytes: int,
-        label_column: str | None = None,
+        wanted: WantedFields = NO_FIELDS,
     ) -> None:
         self._files = files
         self.container = container
         self.number = number
         self.shown = shown
         self.end: int | None = container.size_bytes
-        self.label_column = label_column
+        self.wanted = wanted
         self._block_bytes = self._step_bytes = block_bytes
         self._start, self._block = 0, b""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 from typing import NamedTuple
 
+from pipelines.sources.cells import Row
 from pipelines.sources.containers.member import Member
 from records.format.layout import SplitName, parse_split
 from records.images import IMAGE_EXTENSIONS, sniff
@@ -19,6 +21,7 @@ _SPLITS |= {b"data_batch_%d" % number: "train" for number in range(1, 6)}
 _SNIFFED_BYTES = 64
 _NAMED = {"jpeg": ".jpg", "tiff": ".tif"}
 """Extensions that differ from the name of the format."""
+_NO_VALUES: Row = MappingProxyType({})
 _DRIVE = re.compile(rb"[A-Za-z]:")
 
 
@@ -33,8 +36,9 @@ class Entry(NamedTuple):
         refused: the reason why the entry is not read, None for files and folders.
         inner: the name of the archive inside the container that the entry is in, without suffix;
             empty if it is in none.
-        label: the label that the container gives the file; None if it gives none.
+        label: the label or the labels that the container gives the file; None if it gives none.
         split: the split that the container gives the file; None if it gives none.
+        fields: the values of the columns and fields to keep, by name.
         head: the first bytes of a file in an unpacked container; empty if its name is that of an
             image.
     """
@@ -45,8 +49,9 @@ class Entry(NamedTuple):
     member: Member | None = None
     refused: str | None = None
     inner: bytes = b""
-    label: str | None = None
+    label: str | tuple[str, ...] | None = None
     split: SplitName | None = None
+    fields: Row = _NO_VALUES
     head: bytes = b""
 
 

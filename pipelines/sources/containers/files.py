@@ -19,6 +19,7 @@ from pipelines.sources.containers.listing import MemberListing, list_members
 from pipelines.sources.containers.member import Container, decode_member
 from pipelines.sources.containers.read import ChangedMemberError, read_part, read_whole
 from pipelines.sources.containers.unpack import copy_name, write_copies
+from pipelines.sources.containers.wanted import NO_FIELDS, WantedFields
 from pipelines.sources.reader import (
     HEAD_BYTES,
     SourceFiles,
@@ -49,7 +50,7 @@ class ContainerFiles:
         copies: the storage of unpacked copies; without it, each read of a member of a compressed
             container begins at the start of the container.
         for_list: whether a list gives the labels; see `list_members`.
-        label_column: the name of the column or field with labels that the user gives.
+        wanted: the columns and fields that the user names.
     """
 
     def __init__(
@@ -60,14 +61,14 @@ class ContainerFiles:
         *,
         copies: Storage | None = None,
         for_list: bool = False,
-        label_column: str | None = None,
+        wanted: WantedFields = NO_FIELDS,
     ) -> None:
         self.location = location
         self.containers = tuple(containers)
         self._files = files
         self._copies = copies
         self._open_copies: dict[int, RangeReader] = {}
-        self.label_column = label_column
+        self._wanted = wanted
         self._for_list = for_list
         self._members: MemberListing | None = None
         self._table: pa.Table | None = None
@@ -183,7 +184,7 @@ class ContainerFiles:
                 number,
                 self._shown(number),
                 block_bytes=block_bytes,
-                label_column=self.label_column,
+                wanted=self._wanted,
             )
             for number, container in enumerate(self.containers)
         ]

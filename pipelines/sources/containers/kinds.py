@@ -26,11 +26,13 @@ class Kind(NamedTuple):
         lister: the function that lists the entries of a container, as `module.name`.
         unpacker: the function that yields the bytes of the unpacked copy, to which the offsets of
             members refer; None if they refer to the container.
+        has_fields: whether an image can have several labels, and columns or fields to keep.
     """
 
     name: str
     lister: str
     unpacker: str | None = None
+    has_fields: bool = False
 
     @property
     def is_unpacked(self) -> bool:
@@ -53,15 +55,20 @@ def _import(function: str) -> Any:
     return getattr(importlib.import_module(f"{__package__}.{module}"), name)
 
 
-_TAR = Kind("compressed TAR archive", "formats.webdataset.list_compressed_tar", _DECOMPRESS)
+_TAR = Kind(
+    "compressed TAR archive", "formats.webdataset.list_compressed_tar", _DECOMPRESS, has_fields=True
+)
 _IDX = Kind("idx file", "formats.arrays.list_idx")
 _TFRECORD = "formats.tfrecord.list_tfrecords"
 _KINDS: dict[str, Kind] = {
     ".zip": Kind("ZIP archive", "formats.zip.list_zip"),
-    ".tar": Kind("TAR archive", "formats.webdataset.list_tar_samples"),
+    ".tar": Kind("TAR archive", "formats.webdataset.list_tar_samples", has_fields=True),
     **dict.fromkeys((".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst"), _TAR),
     ".parquet": Kind(
-        "Parquet file", "formats.parquet.list_parquet", "formats.parquet.unpack_parquet"
+        "Parquet file",
+        "formats.parquet.list_parquet",
+        "formats.parquet.unpack_parquet",
+        has_fields=True,
     ),
     **dict.fromkeys((".tfrecord", ".tfrecords", ".tfrec"), Kind("TFRecord file", _TFRECORD)),
     **dict.fromkeys(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipelines.sources.containers.entry import is_image_name, split_in_name
 from pipelines.sources.containers.kinds import stem_of
-from pipelines.sources.containers.part import Label, Part
+from pipelines.sources.containers.part import Given, Part
 from pipelines.sources.walk import Listing
 from records.format.layout import SplitName, parse_split
 from records.runtime.row_table import iter_rows
@@ -19,8 +19,8 @@ from records.runtime.row_table import iter_rows
 
 def label_images(
     listing: Listing, parts: Sequence[Part], containers: Sequence[bytes]
-) -> list[Label]:
-    """Keep the images of a listing, make their keys unique, and return their labels and splits.
+) -> list[Given]:
+    """Keep the images of a listing, make their keys unique, and return what containers give them.
 
     Args:
         listing: the files of all parts, with their paths in the containers as keys.
@@ -28,13 +28,13 @@ def label_images(
         containers: the keys of the containers.
     """
     table = listing.files.to_table()
-    labels = [label for part in parts for label in part.labels]
+    given = [each for part in parts for each in part.given]
     numbers = np.repeat(
         np.array([part.container for part in parts], np.int64),
-        [len(part.labels) for part in parts],
+        [len(part.given) for part in parts],
     )
-    rows = zip(iter_rows(table, "key"), labels, strict=True)
-    is_image = np.array([is_image_name(key) or label is not None for (key,), (label, _) in rows])
+    rows = zip(iter_rows(table, "key"), given, strict=True)
+    is_image = np.array([is_image_name(key) or each.label is not None for (key,), each in rows])
     for (key,) in iter_rows(table.filter(pa.array(~is_image)), "key"):
         listing.skipped.add(key, "not-an-image")
     listing.refused += [refused for part in parts for refused in part.refused]
@@ -44,12 +44,13 @@ def label_images(
     listing.files.set_column("key", pa.chunked_array([unique]))
     splits = list(map(_split_of, containers))
     kept = [
-        (labels[row][0], labels[row][1] or splits[numbers[row]])
+        given[row]._replace(split=given[row].split or splits[numbers[row]])
         for row in np.flatnonzero(is_image).tolist()
     ]
-    found = {split for _, split in kept}
+    found = {each.split for each in kept}
     # If there is only one split, the options can divide it.
-    return kept if None not in found and len(found) > 1 else [(label, None) for label, _ in kept]
+    has_splits = None not in found and len(found) > 1
+    return kept if has_splits else [each._replace(split=None) for each in kept]
 
 
 def _unique_keys(

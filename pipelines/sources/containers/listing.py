@@ -9,7 +9,7 @@ from pipelines.sources.containers.byte_window import ContainerBytes
 from pipelines.sources.containers.kinds import kind_of, stem_of
 from pipelines.sources.containers.labels import label_images
 from pipelines.sources.containers.moves import keep_last, move_keys
-from pipelines.sources.containers.part import Label, Part
+from pipelines.sources.containers.part import Given, Part
 from pipelines.sources.walk import Listing
 from records.format.layout import parse_split
 
@@ -20,14 +20,14 @@ class MemberListing:
 
     Attributes:
         listing: the members as files of one folder.
-        labels: the label and the split of each file that the containers give; None if they give no
-            label.
+        given: the label, the split and the fields that the containers give each file; None if they
+            give no label.
         archives: the number of archives in the containers; they are not read.
         heads: the first bytes of some members of unpacked containers, by the encoded member.
     """
 
     listing: Listing
-    labels: list[Label] | None
+    given: list[Given] | None
     archives: int
     heads: dict[bytes, bytes]
 
@@ -73,10 +73,10 @@ def list_members(containers: Sequence[ContainerBytes], *, for_list: bool) -> Mem
                 part = Part(data.number, split, inner or own_name)
                 parts.append(part)
             part.add(entry, listing)
-    labels = [label for part in parts for label in part.labels]
+    has_labels = any(given.label is not None for part in parts for given in part.given)
     archives = sum(part.archives for part in parts)
     heads = dict(item for part in parts for item in part.heads.items())
-    if not for_list and any(label is not None for label, _ in labels):
+    if not for_list and has_labels:
         keys = [data.container.key for data in containers]
         return MemberListing(listing, label_images(listing, parts, keys), archives, heads)
     move_keys(listing, parts, keep_top=for_list)

@@ -80,8 +80,8 @@ def move_keys(listing: Listing, parts: Sequence[Part], *, keep_top: bool) -> Non
     moved = []
     first = 0
     for part, move in zip(parts, moves, strict=True):
-        moved += move.apply_all(column.slice(first, len(part.labels))).chunks
-        first += len(part.labels)
+        moved += move.apply_all(column.slice(first, len(part.given))).chunks
+        first += len(part.given)
         kept = (folder for folder in part.folders if folder != move.top)
         folders.update(_top_folders(move.apply(folder) for folder in kept))
         folders.update(_top_folders([move.folder] if move.folder else []))

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from pipelines.sources.cells import Row
 from pipelines.sources.containers.entry import Entry, is_image_name, name_problem
 from pipelines.sources.containers.kinds import suffix_of
 from pipelines.sources.walk import ListedFile, Listing, first_hidden
 from records.format.layout import SplitName
 
-Label = tuple[str | None, SplitName | None]
-"""The label and the split that a container gives a file; None for each that it does not give."""
+
+class Given(NamedTuple):
+    """What a container gives a file.
+
+    Attributes:
+        label: the label or the labels; None if it gives none.
+        split: the split; None if it gives none.
+        fields: the values of the columns and fields to keep, by name.
+    """
+
+    label: str | tuple[str, ...] | None
+    split: SplitName | None
+    fields: Row
+
 
 _MOST_DEPTH = 3
 """Folders of the two top levels are listed, and one level may be removed from the front."""
@@ -25,7 +39,8 @@ class Part:
         container: number of the container.
         split: folder of the split of the container; empty if it stands for none.
         name: folder of all members if an image is in no folder; empty for none.
-        labels: label and split of each regular file that is neither hidden nor a system file.
+        given: label, split and fields of each regular file that is neither hidden nor a system
+            file.
         folders: folders of the top levels, also those that only occur in paths.
         refused: entries that are not read, with the reason.
         hidden_folders: hidden folders, with a slash at their end.
@@ -38,7 +53,7 @@ class Part:
     container: int
     split: bytes
     name: bytes
-    labels: list[Label] = field(default_factory=list)
+    given: list[Given] = field(default_factory=list)
     folders: set[bytes] = field(default_factory=set)
     refused: list[tuple[bytes, str]] = field(default_factory=list)
     hidden_folders: set[bytes] = field(default_factory=set)
@@ -65,7 +80,7 @@ class Part:
             self._add_folders(parts[:-1])
         else:
             self._add_file(key)
-            self.labels.append((entry.label, entry.split))
+            self.given.append(Given(entry.label, entry.split, entry.fields))
             member = entry.member.encode()
             if entry.head:
                 self.heads[member] = entry.head

@@ -122,7 +122,7 @@ class StreamBytes:
         self.container = data.container
         self.number = data.number
         self.end: int | None = None
-        self.label_column = data.label_column
+        self.wanted = data.wanted
         self._data = data
         self._pieces = decompress(data)
         self._start = 0

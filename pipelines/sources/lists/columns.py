@@ -100,10 +100,17 @@ def named_columns(options: ConvertOptions) -> tuple[str, ...]:
     return (*(part for name in names for part in name.split(",")), *named_to_keep(options))
 
 
-def names_columns(options: ConvertOptions) -> bool:
-    """Return whether an option names columns, or applies only to lists."""
-    is_for_lists = options.keep_columns == "all" or options.is_multi_label
-    return is_for_lists or bool(named_columns(options))
+def option_of_lists(options: ConvertOptions) -> str | None:
+    """Return the first option that names columns, or applies only to lists; None if none does."""
+    given = {
+        "--path-column": options.path_column is not None,
+        "--label-column": options.label_column is not None,
+        "--split-column": options.split_column not in {None, NO_COLUMN},
+        "--group-column": options.group_column not in {None, NO_COLUMN},
+        "--keep-columns": options.keep_columns == "all" or bool(named_to_keep(options)),
+        "--multi-label": options.is_multi_label,
+    }
+    return next((flag for flag, is_given in given.items() if is_given), None)
 
 
 def choose_columns(table: ListTable, options: ConvertOptions) -> Roles:
@@ -122,6 +129,20 @@ def choose_columns(table: ListTable, options: ConvertOptions) -> Roles:
 def is_same_name(first: str, second: str) -> bool:
     """Return whether two column names differ only by case, blanks and punctuation."""
     return _plain(first) == _plain(second)
+
+
+def may_have_role(name: str, role: str | None = None) -> bool:
+    """Return whether a column can have a role by its name, or is an index of pandas.
+
+    Args:
+        name: the name of the column.
+        role: the role: `path`, `label`, `split` or `group`; any role, or an index, if None.
+    """
+    plain = _plain(name)
+    if role is None and _INDEX.fullmatch(plain):
+        return True
+    roles = _ALIASES if role is None else (role,)
+    return any(plain in names for each in roles for names in _ALIASES[each])
 
 
 class _Choice:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 
-from pipelines.sources.lists.table import ListTable, Row, is_image_path
+from pipelines.sources.cells import Row
+from pipelines.sources.lists.table import ListTable, is_image_path
 from records.errors import UsageError
 from records.text.delimited import Dialect, find_dialect, read_delimited
 from records.text.escaping import escape_for_display

@@ -187,9 +187,7 @@ class _ListSources:
         self._repeated += row.labels == first.labels
 
     def _refuse_counts(self, part: ListPart) -> None:
-        options = self._options
-        counts = isinstance(options.test, int) or isinstance(options.validation, int)
-        if counts or options.stratify:
+        if not self._options.keeps_groups:
             column = escape_for_display(part.roles.group or "group")
             raise UsageError(
                 "exact counts and --stratify need a list without groups: groups are never divided",

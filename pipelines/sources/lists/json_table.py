@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from pipelines.sources.lists.table import Cell, ListTable, Row, cell_text, is_image_path
+from pipelines.sources.cells import Cell, Row, cell_text
+from pipelines.sources.lists.table import ListTable, is_image_path
 from records.errors import UsageError
 from records.strict_json import LoneSurrogateError, decode_json
 from records.text.escaping import escape_for_display

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from pipelines.options import ConvertOptions
+from pipelines.sources.cells import require_short
 from pipelines.sources.lists.table import ListTable, show_names
 from records.errors import UsageError
 from records.format.columns import (
     MAX_COLUMNS,
-    MAX_TEXT_BYTES,
     Column,
     Columns,
     ColumnType,
@@ -21,7 +21,7 @@ from records.format.columns import (
     check_column_name,
 )
 from records.text.escaping import escape_for_display
-from records.text.formatting import pluralize
+from records.user_text import is_utf8
 
 # A number with leading zeros is an ID: as a number, it would lose them.
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
@@ -50,7 +50,7 @@ def kept_names(table: ListTable, options: ConvertOptions, left: Sequence[str]) -
     for name in names:
         if name not in table.columns:
             raise UsageError(
-                "--keep-columns is not a column of the list",
+                f"--keep-columns is not a column of the {table.kind}",
                 path=table.path,
                 expected=table.shown_columns(),
                 got=escape_for_display(name),
@@ -62,7 +62,7 @@ def kept_names(table: ListTable, options: ConvertOptions, left: Sequence[str]) -
             raise
     if len(names) > MAX_COLUMNS:
         raise UsageError(
-            "the list has too many columns to keep",
+            "there are too many columns to keep",
             path=table.path,
             expected=f"at most {MAX_COLUMNS:,}",
             got=len(names),
@@ -166,26 +166,15 @@ def check_texts(texts: Mapping[str, str], where: str) -> tuple[str, ...]:
         texts: the text of each column that is kept, by name.
         where: the place of the row, for messages.
     """
-    total_bytes = 0
     for column, text in texts.items():
-        try:
-            total_bytes += len(text.encode())
-        except UnicodeEncodeError:
+        if not is_utf8(text):
             raise UsageError(
                 f"a value of the column {escape_for_display(column)} is not valid UTF-8",
                 path=where,
                 got=escape_for_display(text[:100]),
                 hint="save the list as UTF-8",
-            ) from None
-    if total_bytes > MAX_TEXT_BYTES:
-        longest = max(texts, key=lambda column: len(texts[column]))
-        raise UsageError(
-            "the values of a row are too long to be kept",
-            path=where,
-            expected=f"at most {MAX_TEXT_BYTES:,} bytes in all columns that are kept",
-            got=f"{pluralize(total_bytes, 'byte')}, most of them in {escape_for_display(longest)}",
-            hint="name the columns to keep: --keep-columns NAME,NAME",
-        )
+            )
+    require_short(texts, where)
     return tuple(texts.values())
 
 

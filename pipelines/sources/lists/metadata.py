@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Collection
 
 import msgspec
 import pyarrow as pa
@@ -43,6 +44,7 @@ def list_metadata(
     options: ConvertOptions,
     source_filter: SourceFilter,
     files: SourceFiles,
+    folders: Collection[bytes],
 ) -> Sources | None:
     """List the images of metadata files; None if no file has a column `file_name`.
 
@@ -53,12 +55,17 @@ def list_metadata(
         options: the options; columns that the user names count for each file.
         source_filter: the selection of the images.
         files: the source.
+        folders: the folders of the source, to the second level.
 
     Raises:
         UsageError: a file is invalid, or no column is known to be the label.
         InputNotFoundError: a file has no rows.
     """
-    parts = [part for file in found if (part := _read(file, options, files)) is not None]
+    parts = [
+        _with_inner_folder(part, folders)
+        for file in found
+        if (part := _read(file, options, files)) is not None
+    ]
     return collect_rows(parts, options, source_filter, files) if parts else None
 
 
@@ -79,6 +86,21 @@ def _read(file: ListedFile, options: ConvertOptions, files: SourceFiles) -> List
     folder = file.key.rpartition(b"/")[0].decode("utf-8", "surrogateescape")
     part = read_part(table, msgspec.structs.replace(options, path_column=column), folder)
     return part._replace(rows=[_with_split(row) for row in part.rows])
+
+
+def _with_inner_folder(part: ListPart, folders: Collection[bytes]) -> ListPart:
+    """Return a list whose paths may begin with a folder that has the name of the list's folder.
+
+    Otherwise, `train/1.png` in the list of the folder `train` is a file in this folder.
+    """
+    folder = part.folder.encode("utf-8", "surrogateescape")
+    if not folder or folder + b"/" + folder not in folders:
+        return part
+    rows = [
+        msgspec.structs.replace(row, spellings=(*row.spellings, folder + b"/" + row.key))
+        for row in part.rows
+    ]
+    return part._replace(rows=rows)
 
 
 def _with_split(row: ListRow) -> ListRow:

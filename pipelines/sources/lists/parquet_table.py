@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipelines.sources.lists.table import ListTable, Row, cell_text
+from pipelines.sources.cells import Row, cell_text
+from pipelines.sources.lists.table import ListTable
 from records.errors import UsageError
 from records.runtime.row_table import iter_rows
 from records.text.escaping import escape_for_display

@@ -11,14 +11,14 @@ import msgspec
 from msgspec.structs import replace
 
 from pipelines.options import ConvertOptions
+from pipelines.sources.cells import Cell, Row, distinct_labels, read_labels, read_text
 from pipelines.sources.lists.columns import NO_SPLIT, ONES, ZEROS, Roles
 from pipelines.sources.lists.kept_columns import check_texts
-from pipelines.sources.lists.table import Cell, ListTable, Row
+from pipelines.sources.lists.table import ListTable
 from records.errors import UsageError
 from records.format.layout import SplitName, parse_split
 from records.storage import is_url
 from records.text.escaping import escape_for_display
-from records.user_text import is_utf8
 
 _MAX_PATH_BYTES = 4096
 _URL_PROTOCOLS = ("file://", "memory://", "s3://", "gs://", "az://")
@@ -101,17 +101,17 @@ class _RowReader:
     def read(self, number: int, cells: Row) -> ListRow:
         roles = self._roles
         where = self._table.place(number)
-        path = self._text(cells, roles.path, where)
+        path = read_text(cells, roles.path, where)
         if not path.strip() or "\0" in path:
             raise UsageError("a row has no path, or a path with a zero byte", path=where)
         found = (
-            self._read_one_hot(cells, where) if roles.is_one_hot else self._read_cell(cells, where)
+            self._read_one_hot(cells, where)
+            if roles.is_one_hot
+            else read_labels(cells, roles.labels[0], self._separator, where)
         )
-        labels = tuple(dict.fromkeys(found))
-        if len(labels) > 1 and not self._is_multi_label:
-            raise _several_labels(labels, where)
+        labels = distinct_labels(found, where, is_multi_label=self._is_multi_label)
         split = self._split(cells, where)
-        group = (self._text(cells, roles.group, where) or None) if roles.group else None
+        group = (read_text(cells, roles.group, where) or None) if roles.group else None
         if "://" in path[:_MAX_PATH_BYTES] and (key := self._url_key(path, where)) is not None:
             return ListRow(number, key, None, labels, split, group)
         _check_length(path, where)
@@ -124,38 +124,8 @@ class _RowReader:
         """Return the texts of the columns to keep. Raises UsageError."""
         where = self._table.place(number)
         return check_texts(
-            {name: self._text(cells, name, where) for name in self._roles.kept}, where
+            {name: read_text(cells, name, where) for name in self._roles.kept}, where
         )
-
-    def _text(self, cells: Row, column: str, where: str) -> str:
-        value = cells.get(column, "")
-        if isinstance(value, tuple) and len(value) <= 1:
-            return value[0] if value else ""
-        if not isinstance(value, str):
-            raise UsageError(
-                f"a value of the column {escape_for_display(column)} is neither text nor a number",
-                path=where,
-                got=", ".join(map(escape_for_display, value[:5])) if value else "an object",
-            )
-        return value
-
-    def _read_cell(self, cells: Row, where: str) -> Iterator[str]:
-        """Yield the labels in the cell of the label column."""
-        column = self._roles.labels[0]
-        value = cells.get(column, "")
-        texts = value if isinstance(value, tuple) else (self._text(cells, column, where),)
-        for text in texts:
-            for part in (text,) if self._separator is None else text.split(self._separator):
-                label = part.strip()
-                if not is_utf8(label):
-                    raise UsageError(
-                        "a label is not valid UTF-8",
-                        path=where,
-                        got=escape_for_display(label),
-                        hint="save the list as UTF-8",
-                    )
-                if label:
-                    yield label
 
     def _read_one_hot(self, cells: Row, where: str) -> Iterator[str]:
         """Yield the classes whose columns have a 1."""
@@ -174,7 +144,7 @@ class _RowReader:
     def _split(self, cells: Row, where: str) -> SplitName | None:
         if self._roles.split is None:
             return None
-        name = self._text(cells, self._roles.split, where)
+        name = read_text(cells, self._roles.split, where)
         if len(name) < 100 and name.strip().lower() in NO_SPLIT:
             return None
         split = parse_split(name)
@@ -222,18 +192,6 @@ class _RowReader:
         keys = dict.fromkeys(self._key(other, where) for other in others)
         keys.pop(key, None)
         return tuple(keys)
-
-
-def _several_labels(labels: tuple[str, ...], where: str) -> UsageError:
-    shown = ", ".join(map(escape_for_display, labels[:10]))
-    return UsageError(
-        "a row has several labels",
-        path=where,
-        expected="one label",
-        got=shown,
-        hint="pass --multi-label to store all labels of each image, or name the column of one with"
-        " --label-column",
-    )
 
 
 def _check_length(path: str, where: str) -> None:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from pipelines.sources.cells import Row
 from records.images import IMAGE_EXTENSIONS
 from records.text.escaping import escape_for_display
 
 _SHOWN_COLUMNS = 10
 _EXTENSIONS = tuple(IMAGE_EXTENSIONS)
 _LONGEST_EXTENSION = max(map(len, _EXTENSIONS))
-
-Cell = str | tuple[str, ...] | None
-"""A text, several texts, or None for a value that is neither text nor a number."""
-
-Row = Mapping[str, Cell]
-"""Cells by column; cells without a value may be missing."""
 
 
 class ListTable(NamedTuple):
@@ -29,6 +23,7 @@ class ListTable(NamedTuple):
         rows: a function that yields the number and the cells of each row, from the first on.
         unit: what the numbers of rows count: `line` or `row`.
         has_header: whether the names of the columns are part of the list.
+        kind: the word for the list, for messages.
     """
 
     path: str
@@ -36,6 +31,7 @@ class ListTable(NamedTuple):
     rows: Callable[[], Iterator[tuple[int, Row]]]
     unit: str = "line"
     has_header: bool = True
+    kind: str = "list"
 
     def place(self, number: int) -> str:
         """Return the place of a row, for messages."""
@@ -50,20 +46,6 @@ def show_names(names: tuple[str, ...]) -> str:
     """Return the first of these names, for messages."""
     shown = ", ".join(escape_for_display(name) or '""' for name in names[:_SHOWN_COLUMNS])
     return (shown or "none") + ", …" * (len(names) > _SHOWN_COLUMNS)
-
-
-def cell_text(value: object) -> Cell:
-    """Return a value of JSON or Parquet as a cell; `1.0` becomes `1`, as pandas means it."""
-    if isinstance(value, list):
-        texts = tuple(text for item in value if isinstance(text := cell_text(item), str))
-        return texts if len(texts) == len(value) else None
-    if isinstance(value, float) and math.isfinite(value) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str | int | float):
-        return str(value)
-    return "" if value is None else None
 
 
 def is_image_path(text: str) -> bool:

@@ -181,7 +181,7 @@ class TestClasses:
             path.unlink()
         (source / "cat").rmdir()
         add(source, "dog/new.png")
-        report = append(max_gone=12)
+        report = append(max_gone=1.0)
         assert len(report.deleted) == 12
         assert open_dataset(output).labels == ("cat", "dog")
 

@@ -19,7 +19,7 @@ GOOD: dict[str, Any] = {"key": "a/b.png", "label": "a", "image": b"content"}
 @pytest.mark.parametrize("make", [dict, beam.Row, SimpleNamespace])
 def test_read_row_of_any_type_has_all_fields(make: Any) -> None:
     row = make(**GOOD, split="val", group=7, height=5)
-    assert read_row(row) == (ImageRow(b"a/b.png", "a", "validation", b"7", None), b"content")
+    assert read_row(row) == (ImageRow(b"a/b.png", ("a",), "validation", b"7", None), b"content")
 
 
 @pytest.mark.parametrize(
@@ -28,15 +28,15 @@ def test_read_row_of_any_type_has_all_fields(make: Any) -> None:
         ({"key": "./a//b/../c.png"}, {"key": b"a/c.png"}),
         ({"key": b"\xff.png"}, {"key": b"\xff.png"}),
         ({"key": "\udcff.png"}, {"key": b"\xff.png"}),
-        ({"label": " a\n"}, {"label": "a"}),
-        ({"label": np.int64(3)}, {"label": "3"}),
-        ({"label": None}, {"label": ""}),
+        ({"label": " a\n"}, {"labels": ("a",)}),
+        ({"label": np.int64(3)}, {"labels": ("3",)}),
+        ({"label": None}, {"labels": ()}),
         ({"split": "Unassigned"}, {"split": None}),
         ({"group": ""}, {"group": None}),
         ({"image": None, "uri": "/x/y.png"}, {"url": "/x/y.png"}),
         ({"image": None, "uri": "gs://b/y.png"}, {"url": "gs://b/y.png"}),
         ({"image": None, "uri": np.str_("/x/y.png")}, {"url": "/x/y.png"}),
-        ({"label": (1 << 63) - 1}, {"label": str((1 << 63) - 1)}),
+        ({"label": (1 << 63) - 1}, {"labels": (str((1 << 63) - 1),)}),
     ],
 )
 def test_read_row_field_is_normalized(given: dict[str, Any], read: dict[str, Any]) -> None:
@@ -46,7 +46,7 @@ def test_read_row_field_is_normalized(given: dict[str, Any], read: dict[str, Any
 
 def test_read_row_text_of_a_numpy_string_is_str() -> None:
     row, _ = read_row(GOOD | {"label": np.str_("a"), "image": None, "uri": np.str_("/x")})
-    assert (type(row.label), type(row.url)) == (str, str)
+    assert (type(row.labels[0]), type(row.url)) == (str, str)
 
 
 def test_read_row_record_is_an_error_that_shows_the_row() -> None:

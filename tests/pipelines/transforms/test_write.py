@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import apache_beam as beam
+import numpy as np
 import pytest
 from apache_beam.metrics import MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -176,6 +177,34 @@ def test_write_splits_and_groups_give_the_bytes_of_a_list(
     assert set(manifest_of(tmp_path / "b").splits) == {"train", "validation", "test"}
 
 
+@pytest.mark.parametrize("options", [{}, {"test": 0.3, "stratify": True}], ids=str)
+def test_write_several_labels_and_kept_fields_give_the_bytes_of_a_list(
+    rows: Rows, source: Path, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    names = ["beach", "sun, rain", "zoo"]
+    lines = []
+    for number, row in enumerate(rows):
+        row |= {
+            "label": [names[place] for place in range(3) if number >> place & 1],
+            "age": None if number == 3 else number,
+            "score": number / 7,
+            "site": ("007", "", "süd", True)[number % 4],
+        }
+        lines.append({name: row[name] for name in ("key", "label", "age", "score", "site")})
+    rows[6] |= {"label": "beach", "score": np.float64(rows[6]["score"]), "age": np.int8(6)}
+    lines[6]["label"] = ["beach"]
+    rows[5] |= {"label": {*rows[5]["label"], " zoo "}}
+    lines[5]["label"] = [*lines[5]["label"], "zoo"]
+    listed = make_file(tmp_path, "list.jsonl", "\n".join(map(json.dumps, lines)).encode())
+    options = {"multi_label": True, "keep_columns": ["site", "age", "score"], **options}
+    sm.convert(source, tmp_path / "a", list=listed, path_column="key", **options)
+    random.Random(1).shuffle(rows)
+    write(rows + rows[:3], tmp_path / "b", **options)
+    assert content_of(tmp_path / "b") == content_of(tmp_path / "a")
+    assert manifest_of(tmp_path / "b").settings.is_multi_label
+    assert list(verify(tmp_path / "b")) == []
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -227,10 +256,9 @@ def test_write_defaults_are_those_of_convert() -> None:
     }
     assert set(theirs) - set(own) == {
         "source", "list", "path_column", "label_column", "split_column", "group_column",
-        "image_folder", "multi_label", "label_separator", "keep_columns",
-        "leaf_class", "layout", "follow_symlinks", "allow_url", "append",
-        "allow_new_classes", "max_gone", "processes", "dry_run", "runner", "beam_flags",
-        "storage_patience", "on_progress",
+        "image_folder", "label_separator", "leaf_class", "layout", "follow_symlinks",
+        "allow_url", "append", "allow_new_classes", "max_gone", "processes", "dry_run", "runner",
+        "beam_flags", "storage_patience", "on_progress",
     }  # fmt: skip
 
 
@@ -273,6 +301,42 @@ def test_write_invalid_row_is_an_error_that_names_the_key(tmp_path: Path) -> Non
     assert not list(tmp_path.rglob("*"))
 
 
+@pytest.mark.parametrize(
+    ("row", "options", "message"),
+    [
+        (GOOD | {"label": ["a", "b"]}, {}, "field label of a row is a list.*multi_label=True"),
+        (GOOD | {"label": ["a", 1.5]}, {"multi_label": True}, "label of a row is neither text"),
+        (GOOD, {"keep_columns": ["age"]}, "a row lacks the field age, which keep_columns names"),
+        (GOOD | {"age": [1, 2]}, {"keep_columns": ["age"]}, "column age is neither text nor"),
+        (GOOD | {"age": {}}, {"keep_columns": ["age"]}, "column age is neither text nor"),
+        (GOOD | {"age": "x" * 9000}, {"keep_columns": "age"}, "too long to be kept"),
+    ],
+)
+def test_write_labels_or_values_that_cannot_be_stored_are_an_error_that_names_the_key(
+    tmp_path: Path, row: dict[str, Any], options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(Exception, match=f"row a/b.png: .*{message}"):
+        write([row], tmp_path / "b", **options)
+
+
+def test_write_rows_of_one_key_with_different_kept_values_are_an_error(tmp_path: Path) -> None:
+    rows = [GOOD | {"age": 1}, GOOD | {"age": 2}]
+    with pytest.raises(Exception, match=r"row a/b.png: two rows .*values to keep, got 1 and 2"):
+        write(rows, tmp_path / "b", keep_columns=["age"])
+
+
+def test_write_rows_of_one_key_with_labels_of_equal_text_are_different(tmp_path: Path) -> None:
+    rows = [GOOD | {"label": ["a, b"]}, GOOD | {"label": ["a", "b"]}]
+    with pytest.raises(Exception, match=r"row a/b.png: two rows .*labels, got a, b and a, b"):
+        write(rows, tmp_path / "b", multi_label=True)
+
+
+def test_write_schema_without_a_field_to_keep_is_refused(tmp_path: Path) -> None:
+    row = beam.Row(key="a", label="b", image=b"")
+    with pytest.raises(UsageError, match=r"lacks a field, expected key, label, age, and image"):
+        beam.Pipeline() | beam.Create([row]) | WriteDataset(tmp_path / "b", keep_columns=["age"])
+
+
 def test_write_different_rows_of_one_key_are_an_error_that_names_the_key(tmp_path: Path) -> None:
     with pytest.raises(Exception, match=r"row a/b.png: two rows of one key .*labels, got a and c"):
         write([GOOD, GOOD | {"label": "c"}], tmp_path / "b")
@@ -296,6 +360,8 @@ def test_write_empty_collection_is_an_error_and_writes_nothing(tmp_path: Path) -
         ({"store": "gif"}, "argument store"),
         ({"map": ["cat"]}, "cat"),
         ({"workers": 0}, "--workers must be at least 1"),
+        ({"keep_columns": "all"}, "cannot keep all fields of rows; name the fields"),
+        ({"keep_columns": ["a/b"]}, "the name of a column cannot be the name of a feature"),
     ],
 )
 def test_write_invalid_option_is_refused_when_the_transform_is_made(

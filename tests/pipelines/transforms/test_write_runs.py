@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import xxhash
 
 from pipelines.clean import clean
 from pipelines.runners.beam import ProcessShard
@@ -18,8 +19,10 @@ from pipelines.transforms.write_run import (
     make_task,
 )
 from records import open_dataset, verify
-from records.errors import InputNotFoundError, LockedError, OutputError
+from records.errors import InputNotFoundError, LockedError, OutputError, StorageError
 from records.format import layout
+from records.storage import open_storage
+from records.storage.ownership import record_hash
 from tests.faults.calls import Faults, KilledError
 from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import CORRUPT, content_of, make_file
@@ -55,6 +58,10 @@ def other(rows: Rows) -> Rows:
         found += [row | {"image": image} for row, image in moved]
     assert found != rows
     return found
+
+
+def hash_of(path: Path) -> str:
+    return xxhash.xxh3_128_hexdigest(path.read_bytes())
 
 
 def die() -> None:
@@ -301,6 +308,38 @@ def test_write_two_runs_at_once_publish_only_the_later_one(
         with pytest.raises(LockedError):
             finish_run(options, first, written)
     assert content_of(output) == expected
+
+
+def test_write_shard_of_an_earlier_run_with_other_images_is_written_again(
+    rows: Rows, other: Rows, expected: dict[str, bytes], tmp_path: Path
+) -> None:
+    """The earlier run writes a shard after the later one was planned, and before its workers."""
+    output, mine = tmp_path / "b", tmp_path / "c"
+    options = options_of(output, **SAME)
+    write(other, mine, **SAME)
+    later = begin_run(options, write_parts(rows, output))
+    name = later.shards[0]
+    for file in (name, layout.index_name(name)):
+        make_file(output, file, (mine / file).read_bytes())
+        record_hash(open_storage(output), file, hash_of(output / file))
+    assert content_of(output)[name] != expected[name]
+    finish_run(options, later, write_shards(later, options))
+    assert content_of(output) == expected
+
+
+def test_write_shard_of_an_earlier_run_with_other_images_is_not_published(
+    rows: Rows, other: Rows, tmp_path: Path
+) -> None:
+    output, mine = tmp_path / "b", tmp_path / "c"
+    options = options_of(output, **SAME)
+    write(other, mine, **SAME)
+    later = begin_run(options, write_parts(rows, output))
+    names = write_shards(later, options)
+    for file in (names[0], layout.index_name(names[0])):
+        (output / file).write_bytes((mine / file).read_bytes())
+    with pytest.raises(StorageError, match="a worker of another run has written a shard"):
+        finish_run(options, later, names)
+    assert not (output / layout.MANIFEST).exists()
 
 
 def test_write_run_removed_by_clean_is_not_published(rows: Rows, tmp_path: Path) -> None:

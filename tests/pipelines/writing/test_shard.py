@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import xxhash
+from msgspec.structs import replace
 
 from pipelines import run_state
-from pipelines.sources import reader
+from pipelines.planning.plan import ShardPlan
+from pipelines.sources import SourceImage, reader
+from pipelines.sources.containers.member import Encoding, Member
 from pipelines.sources.reader import LocalFiles, UnreadableError
 from pipelines.writing import shard
 from records.errors import OutputError, StorageError
@@ -116,7 +120,31 @@ class TestReading:
 
 def test_is_finished_depends_on_shard_and_plan_digest(convert: Convert, output: Path) -> None:
     digest = convert(output=str(output)).plan_digest
-    storage = open_storage(output)
-    assert shard.is_finished(storage, SHARD, digest)
-    assert not shard.is_finished(storage, SHARD, "0" * 32)
-    assert not shard.is_finished(storage, layout.shard_name("test", 0, 1), digest)
+    storage, plan = open_storage(output), ShardPlan(SHARD, "train", digest, ())
+    assert shard.is_finished(storage, plan)
+    assert not shard.is_finished(storage, replace(plan, plan_digest="0" * 32))
+    assert not shard.is_finished(storage, replace(plan, name=layout.shard_name("test", 0, 1)))
+
+
+@pytest.mark.parametrize("encoding", ["stored", "array"])
+def test_is_finished_depends_on_the_hashes_of_members(
+    convert: Convert, source: Path, output: Path, encoding: Encoding
+) -> None:
+    """The hash of an array is not that of the image file that is made of it."""
+    digest = convert(output=str(output), classes=("cat",)).plan_digest
+    images = [
+        SourceImage(
+            b"cat/" + os.fsencode(path.name),
+            0,
+            path.stat().st_size,
+            member=Member(
+                0, 0, 9, encoding, xxh3_128=xxhash.xxh3_128_digest(path.read_bytes())
+            ).encode(),
+        )
+        for path in (source / "cat").iterdir()
+    ]
+    plan = ShardPlan(SHARD, "train", digest, tuple(images))
+    assert shard.is_finished(open_storage(output), plan)
+    other = replace(images[3], member=Member(0, 0, 9, encoding, xxh3_128=bytes(16)).encode())
+    changed = replace(plan, images=(*images[:3], other, *images[4:]))
+    assert shard.is_finished(open_storage(output), changed) == (encoding == "array")

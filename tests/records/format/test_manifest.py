@@ -66,6 +66,19 @@ def test_decode_manifest_stratified_thresholds_of_other_labels_raise_corrupt_dat
         decode_manifest(sign_manifest(content), path="a")
 
 
+@pytest.mark.parametrize("labels", [[0], [None, None], []])
+def test_decode_manifest_iterative_thresholds_of_a_label_raise_corrupt_data(
+    manifest: Manifest, labels: list[int | None]
+) -> None:
+    content = json.loads(encode_manifest(manifest))
+    content["settings"] |= {"stratify": True, "test": 0.2, "task": "multi-label"}
+    content["thresholds"] = [{**BOUNDS, "label": None}]
+    decode_manifest(sign_manifest(content), path="a")
+    content["thresholds"] = [{**BOUNDS, "label": label} for label in labels]
+    with pytest.raises(CorruptDataError):
+        decode_manifest(sign_manifest(content), path="a")
+
+
 def delete_at(name: str) -> Callable[[dict[str, Any]], None]:
     return lambda content: content.pop(name)
 

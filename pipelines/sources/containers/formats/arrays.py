@@ -151,7 +151,7 @@ def _list_cifar(
     data: ContainerBytes, samples: Samples, label_bytes: int, count: int
 ) -> Iterator[Entry]:
     split = split_in_name(samples.stem)
-    place = 0 if data.label_column == "coarse_label" else label_bytes - 1
+    place = 0 if data.wanted.label == "coarse_label" else label_bytes - 1
     for number in range(count):
         offset = samples.offset - label_bytes + number * samples.stride
         record = data.read(offset, samples.stride)

@@ -117,8 +117,8 @@ def _labels_of(images: _Array, arrays: Sequence[_Array], data: ContainerBytes) -
     if len(found) > 1:
         split = split_in_name(images.name.encode())
         found = [it for it in found if split_in_name(it.name.encode()) == split]
-    if data.label_column is not None:
-        found = [it for it in found if it.name == data.label_column] or found
+    if data.wanted.label is not None:
+        found = [it for it in found if it.name == data.wanted.label] or found
     if len(found) > 1:
         raise UsageError(
             f"several arrays can be the labels of {escape_for_display(images.name)}",

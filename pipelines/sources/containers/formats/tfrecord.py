@@ -116,7 +116,7 @@ def _choose_features(sample: Sequence[_Record], data: ContainerBytes) -> Feature
             found.setdefault(name, FeatureAccumulator(name)).add(values)
     stats = {name: feature.stats() for name, feature in found.items()}
     requested: dict[str, str] = {}
-    if (column := data.label_column) is not None:
+    if (column := data.wanted.label) is not None:
         is_number = column in stats and stats[column].kind == "int64"
         requested = {"label" if is_number else "text": column}
     try:

@@ -1,4 +1,4 @@
-"""Labels of WebDataset samples, from the files next to images."""
+"""Labels and fields of WebDataset samples, from the files next to images."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ from collections.abc import Iterator
 
 import msgspec
 
+from pipelines.sources.cells import cell_text, require_short
 from pipelines.sources.containers.byte_window import ContainerBytes
 from pipelines.sources.containers.entry import Entry
 from pipelines.sources.containers.formats.arrays import expand_cifar
 from pipelines.sources.containers.formats.tar import list_tar
-from pipelines.sources.containers.stream import StreamBytes, hash_members
+from pipelines.sources.containers.stream import STEP_BYTES, StreamBytes, hash_members
+from records.errors import UsageError
 from records.images import IMAGE_EXTENSIONS
 from records.strict_json import decode_json
+from records.text.escaping import escape_for_display
+from records.text.formatting import pluralize
+from records.text.keys import key_to_text
 
 _RANKS = {b"cls": 0, b"json": 1, b"txt": 2}
 """Extensions of files with labels, the best one first."""
@@ -21,6 +26,8 @@ _EXTENSIONS = frozenset(extension[1:].encode() for extension in IMAGE_EXTENSIONS
 _MOST_BYTES = 64 << 10
 _MOST_CHARACTERS = 200
 _MOST_FILES = 64
+_MOST_FIELD_BYTES = STEP_BYTES
+"""Compressed archives are read forwards in steps, so that a larger file cannot be read again."""
 
 
 def list_tar_samples(data: ContainerBytes) -> Iterator[Entry]:
@@ -36,59 +43,149 @@ def list_compressed_tar(data: ContainerBytes) -> Iterator[Entry]:
 
 
 def read_samples(entries: Iterator[Entry], data: ContainerBytes) -> Iterator[Entry]:
-    """Yield the entries of a TAR archive, images with the labels of their samples.
+    """Yield the entries of a TAR archive, images with the labels and fields of their samples.
 
     A sample is a sequence of files whose paths are the same up to the first dot of the last part.
     The label is the text of the file `.cls`. Only if the sample is in no folder, it can also be a
-    field of the file `.json`, such as `label` or `class`, or the line of the file `.txt`.
+    field of the file `.json`, such as `label` or `class`, or the line of the file `.txt`. If the
+    user names the field of the label, only this field counts. Fields to keep are those of `.json`.
 
     Args:
         entries: the entries.
         data: the archive.
+
+    Raises:
+        UsageError: the user names fields, and a file `.json` is too large, or not an object.
     """
-    sample = _Sample(b"")
+    sample = _Sample(b"", data)
     for entry in entries:
         stem, extension = _split_name(entry.key)
         if stem != sample.stem or len(sample.entries) == _MOST_FILES:
             yield from sample.labelled()
-            sample = _Sample(stem)
-        sample.add(entry, extension, data)
+            sample = _Sample(stem, data)
+        sample.add(entry, extension)
     yield from sample.labelled()
 
 
 class _Sample:
     """Adjacent entries with the same stem."""
 
-    def __init__(self, stem: bytes) -> None:
+    def __init__(self, stem: bytes, data: ContainerBytes) -> None:
         self.stem = stem
         self.entries: list[tuple[Entry, bytes]] = []
-        self._label: tuple[int, str] | None = None
+        self._data = data
+        self._wanted = data.wanted
+        self._label: tuple[int, str | tuple[str, ...]] | None = None
+        self._fields: dict[str, object] = {}
+        self._label_field = ""
+        self._problem: UsageError | None = None
 
-    def add(self, entry: Entry, extension: bytes, data: ContainerBytes) -> None:
+    def add(self, entry: Entry, extension: bytes) -> None:
         """Add an entry; the file of a label is read now, because archives are read forwards."""
         self.entries.append((entry, extension))
-        rank = _RANKS.get(extension)
-        member = entry.member
-        if rank is None or member is None or not 0 < entry.size_bytes <= _MOST_BYTES:
+        if extension not in _RANKS or entry.member is None:
             return
-        if rank and b"/" in entry.key:
+        if extension == b"json":
+            self._add_json(entry)
+        elif self._wanted.label is None and self._may_have_label(entry, extension):
+            text = _decode(self._read(entry)).strip()
+            if self._wanted.is_multi_label:
+                self._set_label(_RANKS[extension], tuple(text.split("\n")))
+            elif _is_label(text):
+                self._set_label(_RANKS[extension], text)
+
+    def _add_json(self, entry: Entry) -> None:
+        may_have_label = self._wanted.label is not None or self._may_have_label(entry, b"json")
+        if not may_have_label and not self._wanted.names_fields:
             return
-        text = _decode(data.read(member.file_offset, entry.size_bytes))
-        label = _read_json(text, data.label_column) if extension == b"json" else text.strip()
-        is_label = 0 < len(label) <= _MOST_CHARACTERS and len(label.splitlines()) == 1
-        if is_label and (self._label is None or rank < self._label[0]):
+        self._fields = self._read_fields(entry)
+        if may_have_label and (found := self._find_label(entry)) is not None:
+            self._label_field, label = found
+            self._set_label(_RANKS[b"json"], label)
+
+    def _find_label(self, entry: Entry) -> tuple[str, str | tuple[str, ...]] | None:
+        """Return the field with the label, and the label or the labels; None if there is none."""
+        named = self._wanted.label
+        if named is not None:
+            label = cell_text(self._fields.get(named))
+            if label is None:
+                self._problem = UsageError(
+                    "a value of the field with the labels is neither text, a number nor a list"
+                    " of them",
+                    path=self._place(entry),
+                    got=escape_for_display(named),
+                )
+            return named, label or ""
+        kinds = (str, int, list) if self._wanted.is_multi_label else (str, int)
+        values = ((name, self._fields.get(name)) for name in _FIELDS)
+        for name, value in values:
+            if not isinstance(value, kinds):
+                continue
+            label = cell_text(value)
+            if label is None or isinstance(value, bool):
+                return None
+            is_label = self._wanted.is_multi_label or _is_label(str(label))
+            return (name, label) if is_label else None
+        return None
+
+    def _may_have_label(self, entry: Entry, extension: bytes) -> bool:
+        """Return whether the file can have a label, by its place and its size."""
+        is_small = entry.size_bytes <= _MOST_BYTES
+        return is_small and (not _RANKS[extension] or b"/" not in entry.key)
+
+    def _set_label(self, rank: int, label: str | tuple[str, ...]) -> None:
+        if self._label is None or rank < self._label[0]:
             self._label = rank, label
 
+    def _read_fields(self, entry: Entry) -> dict[str, object]:
+        """Return the fields of the object in a JSON file; of any other file, none.
+
+        If the user names fields, any other file is a problem.
+        """
+        problem = pluralize(entry.size_bytes, "byte")
+        if entry.size_bytes <= _MOST_FIELD_BYTES:
+            try:
+                return decode_json(_decode(self._read(entry)).encode(), dict[str, object])
+            except msgspec.DecodeError as error:
+                problem = str(error)
+        if self._wanted.names_fields:
+            self._problem = UsageError(
+                "a JSON file of a sample has no fields that can be read",
+                path=self._place(entry),
+                expected=f"one JSON object of at most {_MOST_FIELD_BYTES:,} bytes",
+                got=escape_for_display(problem),
+            )
+        return {}
+
+    def _place(self, entry: Entry) -> str:
+        return f"{self._data.shown}: {escape_for_display(key_to_text(entry.key))}"
+
+    def _read(self, entry: Entry) -> bytes:
+        assert entry.member is not None
+        return self._data.read(entry.member.file_offset, entry.size_bytes)
+
     def labelled(self) -> Iterator[Entry]:
-        """Yield the entries; if there is a label, images have it, and its files are left out."""
+        """Yield the entries; if there is a label, images have it, and its files are left out.
+
+        Raises UsageError for a problem of a sample with an image.
+        """
         has_image = any(_is_image(extension) for _, extension in self.entries)
-        label = None if self._label is None or not has_image else self._label[1]
+        if has_image and self._problem is not None:
+            raise self._problem
+        rank, label = (None, None) if self._label is None or not has_image else self._label
+        used = (self._label_field,) if rank == _RANKS[b"json"] else ()
+        fields = {
+            name: cell_text(value)
+            for name, value in self._fields.items()
+            if self._wanted.keeps(name, used)
+        }
+        if fields and has_image:
+            require_short(fields, self._place(self.entries[0][0]))
         for entry, extension in self.entries:
-            if label is None or entry.member is None:
-                yield entry
-            elif _is_image(extension):
-                yield entry._replace(label=label)
-            elif extension not in _RANKS:
+            if entry.member is not None and _is_image(extension):
+                # An image in a binary file of CIFAR has a label already.
+                yield entry._replace(label=entry.label if label is None else label, fields=fields)
+            elif label is None or entry.member is None or extension not in _RANKS:
                 yield entry
 
 
@@ -107,12 +204,5 @@ def _decode(content: bytes) -> str:
     return content.decode("utf-8", "replace")
 
 
-def _read_json(text: str, field: str | None) -> str:
-    """Return the label in a JSON object, in a given field or a well-known one; empty for none."""
-    try:
-        fields = decode_json(text.encode(), dict[str, object])
-    except (msgspec.DecodeError, RecursionError):
-        return ""
-    values = (fields.get(name) for name in (_FIELDS if field is None else (field,)))
-    found = next((it for it in values if isinstance(it, str | int)), "")
-    return str(found) if not isinstance(found, bool) else ""
+def _is_label(text: str) -> bool:
+    return 0 < len(text) <= _MOST_CHARACTERS and len(text.splitlines()) == 1

@@ -93,7 +93,7 @@ def test_column_options_without_a_list_are_refused(
 
 def test_metadata_next_to_image_folder_option_is_no_list(root: Path, find: Find) -> None:
     write(root, "metadata.csv", ("1.png", "a"), ("2.png", "b"))
-    with pytest.raises(UsageError, match="there is no list; add --list FILE"):
+    with pytest.raises(UsageError, match="there is no list, got --image-folder; add --list FILE"):
         find(image_folder="images")
 
 

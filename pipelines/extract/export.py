@@ -1,7 +1,8 @@
 """Export of the images of a dataset to folders: `OUT/SPLIT/CLASS/FILE`.
 
-The folder is complete or absent. Keys are untrusted: a key that leads out of the folder raises an
-error.
+If an image has any number of labels, there are no class folders. Then, and if the dataset keeps
+columns, `OUT/SPLIT/metadata.jsonl` has the labels and the columns. The folder is complete or
+absent. Keys are untrusted: a key that leads out of the folder raises an error.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from pipelines.sources.class_layout import class_name
+from pipelines.extract.metadata import MetadataWriter, WrittenImage, has_metadata
+from pipelines.extract.paths import relative_path
 from records.dataset import Dataset, Record, open_dataset
-from records.errors import CorruptDataError, OutputError
-from records.format.layout import parse_split
+from records.errors import OutputError
 from records.images import decode_record_image
 from records.runtime.processes import divide_cpus, process_map
 from records.runtime.shard_worker import ProgressCallback
@@ -28,10 +29,8 @@ from records.storage.atomic import atomic_folder
 from records.storage.errors import HINT_FIX, starts_over, translate_write_errors
 from records.storage.exclusive import require_outside
 from records.text.escaping import escape_for_display
-from records.text.keys import key_from_text
 
 _STAGING = ".staging"
-_SUFFIXES = {"jpeg": (b".jpg", b".jpeg", b".jpe", b".jfif"), "png": (b".png",), "raw": (b".png",)}
 
 
 # Approximate seconds of one CPU per record and per byte of a shard.
@@ -46,10 +45,11 @@ def extract(
     *,
     processes: int | None = None,
 ) -> int:
-    """Write every image of a dataset into class folders; return the number of images.
+    """Write every image of a dataset into folders; return the number of images.
 
     Files contain the stored bytes, but raw images are written as PNG files. A file name without an
-    extension of the stored format gets one.
+    extension of the stored format gets one. `options_to_convert` returns the options with which
+    `convert` reads the folder.
 
     Args:
         dataset: the path or URL of a dataset.
@@ -60,30 +60,34 @@ def extract(
 
     Raises:
         InputNotFoundError: there is no finished dataset.
-        UsageError: `out` is inside the dataset, or an image may have several labels.
+        UsageError: `out` is inside the dataset.
         CorruptDataError: a record is damaged, or its key leads out of the folder.
         OutputError: `out` already exists, or cannot be written.
     """
     opened = open_dataset(dataset)
-    opened.require_one_label("extract")
     require_outside(out, dataset)
     written = 0
     with _new_folder(Path(out)) as folder:
         writer = _ShardWriter(opened, folder / _STAGING, escape_for_display(out))
         shards = opened.shards()
-        written_paths = process_map(
+        written_images = process_map(
             writer,
             [*shards],
             processes=_count_processes(opened, processes),
             on_progress=on_images,
         )
-        for (split, number), paths in zip(shards.values(), written_paths, strict=True):
+        metadata = MetadataWriter(opened, folder) if has_metadata(opened) else None
+        for (split, number), images in zip(shards.values(), written_images, strict=True):
             with translate_write_errors(writer.out, hint=HINT_FIX):
                 staged = writer.staged_folder(split, number)
-                for record, path in enumerate(paths):
-                    _move(staged / str(record), folder / split / path)
+                paths = [
+                    _move(staged / str(record), folder / split / image.path)
+                    for record, image in enumerate(images)
+                ]
                 staged.rmdir()
-            written += len(paths)
+                if metadata is not None:
+                    metadata.write(split, paths, images)
+            written += len(images)
         with translate_write_errors(writer.out, hint=HINT_FIX):
             writer.staging.rmdir()
     return written
@@ -117,8 +121,8 @@ class _ShardWriter:
     staging: Path
     out: str
 
-    def __call__(self, name: str, count: ProgressCallback) -> list[Path]:
-        """Return the wanted path of each file, relative to the folder of its split.
+    def __call__(self, name: str, count: ProgressCallback) -> list[WrittenImage]:
+        """Return the images of a shard in order; the names of their files are their numbers.
 
         Raises:
             CorruptDataError: a record is damaged, or its key leads out of the folder.
@@ -130,14 +134,21 @@ class _ShardWriter:
         shutil.rmtree(folder, ignore_errors=True)
         with translate_write_errors(self.out, hint=HINT_FIX):
             folder.mkdir(parents=True)
-        paths: list[Path] = []
+        images: list[WrittenImage] = []
         for record in self.dataset[split].iter_indexed_shard(number):
-            content, path = _as_file(record), _relative_path(record)
+            content, path = _as_file(record), self._path(record)
             with translate_write_errors(self.out, hint=HINT_FIX):
-                create_file(folder / str(len(paths)), content)
-            paths.append(path)
+                create_file(folder / str(len(images)), content)
+            images.append(WrittenImage(path, record.class_names, record.columns))
             count(1)
-        return paths
+        return images
+
+    def _path(self, record: Record) -> Path:
+        return relative_path(
+            record,
+            in_class_folder=not self.dataset.is_multi_label,
+            as_text=has_metadata(self.dataset),
+        )
 
     def staged_folder(self, split: str, number: int) -> Path:
         """Return the folder of the files of a shard, which are named after their records."""
@@ -164,10 +175,11 @@ def _new_folder(out: Path) -> Iterator[Path]:
             stack.close()
 
 
-def _move(staged: Path, path: Path) -> None:
-    """Move a file to a path; if the path exists, add `~2`, `~3` and so on to the stem of its name.
+def _move(staged: Path, path: Path) -> Path:
+    """Move a file to a path, and return the path.
 
-    For example, both images `a.gif` and `a.gif.png` would be written as `a.gif.png`.
+    If the path exists, `~2`, `~3` and so on is added to the stem of its name. For example, both
+    images `a.gif` and `a.gif.png` would be written as `a.gif.png`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     number = 2
@@ -175,33 +187,7 @@ def _move(staged: Path, path: Path) -> None:
         path = path.with_stem(f"{path.stem.removesuffix(f'~{number - 1}')}~{number}")
         number += 1
     staged.rename(path)
-
-
-def _relative_path(record: Record) -> Path:
-    parts = _parts(record)
-    suffixes = _SUFFIXES.get(record.format)
-    if suffixes is None:
-        raise CorruptDataError(
-            "a record has an unknown format", got=escape_for_display(record.format)
-        )
-    if not parts[-1].lower().endswith(suffixes):
-        parts[-1] += suffixes[0]
-    return Path(*(os.fsdecode(part) for part in parts))
-
-
-def _parts(record: Record) -> list[bytes]:
-    """Return the class, and the parts of the key below its split and class folders."""
-    # A key is a path or a URL; the protocol of a URL is removed.
-    parts = key_from_text(record.key).rpartition(b"://")[2].lstrip(b"/").split(b"/")
-    if parse_split(parts[0]) and len(parts) > 2 and class_name(parts[1]) == record.class_name:
-        parts = parts[1:]
-    if len(parts) > 1 and class_name(parts[0]) == record.class_name:
-        parts = parts[1:]
-    # A class of an image list may have any name; a slash in the name does not separate folders.
-    parts = [record.class_name.replace("/", "%2F").encode(), *parts]
-    if any(part in {b"", b".", b".."} or b"\0" in part for part in parts):
-        raise CorruptDataError("a record key leads out of the class folder", got=record.key)
-    return parts
+    return path
 
 
 def _as_file(record: Record) -> bytes:
