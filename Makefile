@@ -118,11 +118,11 @@ pre-commit: $(INSTALLED) ## run the hooks of .pre-commit-config.yaml on all file
 release-check: $(INSTALLED) ## build and install wheel and sdist in .release/, write the SBOM (TAG=v1.2.3: compare it)
 	@BIN=$(BIN) tests/release/check.sh $(TAG)
 
-bench: $(INSTALLED) ## run the benchmarks, three rounds, and write docs/explanation/performance.md
+bench: $(INSTALLED) $(if $(shell command -v go 2>/dev/null),$(S3_SERVER)) ## run the benchmarks, three rounds, and write docs/explanation/performance.md
 	@$(BIN)/python -m benchmarks run --results benchmarks/results
 	@$(BIN)/python -m benchmarks page
 
-bench-quick: $(INSTALLED) ## run a part of the benchmarks in a quarter of an hour, print the tables
+bench-quick: $(INSTALLED) $(if $(shell command -v go 2>/dev/null),$(S3_SERVER)) ## run a part of the benchmarks in half an hour, print the tables
 	@$(BIN)/python -m benchmarks run --scale quick
 
 docs: $(INSTALLED) ## build the documentation site into site/, strictly

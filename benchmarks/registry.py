@@ -10,6 +10,7 @@ from benchmarks.harness.rounds import find_able, run_rounds
 from benchmarks.harness.samples import Result
 from benchmarks.inputs.pictures import describe, photos
 from benchmarks.suites import (
+    accelerators,
     access,
     conversion,
     engines,
@@ -18,7 +19,9 @@ from benchmarks.suites import (
     linear,
     planning,
     processes,
+    raw_shares,
     reading,
+    remote_reading,
 )
 
 if TYPE_CHECKING:
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 BENCHMARKS: dict[str, Callable[[Setting], Entry]] = {
     "conversion": conversion.enter,
     "reading": reading.enter,
+    "remote-reading": remote_reading.enter,
+    "raw-shares": raw_shares.enter,
+    "accelerators": accelerators.enter,
     "access": access.enter,
     "planning": planning.enter,
     "large-plan": large_plan.enter,
@@ -37,7 +43,6 @@ BENCHMARKS: dict[str, Callable[[Setting], Entry]] = {
     "processes": processes.enter,
     "large-photos": large_photos.enter,
 }
-_TRIAL_IMAGES = 100
 
 
 def run(name: str, setting: Setting, command: str, only: Collection[str] = ()) -> Result:
@@ -52,8 +57,10 @@ def run(name: str, setting: Setting, command: str, only: Collection[str] = ()) -
     shutil.rmtree(setting.derived, ignore_errors=True)
     entry = BENCHMARKS[name](setting)
     wanted = [each for each in entry.contestants if is_wanted(each.name, only)]
-    trial = photos(setting.data, setting.cache, _TRIAL_IMAGES)
-    able, failed = find_able(wanted, trial, setting.out)
+    able, failed = wanted, dict[str, str]()
+    if entry.trial_images:
+        trial = photos(setting.data, setting.cache, entry.trial_images)
+        able, failed = find_able(wanted, trial, setting.out)
     samples = run_rounds(able, entry.cases, setting.scale.rounds, setting.out)
     versions = {each.name: each.version for each in able if each.version != conversion.OURS}
     shutil.rmtree(setting.derived, ignore_errors=True)

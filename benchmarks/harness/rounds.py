@@ -98,10 +98,9 @@ def run_once(contestant: Contestant, case: Case, out: Path, *, number: int) -> S
     finally:
         shutil.rmtree(out, ignore_errors=True)
     figures = done.reported()
-    if figures.get("images", case.images) != case.images:
-        raise ProcessError(
-            f"{contestant.name} processed {figures['images']} of {case.images} images"
-        )
+    images, work_seconds = figures.pop("images", case.images), figures.pop("seconds", None)
+    if images != case.images:
+        raise ProcessError(f"{contestant.name} processed {images} of {case.images} images")
     return Sample(
         case=case.name,
         images=case.images,
@@ -110,8 +109,9 @@ def run_once(contestant: Contestant, case: Case, out: Path, *, number: int) -> S
         round=number,
         seconds=done.seconds,
         cpu_seconds=done.cpu_seconds,
-        work_seconds=figures.get("seconds"),
+        work_seconds=work_seconds,
         peak_bytes=done.peak_bytes,
+        figures=figures,
     )
 
 

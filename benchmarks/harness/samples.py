@@ -23,6 +23,7 @@ class Sample(msgspec.Struct, frozen=True):
         cpu_seconds: the user and system CPU time of the process and its children.
         work_seconds: the duration of the work without start-up, as the program reports it.
         peak_bytes: the peak memory of the process and its children.
+        figures: the other figures that the program reports, by name.
     """
 
     case: str
@@ -34,6 +35,7 @@ class Sample(msgspec.Struct, frozen=True):
     cpu_seconds: float
     work_seconds: float | None
     peak_bytes: int
+    figures: dict[str, float] = {}
 
 
 class Result(msgspec.Struct, frozen=True):

@@ -25,6 +25,8 @@ class Scale:
         draws: the number of random accesses.
         paths: the number of paths to list and to plan.
         made_up_images: the number of images without files to plan.
+        accelerator_files: the number of files, each of 1,251 images, for emulated accelerators.
+        accelerator_steps: the number of measured steps of each emulated accelerator.
         large_photos: the numbers of 12-megapixel photos to resize, ascending.
         linear_sizes: the numbers of images that show how the cost grows, ascending.
     """
@@ -37,6 +39,8 @@ class Scale:
     draws: int
     paths: int
     made_up_images: int
+    accelerator_files: int
+    accelerator_steps: int
     large_photos: tuple[int, ...]
     linear_sizes: tuple[int, ...]
 
@@ -50,6 +54,8 @@ FULL = Scale(
     draws=50_000,
     paths=1_000_000,
     made_up_images=10_000_000,
+    accelerator_files=8,
+    accelerator_steps=32,
     large_photos=(20, 120),
     linear_sizes=(1_000, 3_000, 10_000, 30_000, 100_000, 300_000),
 )
@@ -62,6 +68,8 @@ QUICK = Scale(
     draws=20_000,
     paths=200_000,
     made_up_images=1_000_000,
+    accelerator_files=2,
+    accelerator_steps=12,
     large_photos=(10, 60),
     linear_sizes=(1_000, 3_000, 10_000, 30_000),
 )
@@ -74,6 +82,8 @@ TRY = Scale(
     draws=2_000,
     paths=10_000,
     made_up_images=20_000,
+    accelerator_files=1,
+    accelerator_steps=4,
     large_photos=(4, 8),
     linear_sizes=(500, 1_000),
 )
@@ -100,7 +110,15 @@ class Setting:
 
 @dataclass(frozen=True)
 class Entry:
-    """Contestants of a benchmark, and the cases on which they are measured."""
+    """Contestants of a benchmark, and the cases on which they are measured.
+
+    Args:
+        contestants: the programs, in the order of the first round.
+        cases: the inputs.
+        trial_images: the number of photos that every program processes before the first round. The
+            trial finds the programs that cannot run here. 0 means no trial.
+    """
 
     contestants: Sequence[Contestant]
     cases: Sequence[Case]
+    trial_images: int = 100

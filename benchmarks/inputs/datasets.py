@@ -26,11 +26,18 @@ def converted(setting: Setting, case: Case, *options: str) -> Path:
     return _make(target, [*command, "--quiet", *options])
 
 
-def written(setting: Setting, case: Case, peer: Peer) -> Path:
-    """Return a dataset that the writer of a peer writes from the case, once per run."""
-    target = setting.derived / f"{case.source.name}-{peer.program}"
+def written(setting: Setting, case: Case, peer: Peer, *more: str) -> Path:
+    """Return a dataset that the writer of a peer writes from the case, once per run.
+
+    Args:
+        setting: the folders of the run.
+        case: the images.
+        peer: the peer, whose program is the writer.
+        *more: further arguments of the writer.
+    """
+    target = setting.derived / "-".join([case.source.name, peer.program, *more])
     python = str(make_environment(peer.environment, setting.cache))
-    return _make(target, [python, program(peer.program), str(case.source), str(target)])
+    return _make(target, [python, program(peer.program), str(case.source), str(target), *more])
 
 
 def _make(target: Path, command: list[str]) -> Path:

@@ -13,7 +13,7 @@ import re
 from typing import TYPE_CHECKING
 
 from benchmarks.harness.samples import Result, read_result
-from benchmarks.page import tables
+from benchmarks.page import reading, tables
 from benchmarks.page.processes import processes_table
 from benchmarks.page.targets import targets_table
 
@@ -26,7 +26,10 @@ _TABLE = re.compile(
 )
 _TABLES: dict[str, Callable[[Result], str]] = {
     "conversion": tables.conversion_table,
-    "reading": tables.reading_table,
+    "reading": reading.reading_table,
+    "remote-reading": reading.remote_reading_table,
+    "raw-shares": reading.raw_shares_table,
+    "accelerators": reading.accelerators_table,
     "access": tables.access_table,
     "planning": tables.planning_table,
     "engines": tables.engines_table,

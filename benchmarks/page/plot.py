@@ -1,9 +1,10 @@
-"""Plots of the performance page: cost by size, comparison with peers."""
+"""Plots of the performance page."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.page import reading as page_reading
 from benchmarks.page import statistics
 from benchmarks.suites import conversion, reading
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from benchmarks.harness.samples import Result
+
+_BAR_INCHES = 0.34
 
 
 def plot_linear(result: Result, path: Path) -> None:
@@ -41,20 +44,38 @@ def plot_linear(result: Result, path: Path) -> None:
 
 def plot_comparison(converted: Result, read: Result, path: Path) -> None:
     """Write a PNG that compares shardmill with peers: conversion time, and reading speed."""
+    samples, epoch = converted.of("photos"), read.of("photos")
+    bars = max(len(statistics.names_of(each)) for each in (samples, epoch))
+    size_inches = (12, max(3.4, _BAR_INCHES * bars))
     pyplot = _import_pyplot()
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(12, 3.4), layout="constrained")
-    samples = converted.of("photos")
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=size_inches, layout="constrained")
     names = [name for name in statistics.names_of(samples) if name != conversion.PILLOW]
     seconds = {name: statistics.median(samples, name) for name in names}
     _draw_bars(left, seconds, ours={conversion.HEADER, conversion.DECODE})
     left.set(title=f"Seconds to convert {samples[0].images:,} photos")
-    epoch = read.of("photos")
     rates = {
         name: epoch[0].images / statistics.median(epoch, name, statistics.work_seconds)
         for name in statistics.names_of(epoch)
     }
-    _draw_bars(right, rates, ours=set(rates) - {reading.KERAS, reading.TORCHVISION})
+    _draw_bars(right, rates, ours=set(reading.FORMS))
     right.set(title="Photos per second in training")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    pyplot.close(figure)
+
+
+def plot_raw_shares(result: Result, path: Path) -> None:
+    """Write a PNG with a plot of reading speed by size of a stored photo, for every share."""
+    pyplot = _import_pyplot()
+    figure, axes = pyplot.subplots(figsize=(6, 3.6), layout="constrained")
+    points = page_reading.raw_share_points(result)
+    axes.plot([each.kilobytes for each in points], [each.rate for each in points], "o-")
+    for each in points:
+        place = (each.kilobytes, each.rate)
+        axes.annotate(f"  {each.share}", place, va="top")
+    axes.set(xlabel="kB per stored photo", ylabel="photos per second", ylim=(0, None))
+    axes.set(title="Share of photos stored as raw pixels", xlim=(0, None))
+    axes.grid(alpha=0.3)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110, metadata={"Software": None})
     pyplot.close(figure)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks.page import statistics
-from benchmarks.suites import conversion, engines, large_photos, reading
-from benchmarks.suites.access import OPEN_DATASET
+from benchmarks.suites import access, conversion, engines, large_photos
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +24,7 @@ def _conversion_case(result: Result, case: str) -> str:
     samples = result.of(case)
     size, size_bytes = samples[0].images, samples[0].bytes
     rows = []
-    for name in _present(result, case):
+    for name in present(result, case):
         seconds = statistics.median(samples, name)
         slope = statistics.slope_seconds(result, case, name)
         start_up = statistics.start_up_seconds(result, case, name)
@@ -57,31 +56,19 @@ def _conversion_case(result: Result, case: str) -> str:
     return f"{title}\n\n{markdown(heads, rows)}"
 
 
-def reading_table(result: Result) -> str:
-    """Return a table of the images per second in an epoch, and the ratios to the peers."""
-    rows = []
-    for name in _present(result, "photos"):
-        samples = result.of("photos")
-        images = samples[0].images
-        rate = images / statistics.median(samples, name, statistics.work_seconds)
-        ratios = [
-            _times_as_fast(result, "photos", name, peer)
-            for peer in (reading.KERAS, reading.TORCHVISION)
-        ]
-        peak = statistics.median(samples, name, statistics.peak_bytes)
-        rows.append([name, f"{rate:,.0f}", *ratios, f"{peak / 1e6:,.0f}"])
-    return markdown(["program", "images/s", "× Keras", "× torchvision", "peak MB"], rows)
-
-
 def access_table(result: Result) -> str:
-    """Return a table of the records per second that are read by number."""
+    """Return a table of the records per second that are read by number.
+
+    The ratios compare batches with batches, and single records with single records.
+    """
     rows = []
     for name in statistics.names_of(result.samples):
         row = [name]
+        ours = access.OPEN_DATASET_BATCHES if name in access.BATCHES else access.OPEN_DATASET
         for case in result.cases():
             samples = result.of(case)
             rate = samples[0].images / statistics.median(samples, name, statistics.work_seconds)
-            row += [f"{rate:,.0f}", _times_as_fast(result, case, OPEN_DATASET, name)]
+            row += [f"{rate:,.0f}", times_as_fast(result, case, ours, name)]
         rows.append(row)
     heads = [
         head
@@ -187,7 +174,7 @@ def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _present(result: Result, case: str) -> list[str]:
+def present(result: Result, case: str) -> list[str]:
     """Return the contestants of a case, fastest first."""
     samples = result.of(case)
     return sorted(
@@ -196,8 +183,9 @@ def _present(result: Result, case: str) -> list[str]:
     )
 
 
-def _times_as_fast(result: Result, case: str, name: str, than: str) -> str:
+def times_as_fast(result: Result, case: str, name: str, than: str) -> str:
+    """Return the speed of `name` divided by that of `than`; empty if one was not measured."""
     samples = result.of(case)
-    if than not in statistics.names_of(samples):
+    if not {name, than} <= set(statistics.names_of(samples)):
         return ""
     return f"{statistics.ratio(samples, than, name, statistics.work_seconds):.2f}"

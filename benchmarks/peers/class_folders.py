@@ -5,7 +5,12 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_SHARD_BYTES = 128 << 20
 
 
 class ImageFile(NamedTuple):
@@ -27,6 +32,11 @@ def list_images(source: Path) -> list[ImageFile]:
     ]
 
 
-def report(images: int, started: float) -> None:
-    """Print the number of images, and the time since `started`, as JSON for the harness."""
-    print(json.dumps({"images": images, "seconds": time.perf_counter() - started}))
+def shard_bytes_of(argv: Sequence[str]) -> int:
+    """Return the shard size of a writer: the argument after SOURCE and OUT, or 128 MiB."""
+    return int(argv[3]) if len(argv) > 3 else _SHARD_BYTES
+
+
+def report(images: int, started: float, **more: float) -> None:
+    """Print the number of images, the time since `started`, and `more`, as JSON for the harness."""
+    print(json.dumps({"images": images, "seconds": time.perf_counter() - started, **more}))

@@ -1,28 +1,36 @@
-"""One epoch of Keras' `image_dataset_from_directory`: `keras_reader.py SOURCE`."""
+"""Epochs of Keras' `image_dataset_from_directory`: `keras_reader.py MODE SOURCE EPOCHS CACHE`."""
 
 import os
 import sys
-import time
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import keras
-from class_folders import report
+import tensorflow as tf
+from epochs import BATCH_SIZE, WORKERS, time_epochs
 
 _SIDE_PX = 224
-_BATCH_SIZE = 32
+_WIDER_SIDE_PX = 256
 
 
-def main(source: str) -> None:
-    """Read one epoch to warm up, and measure the second one."""
+def main(mode: str, source: str, epochs: str, _cache: str) -> None:
+    """Read the class folders; all crops have one size, as Keras has no random resized crop."""
+    side_px = _WIDER_SIDE_PX if mode == "crops" else _SIDE_PX
     batches = keras.utils.image_dataset_from_directory(
-        source, image_size=(_SIDE_PX, _SIDE_PX), batch_size=_BATCH_SIZE, seed=0, verbose=0
+        source, image_size=(side_px, side_px), batch_size=BATCH_SIZE, seed=0, verbose=0
     )
-    for _ in range(2):
-        started = time.perf_counter()
-        images = sum(len(labels) for _, labels in batches)
-    report(images, started)
+    if mode == "crops":
+        batches = batches.map(crop, num_parallel_calls=WORKERS).prefetch(tf.data.AUTOTUNE)
+    time_epochs(int(epochs), lambda: (len(labels) for _, labels in batches))
 
+
+def crop(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return a random crop of 224×224 pixels of each image; half of the crops are flipped."""
+    return _FLIP(_CROP(images, training=True), training=True), labels
+
+
+_CROP = keras.layers.RandomCrop(_SIDE_PX, _SIDE_PX)
+_FLIP = keras.layers.RandomFlip("horizontal")
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

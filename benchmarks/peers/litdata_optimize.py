@@ -1,4 +1,4 @@
-"""`optimize` of LitData with two workers: `litdata_optimize.py SOURCE OUT`."""
+"""`optimize` of LitData with two workers: `litdata_optimize.py SOURCE OUT [SHARD_BYTES]`."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ _OUT = Path(sys.argv[2])
 os.environ["DATA_OPTIMIZER_CACHE_FOLDER"] = f"{_OUT}/scratch/chunks"
 os.environ["DATA_OPTIMIZER_DATA_CACHE_FOLDER"] = f"{_OUT}/scratch/data"
 
-from class_folders import ImageFile, list_images, report  # noqa: E402
+from class_folders import ImageFile, list_images, report, shard_bytes_of  # noqa: E402
 from litdata import optimize  # noqa: E402
 
 _WORKERS = 2
@@ -22,8 +22,8 @@ def read(image: ImageFile) -> dict[str, Any]:
     return {"image": image.path.read_bytes(), "label": image.label, "key": image.key}
 
 
-def main(source: Path, out: Path) -> None:
-    """Write every file of every class folder into chunks of 128 MB."""
+def main(source: Path, out: Path, shard_bytes: int) -> None:
+    """Write every file of every class folder into chunks."""
     started = time.perf_counter()
     images = list_images(source)
     optimize(
@@ -31,10 +31,10 @@ def main(source: Path, out: Path) -> None:
         inputs=images,
         output_dir=str(out / "data"),
         num_workers=_WORKERS,
-        chunk_bytes="128MB",
+        chunk_bytes=shard_bytes,
     )
     report(len(images), started)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), _OUT)
+    main(Path(sys.argv[1]), _OUT, shard_bytes_of(sys.argv))

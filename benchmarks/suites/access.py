@@ -1,4 +1,4 @@
-"""Access to single records by number, in random order, without decoding."""
+"""Random access to single records and batches, without decoding."""
 
 from __future__ import annotations
 
@@ -17,12 +17,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OPEN_DATASET = "records.open_dataset"
+OPEN_DATASET_BATCHES = "records.open_dataset, batches of 256"
 MDS = "MosaicML StreamingDataset"
 WIDS = "wids ShardListDataset"
+ARRAY_RECORD = "ArrayRecord"
+ARRAY_RECORD_BATCHES = "ArrayRecord, batches of 256"
+BATCHES = {OPEN_DATASET_BATCHES, ARRAY_RECORD_BATCHES}
 
+OWN_READERS = {
+    OPEN_DATASET: "shardmill_access",
+    OPEN_DATASET_BATCHES: "shardmill_batch_access",
+}
+_ARRAY_RECORD_WRITER = "array_record_writer"
 READERS = {
     Peer(MDS, "mds_access", "mds", ("mosaicml-streaming",)): "mds_writer",
     Peer(WIDS, "wids_access", "wids", ("webdataset",)): "webdataset_writer",
+    Peer(ARRAY_RECORD, "array_record_access", "grain", ("array-record",)): _ARRAY_RECORD_WRITER,
+    Peer(
+        ARRAY_RECORD_BATCHES, "array_record_batch_access", "grain", ("array-record",)
+    ): _ARRAY_RECORD_WRITER,
 }
 
 
@@ -33,7 +46,8 @@ def enter(setting: Setting) -> Entry:
         small_images(setting.data, setting.cache, setting.scale.drawn_images),
         photos(setting.data, setting.cache, setting.scale.drawn_images),
     ]
-    return Entry([_ours(setting), *peers], [draw(case, setting) for case in cases])
+    ours = [_ours(setting, name, reader) for name, reader in OWN_READERS.items()]
+    return Entry([*ours, *peers], [draw(case, setting) for case in cases])
 
 
 def draw(case: Case, setting: Setting) -> Case:
@@ -42,12 +56,12 @@ def draw(case: Case, setting: Setting) -> Case:
     return replace(case, images=draws, bytes=case.bytes * draws // case.images)
 
 
-def _ours(setting: Setting) -> Contestant:
+def _ours(setting: Setting, name: str, reader: str) -> Contestant:
     def command(case: Case, _: Path) -> list[str]:
         dataset = str(converted(setting, case))
-        return [sys.executable, program("shardmill_access"), dataset, str(case.images)]
+        return [sys.executable, program(reader), dataset, str(case.images)]
 
-    return Contestant(OPEN_DATASET, command, OURS)
+    return Contestant(name, command, OURS)
 
 
 def _peer(setting: Setting, reader: Peer, writer: str) -> Contestant:

@@ -1,4 +1,4 @@
-"""Labels, groups and splits, to compare a source with a dataset."""
+"""Labels, groups and splits of images, to compare with a dataset."""
 
 from __future__ import annotations
 

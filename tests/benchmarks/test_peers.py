@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.harness.environments import PEERS, list_environments, requirements
+from benchmarks.harness.settings import FULL, QUICK, TRY, Scale
 from benchmarks.page.page import fill
-from benchmarks.suites import access, conversion, large_photos, reading
+from benchmarks.suites import accelerators, access, conversion, large_photos, reading
 
 ROOT = Path(__file__).parents[2]
 _PEERS = [*conversion.PEER_WRITERS, conversion.PILLOW_DECODER, *reading.PEERS, *access.READERS]
@@ -26,6 +27,18 @@ def test_peer_has_program_and_pinned_packages(peer: conversion.Peer) -> None:
         assert f"{package} {requirements(peer.environment)[package]}" in peer.version()
 
 
+def test_peer_with_separate_files_has_a_program_that_writes_them() -> None:
+    for peer, writer in {**reading.WRITERS, **access.READERS}.items():
+        assert (PEERS / f"{writer}.py").is_file(), peer
+
+
+@pytest.mark.parametrize("scale", [FULL, QUICK, TRY], ids=["full", "quick", "try"])
+def test_accelerators_dataset_of_any_scale_has_a_batch(scale: Scale) -> None:
+    # Batches are not filled up from the next epoch, so a smaller dataset would have none.
+    images = scale.accelerator_files * accelerators.IMAGES_PER_FILE
+    assert images >= accelerators.BATCH_SIZE
+
+
 @pytest.mark.parametrize("name", list_environments())
 def test_peer_environment_pins_every_package_without_urls(name: str) -> None:
     lines = (PEERS / f"{name}.txt").read_text().splitlines()
@@ -39,6 +52,9 @@ def test_performance_page_has_a_marker_for_every_table() -> None:
         "targets",
         "conversion",
         "reading",
+        "remote-reading",
+        "raw-shares",
+        "accelerators",
         "access",
         "planning",
         "large-plan",

@@ -51,12 +51,13 @@ def test_run_rounds_removes_output_between_runs(case: Case, tmp_path: Path) -> N
 
 
 def test_run_rounds_sample_has_reported_and_measured_values(case: Case, tmp_path: Path) -> None:
-    says = '{"images": 1, "seconds": 0.25}'
+    says = '{"images": 1, "seconds": 0.25, "stored_bytes": 7}'
     # Long enough for a sample of its memory.
     contestant = _contestant("a", says=says, seconds=0.5)
     (sample,) = run_rounds([contestant], [case], 1, tmp_path / "out")
     assert (sample.case, sample.images, sample.bytes) == ("photos", 1, 5)
     assert sample.work_seconds == 0.25
+    assert sample.figures == {"stored_bytes": 7}
     assert sample.seconds > 0
     assert sample.peak_bytes > 1 << 20
 

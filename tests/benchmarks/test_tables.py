@@ -8,7 +8,14 @@ from benchmarks.harness.samples import Result, Sample, write_result
 from benchmarks.page.page import fill, make_tables, read_results
 from benchmarks.page.statistics import ratio, slope_seconds, start_up_seconds
 from benchmarks.page.targets import check_targets
-from benchmarks.suites import access, conversion, planning, reading
+from benchmarks.suites import (
+    accelerators,
+    access,
+    conversion,
+    planning,
+    reading,
+    remote_reading,
+)
 
 _DISTURBED = (1.0, 1.5, 1.0)
 
@@ -18,7 +25,13 @@ def result(benchmark: str, samples: list[Sample]) -> Result:
 
 
 def samples(  # every figure of the second round is half as large again: a disturbed round
-    contestant: str, images: int, seconds: float, *, work: float | None = None, case: str = "photos"
+    contestant: str,
+    images: int,
+    seconds: float,
+    *,
+    work: float | None = None,
+    case: str = "photos",
+    figures: dict[str, float] | None = None,
 ) -> list[Sample]:
     return [
         Sample(
@@ -31,6 +44,7 @@ def samples(  # every figure of the second round is half as large again: a distu
             2 * seconds * factor,
             None if work is None else work * factor,
             100_000_000,
+            figures or {},
         )
         for number, factor in enumerate(_DISTURBED)
     ]
@@ -47,11 +61,35 @@ def results() -> dict[str, Result]:
     ]
     of_reading = [
         *samples(reading.RAW, 1000, 9.0, work=0.25),
+        *samples(reading.ORIGINALS, 1000, 9.0, work=0.5),
         *samples(reading.KERAS, 1000, 9.0, work=1.0),
+        *samples(reading.ORIGINALS, 1000, 9.0, work=0.8, case=reading.CROPS),
+        *samples(reading.GRAIN.name, 1000, 9.0, work=0.4, case=reading.CROPS),
+    ]
+    of_remote_reading = [
+        *samples(remote_reading.STREAMED, 1000, 9.0, work=0.1, case=remote_reading.BYTES),
+        *samples(remote_reading.COPIED, 1000, 9.0, work=0.1, case=remote_reading.BYTES),
+        *samples(reading.MDS.name, 1000, 9.0, work=0.4, case=remote_reading.BYTES),
+        *samples(remote_reading.STREAMED, 1000, 9.0, work=1.0),
+        *samples(remote_reading.COPIED, 1000, 9.0, work=0.5),
+        *samples(reading.MDS.name, 1000, 9.0, work=2.0),
+    ]
+    of_raw_shares = [
+        *samples("1", 1000, 9.0, work=0.1, figures={"stored_bytes": 150_000_000}),
+        *samples("0", 1000, 9.0, work=0.4, figures={"stored_bytes": 15_000_000}),
+    ]
+    busy = {accelerators.busy_figure(count): share for count, share in ((1, 0.99), (2, 0.7))}
+    busier = busy | {accelerators.busy_figure(2): 0.9, accelerators.busy_figure(3): 0.6}
+    of_accelerators = [
+        each
+        for name, figures in zip(accelerators.READERS, (busier, busy), strict=True)
+        for each in samples(name, 2_502, 30.0, case=accelerators.RAW, figures=figures)
     ]
     of_access = [
         *samples(access.OPEN_DATASET, 1000, 3.0, work=0.1),
         *samples(access.WIDS, 1000, 3.0, work=0.05),
+        *samples(access.OPEN_DATASET_BATCHES, 1000, 3.0, work=0.02),
+        *samples(access.ARRAY_RECORD_BATCHES, 1000, 3.0, work=0.01),
     ]
     of_planning = [
         *samples(planning.DRY_RUN, 1000, 25.0, case="paths"),
@@ -61,6 +99,9 @@ def results() -> dict[str, Result]:
     return {
         "conversion": result("conversion", of_conversion),
         "reading": result("reading", of_reading),
+        "remote-reading": result("remote-reading", of_remote_reading),
+        "raw-shares": result("raw-shares", of_raw_shares),
+        "accelerators": result("accelerators", of_accelerators),
         "access": result("access", of_access),
         "planning": result("planning", of_planning),
         "linear": result("linear", of_linear),
@@ -88,10 +129,43 @@ def test_make_tables_rows_match_results(results: dict[str, Result]) -> None:
         "| convert --check header | 5.0 | 1.00 | 1,000 | 50 | 100 | 10.0 | 2.5 | 500 |"
         in tables["conversion"].splitlines()
     )
-    assert tables["reading"].splitlines()[-2].endswith("| 4,000 | 4.00 |  | 100 |")
-    assert tables["access"].splitlines()[-1].endswith("| 20,000 | 0.50 |")
+    assert f"| {reading.RAW} | 4,000 | 0.50 | 100 |" in tables["reading"].splitlines()
+    assert f"| {reading.KERAS} | 1,000 | 2.00 | 100 |" in tables["reading"].splitlines()
+    assert tables["reading"].splitlines()[-1] == f"| {reading.ORIGINALS} | 1,250 | 1.00 | 100 |"
+    assert f"| {access.WIDS} | 20,000 | 0.50 |" in tables["access"].splitlines()
+    assert tables["access"].splitlines()[-1].endswith("of 256 | 100,000 | 0.50 |")
     assert tables["planning"].splitlines()[-1].endswith("| 1,000 | 24.0 | 4.0 | 100 |")
     assert tables["linear"].splitlines()[-1] == "| 5,000 | 5.0 | 100 |"
+
+
+def test_remote_reading_table_leaves_out_copies_of_undecoded_images(
+    results: dict[str, Result],
+) -> None:
+    rows = make_tables(results)["remote-reading"].splitlines()[2:]
+    assert rows == [
+        f"| {remote_reading.STREAMED} | 10,000 | 500 | 1.00 | 1,000 | 50 | 1.00 |",
+        f"| {remote_reading.COPIED} |  |  |  | 2,000 | 100 | 0.50 |",
+        f"| {reading.MDS.name} | 2,500 | 125 | 4.00 | 500 | 25 | 2.00 |",
+    ]
+
+
+def test_raw_shares_table_has_measured_shares_in_order_and_their_picture(
+    results: dict[str, Result],
+) -> None:
+    lines = make_tables(results)["raw-shares"].splitlines()
+    assert lines[2:4] == [
+        "| 0 | 15.0 | 1.00 | 2,500 | 1.00 |",
+        "| 1 | 150.0 | 10.00 | 10,000 | 4.00 |",
+    ]
+    assert "pictures/raw-shares.png" in lines[-1]
+
+
+def test_accelerators_table_counts_those_that_are_busy(results: dict[str, Result]) -> None:
+    first, second = accelerators.READERS
+    assert make_tables(results)["accelerators"].splitlines()[-2:] == [
+        f"| {first} | **2** | 99% | 90% | 60% |",
+        f"| {second} | **1** | 99% | 70% |  |",
+    ]
 
 
 def test_check_targets_reports_met_and_unmet_targets(results: dict[str, Result]) -> None:
