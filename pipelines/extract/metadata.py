@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipelines.extract.paths import METADATA
 from pipelines.sources.cells import cell_text
 from pipelines.sources.lists.columns import NO_COLUMN, is_same_name, may_have_role
 from pipelines.sources.lists.kept_columns import infer_columns
@@ -19,7 +20,6 @@ from records.dataset import Dataset
 from records.format.columns import Column, Columns, Value
 from records.format.layout import LABELS
 
-_NAME = "metadata.jsonl"
 _PATH, _LABEL, _LABELS = "file_name", "label", "labels"
 
 _encode = msgspec.json.Encoder().encode
@@ -165,7 +165,7 @@ class MetadataWriter:
     def write(self, split: str, paths: Sequence[Path], images: Sequence[WrittenImage]) -> None:
         """Add the lines of the images of a shard, which are at these paths. Raises OSError."""
         top = self._folder / split
-        with (top / _NAME).open("ab") as stream:
+        with (top / METADATA).open("ab") as stream:
             for path, image in zip(paths, images, strict=True):
                 name = path.relative_to(top).as_posix()
                 line = self._fields.encode(name, image.class_names, image.columns, self._as_text)

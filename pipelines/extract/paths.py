@@ -13,6 +13,8 @@ from records.format.layout import parse_split
 from records.text.escaping import escape_for_display
 from records.text.keys import key_from_text
 
+METADATA = "metadata.jsonl"
+"""The file with the labels and the columns of extracted images."""
 _SUFFIXES = {"jpeg": (b".jpg", b".jpeg", b".jpe", b".jfif"), "png": (b".png",), "raw": (b".png",)}
 
 
@@ -34,6 +36,8 @@ def relative_path(record: Record, *, in_class_folder: bool, as_text: bool) -> Pa
     else:
         while len(parts) > 1 and parse_split(parts[0]):
             parts = parts[1:]
+    if as_text and parts[0].lower() == METADATA.encode():
+        parts[0] += b"~2"  # the file has this name
     if any(part in {b"", b".", b".."} or b"\0" in part for part in parts):
         raise CorruptDataError("a record key leads out of the class folder", got=record.key)
     suffixes = _SUFFIXES.get(record.format)

@@ -9,6 +9,7 @@ numbers are integers, so the result is the same on every machine.
 
 from __future__ import annotations
 
+import heapq
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,6 @@ from pipelines.planning.split_hash import Hashes, SplitNumbers
 from records.format.layout import SPLITS
 
 _NO_SPLIT = -1
-_DONE = np.iinfo(np.int64).max
 
 Counts = NDArray[np.int64]
 
@@ -140,6 +140,9 @@ class _Stratification:
         self._owner_counts = units.counts[order]
         labels = np.arange(len(existing.labels) + 1)
         self._label_first = np.searchsorted(units.labels[order], labels)
+        # An entry whose number is no longer that of its label is ignored.
+        self._heap = [(n, label) for label, n in enumerate(self._remaining.tolist()) if n > 0]
+        heapq.heapify(self._heap)
 
     def assign(self) -> SplitNumbers:
         """Return the split of each unit, (U,)."""
@@ -154,9 +157,11 @@ class _Stratification:
         return self._splits
 
     def _find_rarest(self) -> int | None:
-        remaining = np.where(self._remaining > 0, self._remaining, _DONE)
-        rarest = int(remaining.argmin())
-        return rarest if self._remaining[rarest] > 0 else None
+        while self._heap:
+            images, label = heapq.heappop(self._heap)
+            if images == self._remaining[label]:
+                return label
+        return None
 
     def _assign(self, label: int, units: NDArray[np.intp], counts: Counts) -> None:
         """Give each of the units, which have a label, to a split."""
@@ -167,6 +172,10 @@ class _Stratification:
         places = np.repeat(first - starts, lengths) + np.arange(int(lengths.sum()))
         labels, images = self._units.labels[places], self._units.counts[places]
         np.subtract.at(self._remaining, labels, images)
+        changed = np.unique(labels)
+        for entry in zip(self._remaining[changed].tolist(), changed.tolist(), strict=True):
+            if entry[0] > 0:
+                heapq.heappush(self._heap, entry)
         splits = np.repeat(chosen, lengths)
         np.subtract.at(self._lacking, (labels, splits), images * self._total)
 

@@ -18,11 +18,20 @@ Row = Mapping[str, Cell]
 """Cells by column; cells without a value may be missing."""
 
 
+_MOST_INTEGER_BITS = 8192
+
+
 def cell_text(value: object) -> Cell:
     """Return a value of JSON or Parquet as a cell; `1.0` becomes `1`, as pandas means it."""
     if isinstance(value, list):
-        texts = tuple(text for item in value if isinstance(text := cell_text(item), str))
+        texts = tuple(
+            text
+            for item in value
+            if not isinstance(item, list) and isinstance(text := cell_text(item), str)
+        )
         return texts if len(texts) == len(value) else None
+    if isinstance(value, int) and value.bit_length() > _MOST_INTEGER_BITS:
+        return None  # Python does not convert it to text
     if isinstance(value, float) and math.isfinite(value) and value.is_integer():
         return str(int(value))
     if isinstance(value, bool):

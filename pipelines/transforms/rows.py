@@ -203,11 +203,11 @@ class _Reader:
     def labels(self, name: str, *, is_multi_label: bool) -> tuple[str, ...]:
         """Return the distinct labels of a label or, if allowed, of a list of labels, sorted."""
         value = self._get(name)
+        value = value.tolist() if isinstance(value, np.ndarray) else value
         if not isinstance(value, _LISTS):
-            labels = [self.text(name)]
+            labels = [_Reader({name: value}.get, self._place).text(name)]
         elif is_multi_label:
-            items = dict(enumerate(value.tolist() if isinstance(value, np.ndarray) else value))
-            labels = [_Reader({name: item}.get, self._place).text(name) for item in items.values()]
+            labels = [_Reader({name: item}.get, self._place).text(name) for item in value]
         else:
             raise UsageError(
                 f"the field {name} of a row is a list",
@@ -230,7 +230,8 @@ class _Reader:
                     hint="set the field to None if its value is missing",
                 )
             value = self._get(name)
-            texts[name] = cell_text(value.item() if isinstance(value, np.generic) else value)
+            is_numpy = isinstance(value, np.generic | np.ndarray)
+            texts[name] = cell_text(value.tolist() if is_numpy else value)
         return check_texts(
             {name: read_text(texts, name, self._place) for name in names}, self._place
         )

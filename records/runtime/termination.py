@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from queue import SimpleQueue
 
 from records.runtime.logging import log_line
 
@@ -33,6 +34,7 @@ class _Watcher:
         self.grace_seconds = GRACE_SECONDS
         self.not_before = 0.0
         self._pipe: tuple[int, int] | None = None
+        self._endings: SimpleQueue[tuple[signal.Signals, threading.Event] | None] = SimpleQueue()
 
     def start(self) -> None:
         if self._pipe is not None:
@@ -45,9 +47,12 @@ class _Watcher:
             target=self._watch, args=(self._pipe,), name="termination", daemon=True
         )
         watch.start()
+        # Started now: while the interpreter ends, Python 3.12 starts no thread.
+        threading.Thread(target=self._report, name="report of the end", daemon=True).start()
 
     def stop(self) -> None:
         if self._pipe is not None:
+            self._endings.put(None)
             signal.set_wakeup_fd(-1)
             os.close(self._pipe[1])
             self._pipe = None
@@ -55,7 +60,7 @@ class _Watcher:
     def _watch(self, pipe: tuple[int, int]) -> None:
         while received := os.read(pipe[0], 1):
             if received[0] in _STATUS and self._is_overdue(pipe):
-                _end(signal.Signals(received[0]))
+                self._end(signal.Signals(received[0]))
         os.close(pipe[0])
 
     def _is_overdue(self, pipe: tuple[int, int]) -> bool:
@@ -66,6 +71,24 @@ class _Watcher:
                 return True
             time.sleep(_POLL_SECONDS)
         return False
+
+    def _report(self) -> None:
+        """Log each end, on a thread: stderr may be a full pipe, or locked by the main thread."""
+        while (ending := self._endings.get()) is not None:
+            number, is_reported = ending
+            with suppress(Exception):
+                log_line(
+                    f"ended by {number.name} while waiting for a file, a lock or another process",
+                    level=logging.ERROR,
+                    exit_code=_STATUS[number],
+                )
+            is_reported.set()
+
+    def _end(self, number: signal.Signals) -> None:
+        is_reported = threading.Event()
+        self._endings.put((number, is_reported))
+        is_reported.wait(_LOG_SECONDS)
+        os._exit(_STATUS[number])
 
 
 _WATCHER = _Watcher()
@@ -99,21 +122,3 @@ def grace_period(seconds: float) -> Iterator[None]:
     finally:
         _WATCHER.not_before = time.monotonic() + before
         _WATCHER.grace_seconds = before
-
-
-def _end(number: signal.Signals) -> None:
-    status = _STATUS[number]
-
-    def report() -> None:
-        with suppress(Exception):
-            log_line(
-                f"ended by {number.name} while waiting for a file, a lock or another process",
-                level=logging.ERROR,
-                exit_code=status,
-            )
-
-    # On a thread: stderr may be a pipe without a reader, or locked by the main thread.
-    reporter = threading.Thread(target=report, daemon=True)
-    reporter.start()
-    reporter.join(_LOG_SECONDS)
-    os._exit(status)

@@ -70,6 +70,7 @@ JOBS = (
     Job(("salvage", "@damaged.tfrecord", "OUT"), "salvaged.tfrecord"),
     Job(("verify", "@data", "--decode")),
     Job(("verify", "@grown", "--processes", "2")),
+    Job(("files", "@data", "--json")),
     Job(("stats", "@data", "--json")),
     Job(("inspect", "@data", "--grid", "OUT"), "grid.png"),
     Job(

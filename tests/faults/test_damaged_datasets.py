@@ -26,6 +26,7 @@ EVERY = pytest.param(1, marks=pytest.mark.slow)
 DOCUMENTED = {0, 1, 2, 65, 66, 73, 74}
 LIGHT: dict[str, tuple[str, ...]] = {
     "verify": ("verify", "DATA", "--decode"),
+    "files": ("files", "DATA"),
     "stats": ("stats", "DATA"),
     "stats --near": ("stats", "DATA", "--near"),
     "inspect": ("inspect", "DATA"),

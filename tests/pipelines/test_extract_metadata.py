@@ -200,3 +200,23 @@ def test_metadata_numbers_of_a_column_give_its_type_and_values_again(
     assert np.array_equal(np.array(again, np.float32), stored, equal_nan=True)
     if any(texts):
         assert infer_columns({"x": texts})[0].type == "float32"
+
+
+@pytest.mark.parametrize(
+    ("key", "label"),
+    [("metadata.jsonl/1.png", "a"), ("x/1.png", "metadata.jsonl"), ("METADATA.jsonl/1.png", "a")],
+)
+def test_extract_folder_with_the_name_of_the_metadata_is_renamed(
+    convert: Convert, output: Path, tmp_path: Path, key: str, label: str
+) -> None:
+    source = tmp_path / "named"
+    make_file(source, key, make_picture(1))
+    make_file(source, "y/2.png", make_picture(2))
+    rows = f"path,label,age\n{key},{label},1\ny/2.png,a,2\n"
+    listed = make_file(tmp_path, "named.csv", rows.encode())
+    convert(source=str(source), list=str(listed), keep_columns="all")
+    extract(str(output), str(tmp_path / "out"))
+    lines_found = (tmp_path / "out" / "train" / "metadata.jsonl").read_text().splitlines()
+    paths = [json.loads(line)["file_name"] for line in lines_found]
+    assert all((tmp_path / "out" / "train" / path).is_file() for path in paths)
+    assert len(paths) == 2

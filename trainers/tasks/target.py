@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from records.format.columns import Column
     from records.format.manifest import ShardInfo
 
+_LEAST, _GREATEST = 1e-15, 1e15  # the squares of greater numbers would overflow
 _SHOWN_COLUMNS = 10
 
 
@@ -42,7 +43,7 @@ def find_column(dataset: Dataset, name: str) -> Column:
         else "the column does not contain numbers only",
         path=dataset.path,
         expected=f"a column of numbers: {shown}" if numbers else "a dataset with such a column",
-        got=escape_for_display(name),
+        got=escape_for_display(str(name)),
         hint=None
         if numbers
         else "convert with the column: shardmill convert SOURCE OUTPUT --list FILE "
@@ -71,7 +72,7 @@ def fit_target(dataset: Dataset, name: str, values: Iterable[NDArray[np.float32]
         values: the values of the training images, without missing ones.
 
     Raises:
-        UsageError: all values are equal.
+        UsageError: all values are equal, or too large or too close for float32.
     """
     known = np.concatenate([each.astype(np.float64) for each in values])
     mean, deviation = float(known.mean()), float(known.std())
@@ -81,6 +82,14 @@ def fit_target(dataset: Dataset, name: str, values: Iterable[NDArray[np.float32]
             path=dataset.path,
             got=f"{known[0]:g}",
             hint="nothing can be learnt from it: use a different column",
+        )
+    if deviation < _LEAST or np.abs(known).max() > _GREATEST:
+        raise UsageError(
+            f"the values of {escape_for_display(name)} cannot be learnt in float32",
+            path=dataset.path,
+            expected=f"absolute values up to {_GREATEST:g}, a deviation from {_LEAST:g}",
+            got=f"values from {known.min():g} to {known.max():g}, deviation {deviation:g}",
+            hint="use a different unit",
         )
     return Target(name, mean, deviation)
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import keras
 
+from records.errors import UsageError
+from records.text.escaping import escape_for_display
 from trainers.models.registry import find_model
 
 if TYPE_CHECKING:
@@ -52,10 +54,20 @@ def compile_model(
         phase: the phase for which the model is compiled.
         task: the task of the run.
         counts: the counts by which the loss balances the classes; None for equal weights.
+
+    Raises:
+        UsageError: two metrics have the same name.
     """
     custom = find_model(options.model).custom
     metrics = (*task.metrics(), *((make() for make in custom.metrics) if custom else ()))
     validation = task.validation_metric(model.output_shape[-1])
+    names = [metric.name for metric in metrics]
+    if alike := {name for name in names if names.count(name) > 1}:
+        raise UsageError(
+            "two metrics have the same name",
+            got=escape_for_display(min(alike)),
+            hint="give your metric a different name: keras.metrics.…(name=…)",
+        )
     loss = custom.loss if custom and custom.loss is not None else None
     model.compile(
         optimizer=build_optimizer(options, phase),

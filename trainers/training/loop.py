@@ -172,7 +172,7 @@ class TrainingLoop:
             self.plan.config.shape,
             self.damaged.shards,
             decoder=self.plan.config.decoder,
-        )
+        ).with_target(self.plan.target_column)
         if isinstance(setup.source, ShardSource):
             source = replace(source, cache=setup.source.cache)
         return replace(setup, source=source)

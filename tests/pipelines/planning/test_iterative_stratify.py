@@ -215,3 +215,14 @@ def test_iterative_split_takes_time_in_proportion_to_the_images() -> None:
     large = [SourceImage(b"%d" % n, -1, 1, labels=it.labels) for n, it in enumerate(large)]
     fast = min(processor_seconds(lambda: plan_of(small, 40)) for _ in range(3))
     assert processor_seconds(lambda: plan_of(large, 40)) < 8 * 3 * fast + 0.1
+
+
+def test_plan_iterative_time_is_linear_in_the_number_of_classes() -> None:
+    def seconds(classes: int) -> float:
+        found = [
+            SourceImage(b"a/%d.png" % number, -1, 1000, labels=[number])
+            for number in range(classes)
+        ]
+        return processor_seconds(lambda: plan_of(found, classes))
+
+    assert seconds(16_000) < 8 * max(seconds(4_000), 0.05)

@@ -31,6 +31,8 @@ def test_read_row_of_any_type_has_all_fields(make: Any) -> None:
         ({"label": " a\n"}, {"labels": ("a",)}),
         ({"label": np.int64(3)}, {"labels": ("3",)}),
         ({"label": None}, {"labels": ()}),
+        ({"label": np.array("cat")}, {"labels": ("cat",)}),
+        ({"label": np.array(3)}, {"labels": ("3",)}),
         ({"split": "Unassigned"}, {"split": None}),
         ({"group": ""}, {"group": None}),
         ({"image": None, "uri": "/x/y.png"}, {"url": "/x/y.png"}),

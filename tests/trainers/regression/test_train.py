@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -40,6 +41,14 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset of 48 images, 12 of them to validate on."""
     return make_dataset(tmp_path_factory.mktemp("few"), 48, validation=12, shards=2)
+
+
+def build_small(image_shape: tuple[int, int, int], classes: int) -> Any:
+    import keras
+
+    image = keras.Input(image_shape)
+    pooled = keras.layers.GlobalAveragePooling2D()(image / 255.0)
+    return keras.Model(image, keras.layers.Dense(classes)(pooled))
 
 
 def change(**changes: object) -> TrainOptions:
@@ -131,6 +140,8 @@ def make_rows(folder: Path, values: list[str], **options: Any) -> Path:
         (["a", "b", "c", "d"], "does not contain numbers only"),
         (["7", "1", "7", "2"], "the same value for every training image"),
         (["", "1", "", "2"], "no image of train has a value of v"),
+        (["1e-42", "1", "3e-42", "2"], "cannot be learnt in float32"),
+        (["1e38", "1", "3e37", "2"], "cannot be learnt in float32"),
         (["1", "", "2", ""], "no image of validation has a value of v"),
     ],
 )
@@ -191,6 +202,21 @@ def test_train_caches_give_weights_of_streaming(few: Path, tmp_path: Path) -> No
         for name, values in weights[0].items():
             np.testing.assert_allclose(values, others[name], atol=1e-6)
     result = run_plan(plan_training(few, tmp_path / "memory", change(cache="memory")))
+    assert math.isfinite(result.metrics["val_r2"])
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_train_damaged_records_are_left_out_and_the_others_keep_their_targets(
+    few: Path, tmp_path: Path, split: str
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(few, data)
+    shard = min(data.glob(f"{split}-*.tfrecord"))
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    result = run_plan(plan_training(data, tmp_path / "run", change(skip_bad=2)))
+    assert result.damaged_records == 1
     assert math.isfinite(result.metrics["val_r2"])
 
 
@@ -270,14 +296,9 @@ def test_train_registered_model_has_losses_and_metrics_in_the_unit_of_the_target
 ) -> None:
     import keras
 
-    def build(image_shape: tuple[int, int, int], classes: int) -> keras.Model:
-        image = keras.Input(image_shape)
-        pooled = keras.layers.GlobalAveragePooling2D()(image / 255.0)
-        return keras.Model(image, keras.layers.Dense(classes)(pooled))
-
     register_model(
         "huber_discs",
-        build,
+        build_small,
         image_size=(32, 32),
         loss=keras.losses.MeanAbsoluteError(),
         metrics=[lambda: keras.metrics.MeanAbsoluteError(name="own")],
@@ -286,6 +307,22 @@ def test_train_registered_model_has_losses_and_metrics_in_the_unit_of_the_target
     error = result.metrics["val_mean_absolute_error"]
     assert result.metrics["val_own"] == pytest.approx(error, rel=1e-4)
     assert result.val_loss == pytest.approx(error, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["mean_absolute_error", "r2"])
+def test_train_metric_with_the_name_of_another_one_is_an_error(
+    few: Path, tmp_path: Path, name: str
+) -> None:
+    import keras
+
+    register_model(
+        "same_names",
+        build_small,
+        image_size=(32, 32),
+        metrics=[lambda: keras.metrics.MeanSquaredError(name=name)],
+    )
+    with pytest.raises(UsageError, match=f"two metrics have the same name, got {name}"):
+        run_plan(plan_training(few, tmp_path / "run", change(model="same_names")))
 
 
 _ON_JAX = """

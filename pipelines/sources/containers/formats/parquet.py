@@ -129,6 +129,14 @@ def _choose_columns(file: ParquetStream, data: ContainerBytes) -> _Columns:
         )
     is_struct = image in structs
     has_path = is_struct and file.schema.field(image).type.get_field_index("path") >= 0
+    doubtful = {f"{image}.bytes", f"{image}.path"}.intersection(file.schema.names)
+    if is_struct and doubtful:
+        raise UsageError(
+            "two columns of the Parquet file have the same path",
+            path=data.shown,
+            got=escape_for_display(min(doubtful)),
+            hint="rename the column",
+        )
     names = _class_names(file.metadata)
     label = _choose_label(file, names, data)
     return _Columns(

@@ -22,6 +22,7 @@ from records.text.keys import key_to_text
 _RANKS = {b"cls": 0, b"json": 1, b"txt": 2}
 """Extensions of files with labels, the best one first."""
 _FIELDS = ("label", "cls", "class", "class_name", "class_id", "category", "target")
+_LIST_FIELDS = (*_FIELDS, "labels")
 _EXTENSIONS = frozenset(extension[1:].encode() for extension in IMAGE_EXTENSIONS)
 _MOST_BYTES = 64 << 10
 _MOST_CHARACTERS = 200
@@ -109,28 +110,32 @@ class _Sample:
         if named is not None:
             label = cell_text(self._fields.get(named))
             if label is None:
-                self._problem = UsageError(
-                    "a value of the field with the labels is neither text, a number nor a list"
-                    " of them",
-                    path=self._place(entry),
-                    got=escape_for_display(named),
-                )
+                self._problem = self._not_labels(entry, named)
             return named, label or ""
-        kinds = (str, int, list) if self._wanted.is_multi_label else (str, int)
-        values = ((name, self._fields.get(name)) for name in _FIELDS)
-        for name, value in values:
+        is_multi_label = self._wanted.is_multi_label
+        kinds = (str, int, float, list) if is_multi_label else (str, int)
+        for name in _LIST_FIELDS if is_multi_label else _FIELDS:
+            value = self._fields.get(name)
             if not isinstance(value, kinds):
                 continue
             label = cell_text(value)
+            if label is None and is_multi_label:
+                self._problem = self._not_labels(entry, name)
             if label is None or isinstance(value, bool):
                 return None
-            is_label = self._wanted.is_multi_label or _is_label(str(label))
-            return (name, label) if is_label else None
+            return (name, label) if is_multi_label or _is_label(str(label)) else None
         return None
+
+    def _not_labels(self, entry: Entry, field: str) -> UsageError:
+        return UsageError(
+            "a value of the field with the labels is neither text, a number nor a list of them",
+            path=self._place(entry),
+            got=escape_for_display(field),
+        )
 
     def _may_have_label(self, entry: Entry, extension: bytes) -> bool:
         """Return whether the file can have a label, by its place and its size."""
-        is_small = entry.size_bytes <= _MOST_BYTES
+        is_small = entry.size_bytes <= _MOST_BYTES or self._wanted.is_multi_label
         return is_small and (not _RANKS[extension] or b"/" not in entry.key)
 
     def _set_label(self, rank: int, label: str | tuple[str, ...]) -> None:
@@ -140,7 +145,8 @@ class _Sample:
     def _read_fields(self, entry: Entry) -> dict[str, object]:
         """Return the fields of the object in a JSON file; of any other file, none.
 
-        If the user names fields, any other file is a problem.
+        If the user names fields, or an image without a label is stored, any other file is a
+        problem.
         """
         problem = pluralize(entry.size_bytes, "byte")
         if entry.size_bytes <= _MOST_FIELD_BYTES:
@@ -148,7 +154,7 @@ class _Sample:
                 return decode_json(_decode(self._read(entry)).encode(), dict[str, object])
             except msgspec.DecodeError as error:
                 problem = str(error)
-        if self._wanted.names_fields:
+        if self._wanted.names_fields or self._wanted.is_multi_label:
             self._problem = UsageError(
                 "a JSON file of a sample has no fields that can be read",
                 path=self._place(entry),

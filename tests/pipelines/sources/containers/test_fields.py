@@ -89,7 +89,7 @@ def table_bytes(tags: Sequence[object], *, metadata: object = None, **columns: A
 
 NUMBERS = [[NAMES.index(tag) for tag in sample.tags] for sample in SAMPLES]
 CLASS_LABEL = {"_type": "ClassLabel", "names": NAMES}
-BY_NAME = {"label_column": "tags", "multi_label": True}
+BY_NAME: dict[str, Any] = {"label_column": "tags", "multi_label": True}
 FORMS: dict[str, tuple[str, bytes, dict[str, Any]]] = {
     "json list": ("a.tar", shard(lambda it: {"json": as_json(it, tags=it.tags)}), BY_NAME),
     "json list, compressed": (
@@ -240,6 +240,47 @@ def test_webdataset_text_of_many_labels_is_not_too_long(tmp_path: Path) -> None:
     content = shard(lambda it: {"json": json.dumps({"label": "|".join(labels)}).encode()})
     found = listed(tmp_path / "a.tar", content, label_separator="|")
     assert set(found.labels) == set(labels)
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ('{"labels": ["a", "b"]}', {"a", "b"}),
+        ('{"label": 1.0}', {"1"}),
+        ('{"label": [1.0, "b"]}', {"1", "b"}),
+        ('{"other": 1}', set()),
+        ('{"label": "a", "mask": "%s"}' % ("x" * 200_000), {"a"}),
+        ('{"label": "a", "x": NaN}', None),
+        ('{"label": "a", "label": "b"}', None),
+        ('{"label": [{"id": 1}]}', None),
+        ('{"label": ' + "[" * 500 + "1" + "]" * 500 + "}", None),
+    ],
+)
+def test_webdataset_json_without_readable_labels_is_an_error_with_several_labels(
+    convert: Convert, output: Path, tmp_path: Path, text: str, labels: set[str] | None
+) -> None:
+    files = [("0.png", PICTURE), ("0.json", text.encode()), ("1.png", make_picture(1))]
+    source = make_file(tmp_path, "a.tar", tar_bytes([*files, ("1.json", b'{"label": ["c"]}')]))
+    options: dict[str, Any] = {"source": str(source), "multi_label": True}
+    if labels is None:
+        with pytest.raises(UsageError, match=r"a\.tar: 0\.json"):
+            convert(**options)
+        return
+    convert(**options)
+    dataset = open_dataset(output)
+    found = {record.key: record for record in dataset["train"]}["0.png"]
+    assert {dataset.labels[label] for label in found.labels} == labels
+
+
+@pytest.mark.parametrize("name", ["image.bytes", "image.path"])
+def test_parquet_column_named_like_a_field_of_the_image_is_an_error(
+    tmp_path: Path, name: str
+) -> None:
+    content = table_bytes([it.tags for it in SAMPLES], **{name: list(range(len(SAMPLES)))})
+    source = make_file(tmp_path, "a.parquet", content)
+    options = ConvertOptions(source=str(source), output="", **BY_NAME)
+    with pytest.raises(UsageError, match=f"two columns .* the same path, got {name}"):
+        list_sources(options)
 
 
 def test_parquet_column_of_numbers_with_decimals_has_the_type_of_a_list(tmp_path: Path) -> None:
