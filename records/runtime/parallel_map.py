@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -118,6 +119,8 @@ class _DaemonThreads:
                 call[0].cancel()
         for _thread in self._threads:
             self._calls.put(None)
+        if sys.is_finalizing():
+            return  # daemon threads no longer run, so they never end
         if kind is None or not issubclass(kind, StuckError):
             for thread in self._threads:
                 thread.join()
