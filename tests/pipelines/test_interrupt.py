@@ -150,6 +150,7 @@ def test_convert_sigterm_stops_worker_processes(pictures: Path, output: Path, st
         pictures,
         output,
         *FLAGS,
+        "--resize=700",  # the signal comes before the last shard
         *flags,
     ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
