@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 
 import msgspec
 import pyarrow as pa
@@ -100,7 +99,7 @@ def select_new(
 ) -> SourceDiff:
     """Remove from `sources` the files that need no conversion; return the differences.
 
-    A file needs conversion if it is new, or if it was rejected and has since been modified.
+    A file needs conversion if it is new, or a reject that `diff_sources` retries.
 
     Raises:
         CorruptDataError: the dataset is damaged.
@@ -129,13 +128,14 @@ def select_new(
         ingested,
         fingerprints,
         hash_file,
+        deleted=deleted,
         threads=threads,
         is_train_divided=bool(base.thresholds),
     )
     sources.images.filter(pa.array(diff.is_new))
     _note_no_longer_excluded(sources, images.filter(pa.array(diff.is_new)), output, base)
     _remove_known_rejects(sources, ingested)
-    return replace(diff, deleted=deleted)
+    return diff
 
 
 def _without_listed(deleted: tuple[bytes, ...], sources: Sources) -> tuple[bytes, ...]:

@@ -59,6 +59,7 @@ def diff_sources(
     fingerprints: pa.Table,
     hash_file: HashFile,
     *,
+    deleted: tuple[bytes, ...],
     threads: int,
     is_train_divided: bool,
 ) -> SourceDiff:
@@ -69,6 +70,7 @@ def diff_sources(
         ingested: the result of `read_ingested_files`.
         fingerprints: table of key and fingerprint of each file when it was last seen unmodified.
         hash_file: function that hashes a file.
+        deleted: keys of stored files that are no longer in the source; see `find_deleted`.
         threads: number of threads that call `hash_file`.
         is_train_divided: see `list_splits`.
     """
@@ -96,14 +98,14 @@ def diff_sources(
     return SourceDiff(
         is_new=is_new,
         modified=_keys(images, is_modified),
-        deleted=find_deleted(images, ingested),
+        deleted=deleted,
         relabelled=_keys(images, is_relabelled),
         fingerprints=_updated_fingerprints(images, seen, is_modified) if must_save else None,
     )
 
 
 def find_deleted(images: pa.Table, ingested: pa.Table) -> tuple[bytes, ...]:
-    """Return the keys of the stored files that are not listed; the arguments of `diff_sources`."""
+    """Return the keys of the stored files that are not listed; arguments as in `diff_sources`."""
     is_missing = _find(ingested, images).is_null().to_numpy()
     return _keys(ingested, is_missing & ingested["is_stored"].to_numpy())
 

@@ -56,7 +56,8 @@ def read_samples(entries: Iterator[Entry], data: ContainerBytes) -> Iterator[Ent
         data: the archive.
 
     Raises:
-        UsageError: the user names fields, and a file `.json` is too large, or not an object.
+        UsageError: the user names fields, or an image may have several labels, and a file `.json`
+            is too large, not an object, or has a label that is none.
     """
     sample = _Sample(b"", data)
     for entry in entries:
@@ -135,7 +136,9 @@ class _Sample:
 
     def _may_have_label(self, entry: Entry, extension: bytes) -> bool:
         """Return whether the file can have a label, by its place and its size."""
-        is_small = entry.size_bytes <= _MOST_BYTES or self._wanted.is_multi_label
+        # With several labels, a large JSON file is read or refused: its image must not lose them.
+        is_refused = extension == b"json" and self._wanted.is_multi_label
+        is_small = entry.size_bytes <= _MOST_BYTES or is_refused
         return is_small and (not _RANKS[extension] or b"/" not in entry.key)
 
     def _set_label(self, rank: int, label: str | tuple[str, ...]) -> None:
@@ -176,7 +179,8 @@ class _Sample:
         Raises UsageError for a problem of a sample with an image.
         """
         has_image = any(_is_image(extension) for _, extension in self.entries)
-        if has_image and self._problem is not None:
+        is_needed = self._wanted.names_fields or self._label is None
+        if has_image and self._problem is not None and is_needed:
             raise self._problem
         rank, label = (None, None) if self._label is None or not has_image else self._label
         used = (self._label_field,) if rank == _RANKS[b"json"] else ()

@@ -272,6 +272,16 @@ def test_webdataset_json_without_readable_labels_is_an_error_with_several_labels
     assert {dataset.labels[label] for label in found.labels} == labels
 
 
+def test_webdataset_unreadable_json_next_to_a_class_file_is_no_error(
+    convert: Convert, output: Path, tmp_path: Path
+) -> None:
+    files = [("0.png", PICTURE), ("0.cls", b"a"), ("0.json", b'{"label": NaN}')]
+    source = make_file(tmp_path, "a.tar", tar_bytes(files))
+    convert(source=str(source), multi_label=True)
+    (record,) = open_dataset(output)["train"]
+    assert record.class_names == ("a",)
+
+
 @pytest.mark.parametrize("name", ["image.bytes", "image.path"])
 def test_parquet_column_named_like_a_field_of_the_image_is_an_error(
     tmp_path: Path, name: str
