@@ -16,6 +16,7 @@ from records.format.label_map import describe_alike
 from records.format.layout import SPLITS
 from records.images.formats import NEEDS_HEIF
 from records.runtime.extras import install_command
+from records.runtime.row_table import from_numbers
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from records.text.keys import key_to_text
@@ -114,6 +115,6 @@ def _count_images(run: Run) -> NDArray[np.int64]:
     for shard in run.plan.shards:
         # All shards of a plan share one table.
         names = ["labels" if run.plan.settings.is_multi_label else "label"]
-        labels = flat_labels(shard.table.select(names).take(pa.array(shard.rows)))
+        labels = flat_labels(shard.table.select(names).take(from_numbers(shard.rows)))
         counts[SPLITS.index(shard.split)] += np.bincount(labels, minlength=counts.shape[1])
     return counts

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from records.errors import InputNotFoundError, ShardmillError
+from records.runtime.cpu import ONE_BLAS_THREAD
 from records.runtime.logging import (
     format_native_line,
     is_terminal,
@@ -33,8 +34,8 @@ from records.runtime.standard_streams import (
     open_standard_streams,
     stdout_error,
 )
+from records.runtime.storage_patience import DEFAULT, VARIABLE, set_default_patience
 from records.runtime.termination import watch_signals
-from records.storage.remote.patience import DEFAULT, VARIABLE, set_default_patience
 from shardmill.interrupted import resume_hint
 from shardmill.wiring import PipelineExecutor
 
@@ -92,7 +93,10 @@ class _LazyGroup(click.Group):
     def get_command(self, _context: click.Context, name: str) -> click.Command | None:
         if name not in _COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(_COMMANDS[name][0]), name)
+        module = _COMMANDS[name][0]
+        if not module.startswith("trainers."):  # a model of the user may compute with numpy
+            os.environ.update({**ONE_BLAS_THREAD, **os.environ})
+        command: click.Command = getattr(importlib.import_module(module), name)
         return command
 
     def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:

@@ -158,7 +158,7 @@ def convert(
     del given["on_progress"], given["storage_patience"]
     from pipelines.convert import convert as run
     from pipelines.options import make_options
-    from records.storage.remote.patience import default_patience
+    from records.runtime.storage_patience import default_patience
 
     with default_patience(storage_patience):
         return run(make_options(given), on_progress)

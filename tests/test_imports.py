@@ -11,6 +11,7 @@ import click
 import pytest
 
 import shardmill.cli
+from tests.pipelines.pictures import make_folders
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("tensorflow", "keras", "jax", "apache_beam", "matplotlib", "pyarrow")
@@ -28,7 +29,7 @@ import sys, threading
 
 class Blocker:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in BLOCKED:
+        if name in BLOCKED or name.partition(".")[0] in BLOCKED:
             raise ImportError(f"{name} must not be imported here")
 
 sys.meta_path.insert(0, Blocker())
@@ -62,6 +63,18 @@ HELP = """
 import shardmill.cli
 sys.argv = ["shardmill", *ARGUMENTS, "--help"]
 shardmill.cli.main()
+"""
+
+# Each of them takes as long as the conversion of ten images, or belongs to another command.
+NOT_FOR_CONVERT = (*HEAVY[:-1], "numpy.ma", "dateutil", "records.dataset", "pipelines.compact")
+CONVERT = """
+import os
+import shardmill.cli
+sys.argv = ["shardmill", "convert", *ARGUMENTS]
+try:
+    shardmill.cli.main()
+finally:
+    print(os.environ["OPENBLAS_NUM_THREADS"])
 """
 
 
@@ -99,3 +112,16 @@ def test_command_help_imports_no_framework_and_shows_an_example(arguments: list[
     assert ended.returncode == 0, ended.stderr
     assert "Example" in ended.stdout
     assert " ".join(["shardmill", *arguments]) in ended.stdout.partition("Example")[2]
+
+
+@pytest.mark.parametrize(("given", "used"), [(None, "1"), ("3", "3")])
+def test_convert_imports_only_what_it_needs_and_starts_no_blas_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str | None, used: str
+) -> None:
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", given)
+    make_folders(tmp_path / "photos", a=3, b=2)
+    arguments = [str(tmp_path / "photos"), str(tmp_path / "data"), "--test", "0.4", "--quiet"]
+    ended = run_python(CONVERT, BLOCKED=NOT_FOR_CONVERT, ARGUMENTS=arguments)
+    assert (ended.returncode, ended.stdout) == (0, f"{used}\n"), ended.stderr

@@ -24,13 +24,28 @@ Example:
     processes_option,
     click.option("--dry-run", is_flag=True, help="Report what would be written; write nothing."),
 )
-def compact(*, as_json: bool, quiet: bool, **given: Any) -> None:
+def compact(
+    *,
+    as_json: bool,
+    quiet: bool,
+    runner: str,
+    beam_flags: tuple[str, ...],
+    **given: Any,
+) -> None:
     """Copy all generations of DATASET into OUTPUT as one generation. DATASET is not changed.
 
     Records are copied without decoding. The new shards have their full size, and the records are in
     the order that a single conversion of all images would write. To resume an interrupted run, run
     the same command again. Other files in OUTPUT are kept.
     """
-    from pipelines.cli.output import compact_with_progress
+    from pipelines.cli.output import show_report, silence_beam_logs
+    from pipelines.compact import compact as write_compacted
+    from records.runtime.progress import progress_callback
+    from records.runtime.shard_worker import RunnerConfig
 
-    compact_with_progress(**given, as_json=as_json, quiet=quiet)
+    silence_beam_logs()
+    with progress_callback("compacting", unit="images", quiet=quiet) as on_progress:
+        report = write_compacted(
+            **given, runner=RunnerConfig(runner, beam_flags), on_progress=on_progress
+        )
+    show_report(report, as_json=as_json, quiet=quiet)

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from pipelines.cli.options import HELP
-from records.cli.output import json_option, processes_option, quiet_option
+from records.cli.output import (
+    json_option,
+    print_json,
+    print_text,
+    processes_option,
+    quiet_option,
+)
 from records.cli.params import Location
+from records.text.escaping import escape_surrogates
+from records.text.formatting import pluralize
 
 _EPILOG = """\b
 Example:
@@ -27,6 +37,34 @@ def extract(dataset: str, output: str, processes: int | None, as_json: bool, qui
     dataset that keeps columns, OUTPUT/SPLIT/metadata.jsonl contains the labels and the columns.
     The command that converts the images again is printed.
     """
-    from pipelines.cli.output import extract_with_progress
+    from pipelines.extract import extract as write_images
+    from pipelines.extract import options_to_convert
+    from records.dataset import open_dataset
+    from records.runtime.progress import progress_callback
 
-    extract_with_progress(dataset, output, processes, as_json=as_json, quiet=quiet)
+    opened = open_dataset(dataset)
+    total = sum(map(len, opened.values()))
+    done = 0
+    with progress_callback("extracting", unit="images", quiet=quiet) as on_progress:
+
+        def on_images(images: int) -> None:
+            nonlocal done
+            done += images
+            on_progress(done, total)
+
+        written = write_images(dataset, output, on_images, processes=processes)
+    _show(output, written, options_to_convert(opened), as_json=as_json, quiet=quiet)
+
+
+def _show(
+    output: str, images: int, convert_options: list[str], *, as_json: bool, quiet: bool
+) -> None:
+    """Print the number of images, and the command that converts them again if it needs options."""
+    if as_json:
+        shown = [*map(escape_surrogates, convert_options)]
+        print_json({"output": escape_surrogates(output), "images": images, "convert": shown})
+    elif not quiet:
+        print_text(f"{pluralize(images, 'image')} in {output}")
+        if convert_options:
+            command = shlex.join(["shardmill", "convert", output, "NEW", *convert_options])
+            print_text(f"to convert them again: {command}")

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import logging
-import shlex
 import sys
 import threading
 from collections.abc import Iterator
 
 import msgspec
 
-from pipelines.compact import compact
 from pipelines.convert import convert
-from pipelines.extract import extract, options_to_convert
 from pipelines.options import ConvertOptions
 from pipelines.report import Report
 from records.cli.output import print_json, print_text
-from records.dataset import open_dataset
 from records.format.index import Reject
 from records.format.layout import REJECTS, generation_path
 from records.format.skipped import SkippedFile
 from records.runtime.logging import is_json, log_event
 from records.runtime.progress import progress_callback
-from records.runtime.shard_worker import RunnerConfig
-from records.text.escaping import escape_for_display, escape_surrogates
+from records.text.escaping import escape_for_display
 from records.text.formatting import abbreviate, format_bytes, pluralize
 
 _KEY_CHARACTERS = 200
@@ -35,35 +30,11 @@ def convert_with_progress(options: ConvertOptions, *, as_json: bool, quiet: bool
     silence_beam_logs()
     with progress_callback("converting", unit="images", quiet=quiet) as on_progress:
         report = convert(options, on_progress)
-    _show(report, as_json=as_json, quiet=quiet)
+    show_report(report, as_json=as_json, quiet=quiet)
 
 
-def compact_with_progress(
-    dataset: str,
-    output: str,
-    *,
-    runner: str,
-    beam_flags: tuple[str, ...],
-    processes: int | None,
-    dry_run: bool,
-    as_json: bool,
-    quiet: bool,
-) -> None:
-    """Compact with a progress bar, and print the report."""
-    silence_beam_logs()
-    with progress_callback("compacting", unit="images", quiet=quiet) as on_progress:
-        report = compact(
-            dataset,
-            output,
-            runner=RunnerConfig(runner, beam_flags),
-            processes=processes,
-            dry_run=dry_run,
-            on_progress=on_progress,
-        )
-    _show(report, as_json=as_json, quiet=quiet)
-
-
-def _show(report: Report, *, as_json: bool, quiet: bool) -> None:
+def show_report(report: Report, *, as_json: bool, quiet: bool) -> None:
+    """Print a report as the options ask, and log its status."""
     if as_json:
         print_json(report)
     elif not quiet and not is_json():
@@ -101,32 +72,6 @@ def silence_beam_logs() -> None:
 def _log_thread(raised: threading.ExceptHookArgs) -> None:
     trace = (raised.exc_type, raised.exc_value, raised.exc_traceback)
     logging.getLogger("apache_beam").error("in a thread", exc_info=trace)  # type: ignore[arg-type]
-
-
-def extract_with_progress(
-    dataset: str, output: str, processes: int | None, *, as_json: bool, quiet: bool
-) -> None:
-    """Extract with a progress bar, and print the number of images."""
-    opened = open_dataset(dataset)
-    total = sum(map(len, opened.values()))
-    done = 0
-    with progress_callback("extracting", unit="images", quiet=quiet) as on_progress:
-
-        def on_images(images: int) -> None:
-            nonlocal done
-            done += images
-            on_progress(done, total)
-
-        written = extract(dataset, output, on_images, processes=processes)
-    options = options_to_convert(opened)
-    if as_json:
-        shown = [*map(escape_surrogates, options)]
-        print_json({"output": escape_surrogates(output), "images": written, "convert": shown})
-    elif not quiet:
-        print_text(f"{pluralize(written, 'image')} in {output}")
-        if options:
-            command = shlex.join(["shardmill", "convert", output, "NEW", *options])
-            print_text(f"to convert them again: {command}")
 
 
 def summarize(report: Report) -> str:

@@ -151,7 +151,7 @@ def _explicit_splits(explicit: pa.ChunkedArray) -> SplitNumbers:
     """Return the splits that the source specifies; `train` if it specifies none."""
     if explicit.null_count == len(explicit):
         return np.full(len(explicit), _TRAIN, np.int8)
-    numbers = pc.index_in(explicit, pa.array(SPLITS)).fill_null(_TRAIN)
+    numbers = pc.index_in(explicit, pa.array(SPLITS, pa.string())).fill_null(_TRAIN)
     return np.asarray(numbers, np.int8)
 
 

@@ -27,7 +27,7 @@ from records.format.digest import FORMAT_VERSION
 from records.format.label_map import LabelMap
 from records.format.layout import SPLITS, SplitName, shard_name
 from records.format.manifest import Settings, SplitThreshold
-from records.runtime.row_table import iter_rows
+from records.runtime.row_table import from_numbers, iter_rows
 
 _BYTES_PER_MB = 1_000_000
 _MAX_SHARDS_BY_COUNT = 16
@@ -72,7 +72,7 @@ class PlannedShard:
 
         Objects for the images of all shards would take five times the memory of the table.
         """
-        images = self.table.take(pa.array(self.rows))
+        images = self.table.take(from_numbers(self.rows))
         return list(starmap(SourceImage, iter_rows(images, *images.column_names)))
 
     def to_plan(self, plan: Plan) -> ShardPlan:
@@ -208,7 +208,7 @@ def _digest(images: pa.Table, splits: SplitNumbers, labels: LabelMap, settings: 
     """Return the digest of all data that determine the dataset; `images` are in key order."""
     digest = xxhash.xxh3_128()
     digest.update(msgspec.json.encode((FORMAT_VERSION, settings, labels), order="sorted"))
-    names = pa.DictionaryArray.from_arrays(pa.array(splits), pa.array(SPLITS))
+    names = pa.DictionaryArray.from_arrays(from_numbers(splits), pa.array(SPLITS, pa.string()))
     rows = images.set_column(images.column_names.index("split"), "split", names)
     _update(digest, iter_rows(rows, "key", "label", "split", "group", "size_bytes"))
     for name in ("labels", "columns"):

@@ -216,7 +216,7 @@ class _FolderSources:
             label=[folder.label for folder in folders],
             size_bytes=files["size_bytes"],
             group=self._groups_of(files["key"]),
-            linked=pc.if_else(files["linked"], True, pa.scalar(None, pa.bool_())),
+            linked=pc.if_else(files["linked"], files["linked"], pa.scalar(None, pa.bool_())),
             member=files["member"],
             fingerprint=files["fingerprint"],
         )

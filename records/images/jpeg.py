@@ -11,6 +11,7 @@ stored unchanged.
 from __future__ import annotations
 
 import re
+import struct
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -34,6 +35,7 @@ _PROGRESSIVE = 0xC2
 _SEGMENTS = {0xC4, 0xCC, 0xDA, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)} | _FRAMES
 _BARE = {0x01, *range(0xD0, 0xD9)}
 _FRAME_BYTES = 6
+_SEGMENT = struct.Struct(">BBH")
 
 
 class JpegHeader(msgspec.Struct, frozen=True, gc=False):
@@ -122,6 +124,12 @@ def _next_segment(data: bytes, at: int) -> tuple[int, int, int]:
 
     A marker without a payload, such as a restart marker, is empty.
     """
+    if len(data) >= at + _SEGMENT.size:
+        # Almost always the segments follow each other without other bytes between them.
+        fill, marker, size = _SEGMENT.unpack_from(data, at)
+        end = at + 2 + size
+        if fill == _FILL and marker in _SEGMENTS and size >= 2 and end <= len(data):
+            return marker, at + 4, end
     marker, at = _find_marker(data, at)
     if marker in _BARE:
         return marker, at, at
@@ -153,7 +161,7 @@ def _find_marker(data: bytes, at: int) -> tuple[int, int]:
 def _describe(
     data: bytes, marker: int, frame: bytes, scan_offset: int, *, metadata: bool, regular: bool
 ) -> JpegHeader:
-    if marker not in _HUFFMAN_FRAMES | _ARITHMETIC_FRAMES:
+    if marker not in _HUFFMAN_FRAMES and marker not in _ARITHMETIC_FRAMES:
         raise ImageRejectedError("unsupported", "lossless or hierarchical JPEG")
     components = frame[_FRAME_BYTES - 1] if len(frame) >= _FRAME_BYTES else 0
     if len(frame) < _FRAME_BYTES + 3 * components:

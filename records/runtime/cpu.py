@@ -1,10 +1,16 @@
-"""The number of usable CPUs."""
+"""The number of usable CPUs, and of threads of BLAS."""
 
 from __future__ import annotations
 
 import math
 import os
 from pathlib import Path
+
+ONE_BLAS_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
+"""The environment variable of a process that multiplies no large matrices.
+
+The threads of BLAS start when numpy is imported, and each keeps a CPU busy for a tenth of a second.
+"""
 
 _CGROUP = Path("/sys/fs/cgroup")
 _OWN_CGROUPS = Path("/proc/self/cgroup")

@@ -12,8 +12,10 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, Generic, TypeAlias, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 _BATCH_ROWS = 8192
 
@@ -152,6 +154,15 @@ def _to_array(values: Column | None, kind: pa.DataType, rows: int) -> pa.Array:
 def _nulls(kind: pa.DataType) -> pa.Array:
     """Return a batch of nulls, shared by all columns that contain only nulls."""
     return pa.nulls(_BATCH_ROWS, kind)
+
+
+def from_numbers(numbers: NDArray[Any]) -> pa.Array:
+    """Return numbers as an Arrow array over the same memory.
+
+    `pa.array` imports numpy.ma, which takes as long as the conversion of ten images.
+    """
+    memory = pa.py_buffer(np.ascontiguousarray(numbers))
+    return pa.Array.from_buffers(pa.from_numpy_dtype(numbers.dtype), len(numbers), [None, memory])
 
 
 def iter_rows(table: pa.Table, *columns: str) -> Iterator[tuple[Any, ...]]:

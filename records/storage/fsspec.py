@@ -20,6 +20,7 @@ import xxhash
 
 from records.errors import OutputError, ShardmillError, StorageError, UsageError
 from records.runtime.parallel_map import IO_THREADS, parallel_map
+from records.runtime.storage_patience import default_patience_seconds
 from records.storage.base import FileInfo, FolderLock, RangeReader, StagedFile, require_identical
 from records.storage.errors import HINT_RERUN
 from records.storage.names import LEASE, WORK_FOLDER
@@ -29,7 +30,7 @@ from records.storage.remote.conditional import (
     compare_and_swap,
 )
 from records.storage.remote.lease import hold_lease
-from records.storage.remote.patience import Patience, UnavailableError, default_patience_seconds
+from records.storage.remote.patience import Patience, UnavailableError
 from records.storage.remote.range_stream import SizedRangeReader, open_seekable
 from records.storage.retry import FSSPEC_RETRY, RetryPolicy, retry
 from records.storage.staging import staged_upload

@@ -12,8 +12,8 @@ import pytest
 
 from records import verify
 from records.format import layout
+from records.runtime.storage_patience import VARIABLE
 from records.storage import Storage, open_storage
-from records.storage.remote.patience import VARIABLE
 from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_folders
 from tests.s3 import runs
 from tests.s3.proxy import NO_FAULT, Fault, Proxy, always, random_faults, running

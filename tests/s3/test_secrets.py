@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from records.format import layout
+from records.runtime.storage_patience import VARIABLE
 from records.storage import open_storage
-from records.storage.remote.patience import VARIABLE
 from tests.pipelines.pictures import make_folders
 from tests.s3 import runs
 from tests.s3.proxy import Fault, Proxy, always, running

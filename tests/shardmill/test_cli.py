@@ -10,7 +10,7 @@ import click
 import pytest
 
 import shardmill.cli
-from records.storage.remote.patience import VARIABLE
+from records.runtime.storage_patience import VARIABLE
 
 ROOT = shardmill.cli.shardmill
 PREPOSITIONS = {"as", "at", "by", "for", "from", "in", "of", "on", "over", "such", "to", "with"}

@@ -10,6 +10,7 @@ the item cannot be processed here.
 
 from __future__ import annotations
 
+import os
 import pickle
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from multiprocessing.connection import Connection, Pipe, wait
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from records.errors import ResourceError
+from records.runtime.cpu import ONE_BLAS_THREAD
 from records.runtime.processes.child import (
     IGNORED_SIGNALS,
     STARTER,
@@ -103,6 +105,7 @@ def _start(connection: Connection) -> subprocess.Popen[bytes]:
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
+            env={**ONE_BLAS_THREAD, **os.environ},
             pass_fds=[connection.fileno()],
         )
     finally:

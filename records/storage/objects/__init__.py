@@ -7,8 +7,9 @@ import re
 
 from records.errors import UsageError
 from records.runtime.extras import install_command
+from records.runtime.storage_patience import default_patience_seconds
 from records.storage.objects.storage import ObjectStorage
-from records.storage.remote.patience import Patience, default_patience_seconds
+from records.storage.remote.patience import Patience
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _CLIENTS = {

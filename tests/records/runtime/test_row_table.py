@@ -6,10 +6,11 @@ import tracemalloc
 from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pytest
 
-from records.runtime.row_table import RowTable, iter_rows
+from records.runtime.row_table import RowTable, from_numbers, iter_rows
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -136,3 +137,13 @@ def test_iter_rows_selected_columns_yields_tuples() -> None:
     table = pack(items(3)).sort("key")
     assert list(iter_rows(table, "number")) == [(0,), (2,), (1,)]
     assert list(iter_rows(table, "number", "key"))[1] == (2, b"0000001")
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int64, np.intp, np.float32])
+@pytest.mark.parametrize("count", [0, 1, 1000])
+def test_from_numbers_equals_pyarrow_array(kind: type[np.generic], count: int) -> None:
+    numbers = np.arange(2 * count).astype(kind)
+    for values in (numbers, numbers[::2], numbers[::-1]):
+        found = from_numbers(values)
+        found.validate(full=True)
+        assert found.equals(pa.array(values))

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from records.errors import UsageError
-from records.storage.remote import patience
-from records.storage.remote.patience import (
+from records.runtime.storage_patience import (
     VARIABLE,
-    Patience,
-    UnavailableError,
     default_patience,
     default_patience_seconds,
     parse_duration,
 )
+from records.storage.remote import patience
+from records.storage.remote.patience import Patience, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
