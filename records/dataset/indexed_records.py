@@ -55,7 +55,8 @@ class IndexedRecords:
         table = index.table
         columns = {name: table[name].to_numpy() for name in _INTEGER_COLUMNS}
         formats = table["format"].combine_chunks()
-        self._labels, self._formats = labels, formats.dictionary.to_pylist()
+        self._class_names = dict(enumerate(labels))
+        self._formats = formats.dictionary.to_pylist()
         self._keys = table["key"].combine_chunks()
         self._label_lists = table["labels"].combine_chunks() if index.is_multi_label else None
         self._columns = index.columns
@@ -85,18 +86,18 @@ class IndexedRecords:
             return None
         own = self._label_lists
         labels = (self._label[record],) if own is None else tuple(own[record].as_py())
-        if labels and not 0 <= min(labels) <= max(labels) < len(self._labels):
+        try:
+            class_names = tuple([self._class_names[label] for label in labels])
+        except KeyError:
             return None
-        class_names = tuple(map(self._labels.__getitem__, labels))
         channels = self._channels[record]
         expected = encode_before_image(channels, labels, class_names, image_bytes)
         values: Mapping[str, Value] = {}
         if self._values is not None:
             values = self._values[record].as_py()
             expected = encode_columns(self._columns, list(values.values())) + expected
-        before, image, after = shard.read_in_parts(
-            offset, (before_bytes, image_bytes, after_bytes), record=record
-        )
+        sizes_bytes = before_bytes, image_bytes, after_bytes
+        before, image, after = shard.read_in_parts(offset, sizes_bytes, record=record)
         next_name_at = 2 if after[1] < 0x80 else 3  # a tag and the size of the map entry
         if not (before.endswith(expected) and after.startswith(_NEXT_FEATURE, next_name_at)):
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import accumulate, chain, islice, zip_longest
+from itertools import accumulate, chain, islice, pairwise, zip_longest
 from typing import Any, overload
 
 from records.dataset.batch_reads import Place, fetch_frames
@@ -61,7 +61,8 @@ class Split(Sequence[Record]):
         self._indexes: dict[int, Index] = {}
         self._indexed_records: dict[int, IndexedRecords] = {}
         self._open_shards = OpenShards(storage)
-        self._shard_ends = list(accumulate(shard.records for shard in info.shards))
+        # The number of the first record of each shard, and of the one after the last shard.
+        self._starts = list(accumulate((shard.records for shard in info.shards), initial=0))
         self._range = worker_slice.record_range(info.records)
 
     def __len__(self) -> int:
@@ -103,17 +104,15 @@ class Split(Sequence[Record]):
         Raises as `__getitem__`.
         """
         places = [self._locate(number) for number in numbers]
-        fetched: dict[Place, ShardReader] = {}
-        if not self._storage.is_local:
-            shards = {place.shard for place in places}
-            for _ in parallel_map(self.load_index, shards, threads=IO_THREADS):
-                pass  # the indexes are loaded in parallel
-            frames = {
-                place: self.load_index(place.shard).location(place.record) for place in places
-            }
-            fetched = fetch_frames(frames, self._read_range)
+        if self._storage.is_local:
+            return list(map(self._read_record, places))
+        shards = {place.shard for place in places}
+        for _ in parallel_map(self.load_index, shards, threads=IO_THREADS):
+            pass  # the indexes are loaded in parallel
+        frames = {place: self.load_index(place.shard).location(place.record) for place in places}
+        fetched = fetch_frames(frames, self._read_range)
         records = {
-            place: self._read_record(place, fetched.pop(place, None)) for place in sorted({*places})
+            place: self._read_record(place, fetched.pop(place)) for place in sorted({*places})
         }
         return [records[place] for place in places]
 
@@ -127,15 +126,15 @@ class Split(Sequence[Record]):
         If the index does not match the record, or the record cannot be read, the whole Example is
         decoded, which reports the error.
         """
+        shard_number, number = place
+        record: Record | None = None
         if not self._decoder.reads_adopted:
-            indexed = self._load_indexed_records(place.shard)
-            try:
-                record = indexed.read(place.record, reader or self._reader(place.shard))
+            indexed = self._load_indexed_records(shard_number)
+            try:  # `suppress` would take a tenth of the time of a small record
+                record = indexed.read(number, reader or self._reader(shard_number))
             except (CorruptDataError, FileNotFoundError):
                 record = None
-            if record is not None:
-                return record
-        return self._decode(self._read(*place, reader), *place)
+        return record or self._decode(self._read(shard_number, number, reader), *place)
 
     def _load_indexed_records(self, shard_number: int) -> IndexedRecords:
         indexed = self._indexed_records.get(shard_number)
@@ -206,7 +205,7 @@ class Split(Sequence[Record]):
         found: dict[int, list[int]] = {label: [] for label in labels}
         missing = sum(min(count, self.info.class_records[label]) for label in found)
         for shard_number, own in self._own_ranges():
-            first = self._first_record(shard_number)
+            first = self._starts[shard_number]
             rows = self.load_index(shard_number).table.slice(own.start - first, len(own))
             for number, labels_of in enumerate(label_lists(rows), own.start - self._range.start):
                 for label in labels_of:
@@ -223,19 +222,15 @@ class Split(Sequence[Record]):
         except IndexError:
             count = pluralize(len(self), "record")
             raise IndexError(f"{self.name} has no record {number}, only {count}") from None
-        shard_number = bisect_right(self._shard_ends, position)
-        return Place(shard_number, position - self._first_record(shard_number))
-
-    def _first_record(self, shard_number: int) -> int:
-        return self._shard_ends[shard_number] - self.info.shards[shard_number].records
+        shard_number = bisect_right(self._starts, position) - 1
+        return Place(shard_number, position - self._starts[shard_number])
 
     def _own_ranges(self) -> Iterator[tuple[int, range]]:
         """Yield the number of each shard with records of this slice, and their record numbers.
 
         These record numbers count from the start of the whole split.
         """
-        for shard_number, end in enumerate(self._shard_ends):
-            first = self._first_record(shard_number)
+        for shard_number, (first, end) in enumerate(pairwise(self._starts)):
             own = range(max(self._range.start, first), min(self._range.stop, end))
             if own:
                 yield shard_number, own
@@ -258,7 +253,7 @@ class Split(Sequence[Record]):
     def __iter__(self) -> Iterator[Record]:
         """Yield all records, shard by shard; each shard is read once, as a stream."""
         for shard_number, own in self._own_ranges():
-            first = self._first_record(shard_number)
+            first = self._starts[shard_number]
             yield from islice(self.iter_shard(shard_number), own.start - first, own.stop - first)
 
     def iter_shard(self, shard_number: int) -> Iterator[Record]:

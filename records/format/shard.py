@@ -14,6 +14,7 @@ from records.format.tfrecord import (
     FOOTER_BYTES,
     HEADER_BYTES,
     Frame,
+    are_parts_of_frame,
     check_parts,
     check_payload,
     frame_parts,
@@ -26,9 +27,8 @@ from records.format.tfrecord_compression import open_tfrecord
 from records.storage import StagedFile, Storage, hash_stream
 from records.storage.base import RangeReader
 
-_JOINED_BYTES = 16 << 10
-"""The payloads that are copied into one piece with their header and footer: a copy takes less time
-than two more writes."""
+_COPIED_BYTES = 16 << 10
+"""The records that are read and written in one piece: a copy takes less time than more calls."""
 
 
 class FrameLocation(NamedTuple):
@@ -51,7 +51,7 @@ class ShardWriter:
     def write(self, payload: bytes) -> FrameLocation:
         """Append one record and return the location of its frame."""
         parts: tuple[bytes, ...] = frame_parts(payload)
-        if len(payload) < _JOINED_BYTES:
+        if len(payload) < _COPIED_BYTES:
             parts = (b"".join(parts),)
         for part in parts:
             self._stream.write(part)
@@ -118,7 +118,9 @@ class ShardReader:
     def read_in_parts(
         self, offset: int, sizes_bytes: tuple[int, int, int], *, record: int
     ) -> tuple[bytes, bytes, bytes]:
-        """Read the frame of a record in three parts without copying them, and check the CRCs.
+        """Read the frame of a record in three parts, and check the CRCs.
+
+        The parts of a large frame are not copied.
 
         Args:
             offset: the offset of the frame.
@@ -129,8 +131,17 @@ class ShardReader:
         Raises:
             CorruptDataError, FileNotFoundError: as `read`.
         """
-        begin, middle, end = self.ranges.read_parts(offset, sizes_bytes)
-        if is_frame(begin, middle, end, size_bytes=sum(sizes_bytes)):
+        begin_bytes, middle_bytes, end_bytes = sizes_bytes
+        size_bytes = begin_bytes + middle_bytes + end_bytes
+        if size_bytes <= _COPIED_BYTES:
+            frame = self.ranges.read(offset, size_bytes)
+            is_valid = is_frame(frame, size_bytes=size_bytes)
+            end_at = begin_bytes + middle_bytes
+            begin, middle, end = frame[:begin_bytes], frame[begin_bytes:end_at], frame[end_at:]
+        else:
+            begin, middle, end = self.ranges.read_parts(offset, sizes_bytes)
+            is_valid = are_parts_of_frame(begin, middle, end, size_bytes=size_bytes)
+        if is_valid:
             return begin, middle, end
         length = payload_length(begin[:HEADER_BYTES], record=record, offset=offset)
         parts, footer = (begin[HEADER_BYTES:], middle, end[:-FOOTER_BYTES]), end[-FOOTER_BYTES:]

@@ -88,7 +88,15 @@ def is_frame_header(header: bytes) -> bool:
     return bool(crc == masked_crc32c(header[:8]))
 
 
-def is_frame(begin: bytes, middle: bytes, end: bytes, *, size_bytes: int) -> bool:
+def is_frame(frame: bytes, *, size_bytes: int) -> bool:
+    """Return whether bytes are a valid frame of a known size."""
+    header = _frame_header(size_bytes - HEADER_BYTES - FOOTER_BYTES)
+    if len(frame) != size_bytes or not frame.startswith(header):
+        return False
+    return frame.endswith(_CRC.pack(masked_crc32c(frame[HEADER_BYTES:-FOOTER_BYTES])))
+
+
+def are_parts_of_frame(begin: bytes, middle: bytes, end: bytes, *, size_bytes: int) -> bool:
     """Return whether three parts are together a valid frame of a known size.
 
     Args:

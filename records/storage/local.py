@@ -9,6 +9,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -20,7 +21,6 @@ from records.storage.base import (
     RangeReader,
     StagedFile,
     require_identical,
-    split_parts,
 )
 from records.storage.errors import (
     replaced_by_other_run,
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 WRITE_STEP_BYTES = 1 << 20
 """The size of a write(2). Fewer calls are faster: each releases the GIL to prefetching threads."""
-_COPIED_BYTES = 16 << 10
 """Parts of up to this size are read with one call: copying them takes less time than two more."""
 _READ_BUFFER_BYTES = 1 << 20
 _STAGING = f"{WORK_FOLDER}/staging"
@@ -251,22 +250,16 @@ class RandomAccessFile:
 
     def read(self, offset: int, size_bytes: int) -> bytes:
         """See `RangeReader.read`."""
-        return self.read_parts(offset, (size_bytes,))[0]
-
-    def read_parts(self, offset: int, sizes_bytes: Sequence[int]) -> list[bytes]:
-        """See `RangeReader.read_parts`; a call per part is faster than copying large parts."""
-        parts = []
-        total = sum(sizes_bytes)
         try:
-            if total <= _COPIED_BYTES:
-                return split_parts(os.pread(self._descriptor, total, offset), sizes_bytes)
-            for size in sizes_bytes:
-                parts.append(os.pread(self._descriptor, size, offset))
-                offset += size
+            return os.pread(self._descriptor, size_bytes, offset)
         except OSError:
             with translate_read_errors(self._display_name):
                 raise
-        return parts
+
+    def read_parts(self, offset: int, sizes_bytes: Sequence[int]) -> list[bytes]:
+        """See `RangeReader.read_parts`; a call per part is faster than copying large parts."""
+        offsets = accumulate(sizes_bytes, initial=offset)
+        return [self.read(at, size) for at, size in zip(offsets, sizes_bytes, strict=False)]
 
     def __del__(self, close: Callable[[int], None] = os.close) -> None:
         # When the interpreter exits, this module may already be cleared: the default keeps `close`.
