@@ -7,10 +7,10 @@
 # TensorFlow ("the original" below).
 #
 # You need shardmill with the extra `train`, and the photos `cats_and_dogs/{train,validation}/{cats,dogs}/*.jpg` of the
-# Dogs vs. Cats collection. Run the Python code in a Jupyter notebook, because some cells show pictures with IPython. This
-# page uses 500 training photos and 200 validation photos; the original uses 2,000 training photos and 1,000 validation
-# photos. We ran the code on this page with few epochs. The section [Measured](#measured) contains the results of longer
-# training runs.
+# Dogs vs. Cats collection. The original downloads photos in these folders as `cats_and_dogs_filtered.zip`. Run the Python
+# code in a Jupyter notebook, because some cells show pictures with IPython. This page uses 500 training photos and 200
+# validation photos; the original uses 2,000 training photos and 1,000 validation photos. We ran the code on this page
+# with few epochs. The section [Measured](#measured) contains the results of longer training runs.
 #
 # ## Set some photos aside
 #
@@ -153,6 +153,8 @@ print(answer["classes"].numpy()[0], answer["scores"].numpy()[0])
 # | without augmentation, 15 epochs | 99.8 % | 62.0 % | 37.8 | 132 s |
 # | with augmentation and dropout, 40 epochs | 67.4 % | 67.5 % | -0.1 | 281 s |
 # | the original without augmentation, 15 epochs, 2,000 photos | | about 70 % | | |
+#
+# The following commands make the runs of the first two rows. They convert all photos, without `resize` and `exclude`:
 #
 # ```console
 # $ shardmill convert cats_and_dogs/ pets/

@@ -83,6 +83,8 @@ Picture(filename="run/confusion-test.png")
 # ## Classify new digits
 #
 # `predict_files` classifies image files. The following code writes five test images to a new folder, and classifies them.
+# The output shows the digits 0, 1, 3, 5 and 7, because our file has the test images in the order of their digits. The
+# file that Keras downloads has another order, so its output differs.
 
 # %%
 import shardmill as sm
