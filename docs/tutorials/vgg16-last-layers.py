@@ -5,11 +5,11 @@
 # which has a dense layer with 1,024 units. Then you train the head and the last four layers of the backbone, with
 # RMSprop and a small learning rate.
 #
-# You need shardmill with the extra `train`, the photos `cats_and_dogs/{train,validation}/{cats,dogs}/*.jpg`, and a file
-# with the ImageNet weights of the backbone. Run the Python code in a Jupyter notebook, because some cells show pictures
-# with IPython. **We ran the code on this page with MobileNetV2**, because no ImageNet weights of VGG16 were available.
-# For VGG16, change two arguments of `train`: pass `model="vgg16"`, and omit `weights`, so that Keras downloads the
-# weights. Train VGG16 on a GPU.
+# You need shardmill with the extra `train`, the photos `cats_and_dogs/{train,validation}/{cats,dogs}/*.jpg`, and, for
+# MobileNetV2, the file `mobilenet_v2.weights.h5` with its ImageNet weights. Run the Python code in a Jupyter notebook,
+# because some cells show pictures with IPython. **We ran the code on this page with MobileNetV2**, because no ImageNet
+# weights of VGG16 were available. For VGG16, change two arguments of `train`: pass `model="vgg16"`, and omit `weights`,
+# so that Keras downloads the weights. Train VGG16 on a GPU.
 #
 # ## Set some photos aside
 #
