@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +10,10 @@ from pipelines.cli.options import HELP, job_options
 from records.cli.option_groups import GroupedCommand
 from records.cli.output import processes_option
 from records.cli.params import Location
+
+if TYPE_CHECKING:
+    from pipelines.report import Report
+    from records.runtime.shard_worker import OnProgress
 
 _EPILOG = """\b
 Example:
@@ -28,6 +32,7 @@ def compact(
     *,
     as_json: bool,
     quiet: bool,
+    metrics: str | None,
     runner: str,
     beam_flags: tuple[str, ...],
     **given: Any,
@@ -38,14 +43,12 @@ def compact(
     the order that a single conversion of all images would write. To resume an interrupted run, run
     the same command again. Other files in OUTPUT are kept.
     """
-    from pipelines.cli.output import show_report, silence_beam_logs
+    from pipelines.cli.output import Shown, run_with_progress
     from pipelines.compact import compact as write_compacted
-    from records.runtime.progress import progress_callback
     from records.runtime.shard_worker import RunnerConfig
 
-    silence_beam_logs()
-    with progress_callback("compacting", unit="images", quiet=quiet) as on_progress:
-        report = write_compacted(
-            **given, runner=RunnerConfig(runner, beam_flags), on_progress=on_progress
-        )
-    show_report(report, as_json=as_json, quiet=quiet)
+    def run(on_progress: OnProgress) -> Report:
+        config = RunnerConfig(runner, beam_flags)
+        return write_compacted(**given, runner=config, on_progress=on_progress)
+
+    run_with_progress("compacting", run, given["output"], Shown(metrics, as_json, quiet))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipelines.cli.option_values import empty_to_none, parse_names, parse_size
 from pipelines.cli.options import HELP, job_options
 from records.cli.option_groups import GroupedCommand, option_group
 from records.cli.output import processes_option
@@ -32,29 +34,6 @@ Exit codes: 0 done or nothing to do, 2 usage error, 65 too many rejects,
 different dataset or a file with the name of a dataset file, 74 storage failed,
 75 output in use by another run.
 """
-
-
-def _parse_size(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Any:
-    """Parse `224` as 224×224, and `320x240` as width by height."""
-    if text is None:
-        return None
-    width, separator, height = text.lower().partition("x")
-    if not width.isdigit() or (separator and not height.isdigit()):
-        raise click.BadParameter("must be N or WxH in pixels, such as 224 or 320x240")
-    return int(width), int(height if separator else width)
-
-
-def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Any:
-    if text is None:
-        return None
-    names = tuple(name for name in text.split(",") if name)
-    if not names:
-        raise click.BadParameter(f"must be names separated by commas, got {text!r}")
-    return names
-
-
-def _or_none(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> Any:
-    return values or None
 
 
 @click.command(cls=GroupedCommand, epilog=_EPILOG, context_settings=HELP)
@@ -141,7 +120,7 @@ def _or_none(_context: click.Context, _parameter: click.Parameter, values: tuple
 @option_group(
     "Classes",
     click.option(
-        "--classes", callback=_parse_names, metavar="a,b,…", help="Convert only these classes."
+        "--classes", callback=parse_names, metavar="a,b,…", help="Convert only these classes."
     ),
     click.option(
         "--labels",
@@ -152,7 +131,7 @@ def _or_none(_context: click.Context, _parameter: click.Parameter, values: tuple
     click.option(
         "--map",
         multiple=True,
-        callback=_or_none,
+        callback=empty_to_none,
         type=Location(),
         metavar="OLD=NEW|FILE",
         help="Rename or merge classes; OLD= drops a class. FILE has a pair per line. Repeatable.",
@@ -199,7 +178,7 @@ def _or_none(_context: click.Context, _parameter: click.Parameter, values: tuple
     "Images",
     click.option(
         "--resize",
-        callback=_parse_size,
+        callback=parse_size,
         metavar="N|WxH",
         help="Resize images to this size in pixels.",
     ),
@@ -321,20 +300,21 @@ def _or_none(_context: click.Context, _parameter: click.Parameter, values: tuple
     ),
     click.option("--dry-run", is_flag=True, help="Report what would be done; write nothing."),
 )
-def convert(*, as_json: bool, quiet: bool, **given: Any) -> None:
+def convert(*, metrics: str | None, as_json: bool, quiet: bool, **given: Any) -> None:
     """Convert SOURCE, labelled images, to a dataset of TFRecord shards in OUTPUT.
 
     SOURCE has one folder per class, or split folders (train/, test/, validation/) that contain
     class folders; the layout is detected automatically. SOURCE can also be a container (ZIP, TAR,
     Parquet, TFRecord, idx, .npz), a pattern such as 'data/*.tar', or a folder of containers. --list
-    takes the classes from a table.
-    SOURCE and OUTPUT can be URLs (s3://, gs://, …). To resume an interrupted run, run the same
-    command again. A dataset is never overwritten, and other files in OUTPUT are kept. With
-    --append, new images are added to the dataset as a new generation.
+    takes the classes from a table. SOURCE and OUTPUT can be URLs (s3://, gs://, …). To resume an
+    interrupted run, run the same command again. A dataset is never overwritten, and other files in
+    OUTPUT are kept. With --append, new images are added to the dataset as a new generation.
     """
-    from pipelines.cli.output import convert_with_progress
+    from pipelines.cli.output import Shown, run_with_progress
+    from pipelines.convert import convert as run
 
-    convert_with_progress(_options(given), as_json=as_json, quiet=quiet)
+    options, shown = _options(given), Shown(metrics, as_json, quiet)
+    run_with_progress("converting", partial(run, options), options.output, shown)
 
 
 def _options(given: dict[str, Any]) -> ConvertOptions:

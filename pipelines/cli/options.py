@@ -9,6 +9,7 @@ import click
 
 from records.cli.option_groups import option_group
 from records.cli.output import quiet_option
+from records.cli.params import Location
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -35,6 +36,13 @@ def job_options(
                 default="local",
                 show_default=True,
                 help="Runner: local, flink, spark, prism, dataflow, or the name of a Beam runner.",
+            ),
+            click.option(
+                "--metrics",
+                type=Location(),
+                metavar="FILE",
+                help="File for the metrics of a successful run, for the textfile collector of"
+                " Prometheus.",
             ),
             click.option("--json", "as_json", is_flag=True, help="Print the report as JSON."),
             quiet_option,

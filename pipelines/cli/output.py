@@ -5,19 +5,23 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import msgspec
 
-from pipelines.convert import convert
-from pipelines.options import ConvertOptions
+from pipelines.metrics import check_metrics_file, write_metrics
 from pipelines.report import Report
 from records.cli.output import print_json, print_text
 from records.format.index import Reject
 from records.format.layout import REJECTS, generation_path
+from records.format.manifest import read_manifest
 from records.format.skipped import SkippedFile
 from records.runtime.logging import is_json, log_event
 from records.runtime.progress import progress_callback
+from records.runtime.shard_worker import OnProgress
+from records.storage import open_storage
 from records.text.escaping import escape_for_display
 from records.text.formatting import abbreviate, format_bytes, pluralize
 
@@ -25,21 +29,45 @@ _KEY_CHARACTERS = 200
 _DETAIL_CHARACTERS = 200
 
 
-def convert_with_progress(options: ConvertOptions, *, as_json: bool, quiet: bool) -> None:
-    """Convert with a progress bar, and print the report."""
+class Shown(NamedTuple):
+    """How the result of a run is shown.
+
+    Attributes:
+        metrics: the file for the metrics; None for none.
+        as_json: whether the report is printed as JSON.
+        is_quiet: whether neither progress nor the report as text is printed.
+    """
+
+    metrics: str | None
+    as_json: bool
+    is_quiet: bool
+
+
+def run_with_progress(
+    what: str, run: Callable[[OnProgress], Report], output: str, shown: Shown
+) -> None:
+    """Run with a progress bar, print the report, and write the metrics.
+
+    Args:
+        what: what the run does, for the progress bar.
+        run: the function that runs, and returns the report.
+        output: the path or URL of the dataset that it writes.
+        shown: how the result is shown.
+    """
     silence_beam_logs()
-    with progress_callback("converting", unit="images", quiet=quiet) as on_progress:
-        report = convert(options, on_progress)
-    show_report(report, as_json=as_json, quiet=quiet)
-
-
-def show_report(report: Report, *, as_json: bool, quiet: bool) -> None:
-    """Print a report as the options ask, and log its status."""
-    if as_json:
+    if shown.metrics is not None:
+        check_metrics_file(shown.metrics)
+    started_at = time.monotonic()
+    with progress_callback(what, unit="images", quiet=shown.is_quiet) as on_progress:
+        report = run(on_progress)
+    if shown.as_json:
         print_json(report)
-    elif not quiet and not is_json():
+    elif not shown.is_quiet and not is_json():
         print_text(summarize(report))
     log_event(f"{report.output}: {report.status}", **_log_fields(report))
+    if shown.metrics is not None and report.status in {"converted", "nothing-to-do"}:
+        manifest, seconds = read_manifest(open_storage(output)), time.monotonic() - started_at
+        write_metrics(shown.metrics, report, manifest, seconds=seconds)
 
 
 def _log_fields(report: Report) -> dict[str, object]:

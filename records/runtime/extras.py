@@ -22,6 +22,7 @@ _EXTRAS = {
     "keras": "train",
     "matplotlib": "plot",
     "pillow_heif": "heif",
+    "prometheus_client": "metrics",
     "tensorboard": "tensorboard",
     "tensorflow": "train",
     "tf2onnx": "onnx",

@@ -110,14 +110,34 @@ def write_new_file(path: str, content: bytes) -> None:
                 stream.write(content)
             return
         try:
-            # A killed process may have left its staged file in this folder of the user.
-            remove_staged_files(target.parent, name=_STAGED_NAME)
-            with locked_staged_file(Path(_STAGED_NAME), target.parent) as (staged, stream):
-                stream.write(content)
-                stream.flush()
+            with _staged(target.parent, content) as staged:
                 link_exclusive(staged, target)
         except FileExistsError as error:
             raise _already_exists(path) from error
+
+
+def replace_file(path: str, content: bytes) -> None:
+    """Create or replace a local file atomically.
+
+    Raises:
+        OutputError: the file cannot be written.
+        StorageError: storage failed.
+    """
+    target = Path(path)
+    with translate_write_errors(path, hint=HINT_FIX), _staged(target.parent, content) as staged:
+        staged.replace(target)
+
+
+@contextmanager
+def _staged(folder: Path, content: bytes) -> Iterator[Path]:
+    """Yield a complete file in a folder of the user; it is removed if it still has its name."""
+    # A killed process may have left its staged file.
+    remove_staged_files(folder, name=_STAGED_NAME)
+    with locked_staged_file(Path(_STAGED_NAME), folder) as (staged, stream):
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+        yield staged
 
 
 @contextmanager
