@@ -232,7 +232,7 @@ class TestFilesThatAreNotAsTheyWere:
             read.append(given[1])
             return bytes(real(*given, **options))
 
-        from pipelines.incremental import append as module
+        from pipelines.incremental import hashing as module
         from pipelines.sources.containers import read_image as real
 
         monkeypatch.setattr(module, "read_image", count)
@@ -384,7 +384,7 @@ def test_append_known_rejects_that_cannot_be_read_stay_rejects(
 
     add(source, "cat/new.png")
     with monkeypatch.context() as patch:
-        patch.setattr("pipelines.incremental.append.read_image", fail)
+        patch.setattr("pipelines.incremental.hashing.read_image", fail)
         assert append(max_rejects=0).counts.stored == 1
     assert append().status == "nothing-to-do"
 
@@ -462,7 +462,7 @@ class TestRejects:
             return read_image(*place, **options)
 
         with monkeypatch.context() as patch:
-            for module in ("writing.prefetch", "incremental.append"):
+            for module in ("writing.prefetch", "incremental.hashing"):
                 patch.setattr(f"pipelines.{module}.read_image", fail)
             assert append().rejects_by_reason == {"unreadable": 1}
             assert append().status == "nothing-to-do"
