@@ -96,10 +96,9 @@ def diff_sources(
     is_relabelled |= differ(previous["split"], source_splits)
     renamed = images.select(["key"]).append_column("stored_key", previous["key"])
     renamed = renamed.append_column("is_relabelled", pa.array(is_relabelled))
-    stored_keys = pc.if_else(pa.array(is_renamed), previous["key"], None)
     updated = pa.concat_tables(
         [
-            _updated_fingerprints(images, seen, stored_keys, is_modified),
+            _updated_fingerprints(images, seen, matches, is_modified),
             matches.find_unlisted(fingerprints, is_modified),
         ]
     )
@@ -116,19 +115,20 @@ def diff_sources(
 
 
 def _updated_fingerprints(
-    images: pa.Table, seen: pa.ChunkedArray, stored_keys: pa.ChunkedArray, is_modified: Mask
+    images: pa.Table, seen: pa.ChunkedArray, matches: RecordMatches, is_modified: Mask
 ) -> pa.Table:
-    """Return the fingerprints to save.
+    """Return the fingerprints of the images to save, as `write_fingerprints` takes them.
 
     Modified files keep their previous fingerprint, if any: the next append reports them again.
     """
     fingerprints = pc.if_else(pa.array(is_modified), seen, images["fingerprint"])
+    stored_keys = pc.if_else(pa.array(matches.is_renamed), matches.files()["key"], None)
     columns = {"key": images["key"], "fingerprint": fingerprints, "stored_key": stored_keys}
     return pa.table(columns).filter(fingerprints.is_valid())
 
 
 def _count_renamed(fingerprints: pa.Table) -> int:
-    return len(fingerprints) - fingerprints["stored_key"].null_count
+    return len(fingerprints) - int(fingerprints["stored_key"].null_count)
 
 
 def _keys(rows: pa.Table, mask: Mask) -> tuple[bytes, ...]:

@@ -75,7 +75,7 @@ class RecordMatches:
         return in_order
 
     def find_unlisted(self, fingerprints: pa.Table, is_modified: Mask) -> pa.Table:
-        """Return the saved fingerprints of renamed files that are not listed, such as excluded ones.
+        """Return the saved fingerprints of renamed files that are not listed, or are excluded.
 
         Args:
             fingerprints: the result of `read_fingerprints`.
