@@ -26,7 +26,7 @@ _NONE = -1
 
 
 class RecordMatches:
-    """The record, or else the reject, of each listed file.
+    """The record or the reject of each listed file.
 
     Args:
         images: table of the listed images in key order, as in `Sources`, and their `labelling`.

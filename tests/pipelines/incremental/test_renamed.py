@@ -1,4 +1,4 @@
-"""Tests of renamed files: random days in a source folder, and a model of the runs after them."""
+"""Tests of renamed files: random days in a source, and a model."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class Source:
         self._delete(key)
 
     def _bring_back(self) -> None:
-        """Write a file that was taken away, perhaps with another content, to its old place."""
+        """Write a file that is away, perhaps with another content, to its old place."""
         for key, content in [*self.away.items()]:
             if (self.root / key).parent.exists():
                 self.write(key, self.random.choice([content, self._picture()]))
