@@ -214,9 +214,9 @@ def _renamed_notes(renamed: pa.Table) -> Iterator[str]:
     key, stored_key = (
         escape_for_display(key_to_text(renamed[name][0].as_py())) for name in ("key", "stored_key")
     )
-    note = f"{pluralize(len(renamed), 'file')} renamed in the source, not stored again"
+    note = f"{pluralize(len(renamed), 'file')} renamed in the source; the dataset keeps the records"
     if relabelled := pc.sum(renamed["is_relabelled"]).as_py():
-        note += f"; {relabelled:,} with another class, group or split, the records keep the old one"
+        note += f", {relabelled:,} of them with the old class, group or split"
     yield f"{note}; the first: {key} (stored as {stored_key})"
 
 
