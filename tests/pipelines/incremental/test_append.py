@@ -141,6 +141,13 @@ class TestSplits:
         assert 15 <= test.class_records[2] <= 45
         assert len(read_manifest(open_storage(output)).thresholds) == 3
 
+    @pytest.mark.parametrize("options", [{}, {"test": 4}])
+    def test_append_stratified_no_new_images_writes_nothing(
+        self, append: Convert, options: dict[str, Any]
+    ) -> None:
+        append(stratify=True, **options)
+        assert append(stratify=True, **options).status == "nothing-to-do"
+
 
 class TestClasses:
     def test_append_new_class_is_refused_by_default(
