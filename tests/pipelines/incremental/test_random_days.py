@@ -230,14 +230,15 @@ def test_append_after_random_days_stores_and_reports_as_the_model(
     for number in range(16):
         source.write(f"{CLASSES[number % 2]}/{number:02d}.png", random.choice(PICTURES[:20]))
     splits: dict[str, str] = {}
+    saved = Saved()
     for day in range(8):
         if losing and day and random.random() < 0.5:
-            lose_fingerprints(output, random)
-            model.renamed.clear()
+            model.renamed = saved.lose(output, random)
         files = source.files()
         expected = model.run(files, {key: source.label_of(key) for key in files})
         options: dict[str, Any] = {
             "source": str(source.root), "test": 0.3, "append": True, "map": source.class_map(),
+            "stratify": seed % 2 == 1,
         }  # fmt: skip
         gone = len(expected["gone"])
         if day:
@@ -246,8 +247,9 @@ def test_append_after_random_days_stores_and_reports_as_the_model(
             with pytest.raises(InputNotFoundError, match=f"got {gone}, the first: "):
                 convert(**options, max_gone=gone - 1)
         assert reported(convert(**options, max_gone=gone)) == expected
-        if is_damaged(output):
+        if not saved.is_readable(output):
             model.renamed.clear()
+        saved.keep(output, model)
         assert stored_in(output) == model.records
         assert splits.items() <= splits_in(output).items()
         splits = splits_in(output)
@@ -268,13 +270,33 @@ def reported(report: Report) -> dict[str, Any]:
     }
 
 
-def lose_fingerprints(output: Path, random: Random) -> None:
-    """Remove the fingerprints, or damage them, so that no later run replaces them."""
-    path = output / layout.FINGERPRINTS
-    if path.exists():
-        path.unlink() if random.random() < 0.7 else path.write_bytes(path.read_bytes()[:-9])
+@dataclass
+class Saved:
+    """The fingerprints after some run, to which an interrupted run would return."""
 
+    content: bytes | None = None
+    renamed: dict[str, str] = field(default_factory=dict)
 
-def is_damaged(output: Path) -> bool:
-    path = output / layout.FINGERPRINTS
-    return path.exists() and not path.read_bytes().endswith(b"PAR1")
+    def keep(self, output: Path, model: Model) -> None:
+        """Keep the fingerprints of one run in three."""
+        path = output / layout.FINGERPRINTS
+        if len(model.records) % 3 == 0 and path.exists() and self.is_readable(output):
+            self.content, self.renamed = path.read_bytes(), {**model.renamed}
+
+    def lose(self, output: Path, random: Random) -> dict[str, str]:
+        """Remove or damage the fingerprints, or restore older ones; return the renamed files."""
+        path = output / layout.FINGERPRINTS
+        lose = random.choice(["remove", "damage", "restore"])
+        if lose == "restore" and self.content is not None:
+            path.write_bytes(self.content)
+            return {**self.renamed}
+        if lose == "damage" and path.exists():
+            path.write_bytes(path.read_bytes()[:-9])  # no later run replaces the file
+        else:
+            path.unlink(missing_ok=True)
+        return {}
+
+    @staticmethod
+    def is_readable(output: Path) -> bool:
+        path = output / layout.FINGERPRINTS
+        return not path.exists() or path.read_bytes().endswith(b"PAR1")
