@@ -529,6 +529,19 @@ class TestRejects:
         assert append().status == "nothing-to-do"
         assert list(verify(output)) == []
 
+    def test_append_only_images_without_a_class_writes_a_generation_without_shards(
+        self, append: Convert, source: Path, output: Path, tmp_path: Path
+    ) -> None:
+        append()
+        make_file(source, "loose.png", make_picture(3))
+        report = append()
+        assert (report.generation, report.counts) == (2, Counts(1, 0, 1, 0, 0))
+        assert append().status == "nothing-to-do"
+        assert list(verify(output, decode=True)) == []
+        add(source, "cat/new.png")
+        assert append().generation == 3
+        assert compact(str(output), str(tmp_path / "compacted")).counts == Counts(23, 22, 1, 0, 0)
+
     @pytest.mark.parametrize("repaired", range(4))
     def test_append_repaired_rejects_count_every_file_once(
         self, append: Convert, source: Path, output: Path, tmp_path: Path, repaired: int
