@@ -140,20 +140,20 @@ def _without_listed(
         fingerprints: the result of `read_fingerprints`, with the new keys of renamed files.
         sources: the listed files.
     """
+    if not len(missing):
+        return missing
     listed = {key_from_text(reject.key) for reject in sources.rejects}
     if sources.left_out.outcomes["excluded"]:
         listed.update(
             key_from_text(file.key) for file in sources.left_out if file.outcome == "excluded"
         )
-    if not listed:
-        return missing
     stored_keys = take_rows(ingested, missing)["key"]
     renamed = take_rows(fingerprints, find_rows(stored_keys, fingerprints["stored_key"]))["key"]
-    is_missing = [
-        listed.isdisjoint((key, *_folders(key), new_key or key))
-        for key, new_key in zip(stored_keys.to_pylist(), renamed.to_pylist(), strict=True)
+    is_listed = [
+        any(not listed.isdisjoint((key, *_folders(key))) for key in keys if key is not None)
+        for keys in zip(stored_keys.to_pylist(), renamed.to_pylist(), strict=True)
     ]
-    return missing[np.flatnonzero(is_missing)]
+    return np.delete(missing, np.flatnonzero(is_listed))
 
 
 def _folders(key: bytes) -> Iterator[bytes]:

@@ -267,6 +267,29 @@ class TestMissingFiles:
         assert (report.renamed, report.modified) == ((*expected,), ("cat/renamed-0.png",))
         assert append(map=("cat=",), max_gone=1).deleted == ()
 
+    @pytest.mark.parametrize("rejected", [False, True])
+    def test_append_renamed_file_that_the_listing_rejects_is_not_missing(
+        self, convert: Convert, source: Path, tmp_path: Path, rejected: bool
+    ) -> None:
+        keys = sorted(str(path.relative_to(source)) for path in source.rglob("*.png"))
+        listed = tmp_path / "list.csv"
+
+        def run() -> Report:
+            labels = [key[:3] if key != "cat/renamed.png" else label for key in keys]
+            lines = [f"{key},{text}" for key, text in zip(keys, labels, strict=True)]
+            listed.write_text("\n".join(["path,label", *lines]))
+            return convert(list=str(listed), append=True, max_gone=0)
+
+        label = "cat"
+        run()
+        move(source, keys[0], "cat/renamed.png")
+        keys[0] = "cat/renamed.png"
+        assert len(run().renamed) == 1
+        label = "" if rejected else "dog"
+        report = run()
+        assert report.deleted == ()
+        assert len(report.renamed) == len(report.relabelled) == (not rejected)
+
 
 class TestWhichFile:
     def test_append_copy_of_a_renamed_file_is_new(
