@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Literal
 
 import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.notes import class_notes, group_notes
 from pipelines.run import Run
@@ -42,6 +44,13 @@ class SplitReport(msgspec.Struct, frozen=True):
     bytes: int
 
 
+class RenamedFile(msgspec.Struct, frozen=True):
+    """A stored file with a new key: the key in the source, and the key of its record."""
+
+    key: str
+    stored_key: str
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a conversion. It is not part of the dataset: `seconds` differs between runs.
 
@@ -50,6 +59,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     `skipped_by_reason` and `first_skipped` include excluded files; `skipped_list` is the name of
     the list of these files in the output, None if none was written.
     `modified` and `deleted` are keys of stored files; JSON calls them `changed` and `gone`.
+    `renamed` are stored files with a new key in the source.
     `relabelled` are keys of stored files with another class, group or split in the source.
     """
 
@@ -72,6 +82,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     generation: int = 1
     modified: tuple[str, ...] = msgspec.field(name="changed", default=())
     deleted: tuple[str, ...] = msgspec.field(name="gone", default=())
+    renamed: tuple[RenamedFile, ...] = ()
     relabelled: tuple[str, ...] = ()
     shards_kept: int = 0
     seconds: float = 0.0
@@ -168,7 +179,7 @@ def _count_dataset(manifest: Manifest, rejects: Sequence[Reject] | None) -> Coun
 
 
 def _with_diff(report: Report, run: Run) -> Report:
-    """Return a report that also lists modified, deleted and relabelled files, if there are any."""
+    """Return a report that also lists the differences between the source and the dataset."""
     if run.diff is None:
         return report
     modified, deleted, relabelled = run.diff.modified, run.diff.deleted, run.diff.relabelled
@@ -182,13 +193,31 @@ def _with_diff(report: Report, run: Run) -> Report:
         )
         if keys
     ]
+    first = run.diff.renamed[:MOST_KEYS].to_pylist()
+    renamed = tuple(
+        RenamedFile(key_to_text(file["key"]), key_to_text(file["stored_key"])) for file in first
+    )
     return msgspec.structs.replace(
         report,
-        notes=(*report.notes, *notes),
+        notes=(*report.notes, *_renamed_notes(run.diff.renamed), *notes),
         modified=tuple(map(key_to_text, modified[:MOST_KEYS])),
         deleted=tuple(map(key_to_text, deleted[:MOST_KEYS])),
+        renamed=renamed,
         relabelled=tuple(map(key_to_text, relabelled[:MOST_KEYS])),
     )
+
+
+def _renamed_notes(renamed: pa.Table) -> Iterator[str]:
+    """Yield a note on the renamed files, with the first of them; arguments as in `SourceDiff`."""
+    if not len(renamed):
+        return
+    key, stored_key = (
+        escape_for_display(key_to_text(renamed[name][0].as_py())) for name in ("key", "stored_key")
+    )
+    note = f"{pluralize(len(renamed), 'file')} renamed in the source; the dataset keeps the records"
+    if relabelled := pc.sum(renamed["is_relabelled"]).as_py():
+        note += f", {relabelled:,} of them with the old class, group or split"
+    yield f"{note}; the first: {key} (stored as {stored_key})"
 
 
 def report_splits(splits: Mapping[SplitName, SplitInfo]) -> dict[SplitName, SplitReport]:

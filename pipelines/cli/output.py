@@ -79,6 +79,7 @@ def _log_fields(report: Report) -> dict[str, object]:
         **msgspec.structs.asdict(report.counts),
         "changed": len(report.modified),
         "gone": len(report.deleted),
+        "renamed": len(report.renamed),
         "relabelled": len(report.relabelled),
         "notes": report.notes,
         "images_per_second": report.images_per_second,

@@ -11,17 +11,21 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 
 from pipelines.clean import remove_run
-from pipelines.incremental.diff import SourceDiff, diff_sources, find_deleted
+from pipelines.incremental.diff import SourceDiff, diff_sources
+from pipelines.incremental.hashing import file_hasher
 from pipelines.incremental.ingested import (
     read_fingerprints,
     read_ingested_files,
+    without_stored_keys,
     write_fingerprints,
 )
+from pipelines.incremental.labelling import list_labellings
+from pipelines.incremental.matching import Numbers, RecordMatches, find_rows, take_rows
 from pipelines.options import ConvertOptions
 from pipelines.planning.existing_splits import ExistingSplits, existing_splits
 from pipelines.planning.plan import make_fingerprint
@@ -30,16 +34,12 @@ from pipelines.resume import encoders
 from pipelines.run import Run
 from pipelines.run_state import read_run
 from pipelines.sources.base import Sources
-from pipelines.sources.containers import open_images, read_image
-from pipelines.sources.containers.member import known_hash
-from pipelines.sources.reader import UnreadableError
 from pipelines.writing.publish import read_published
 from records.errors import CorruptDataError, InputNotFoundError, LockedError, UsageError
 from records.format.index import read_shard_index
 from records.format.layout import SPLITS
 from records.format.manifest import Manifest, Settings, read_manifest
 from records.format.skipped import read_skipped
-from records.runtime.cpu import available_cpus
 from records.storage import Storage
 from records.storage.work_folder import unfinished_command
 from records.text.escaping import escape_for_display
@@ -107,29 +107,20 @@ def select_new(
     """
     ingested = read_ingested_files(output, base)
     images = sources.images.sort("key")
-    deleted = _without_listed(find_deleted(images, ingested), sources)
+    images = images.append_column("labelling", list_labellings(images))
+    saved = read_fingerprints(output)
+    hash_files = file_hasher(sources, options)
+    matches = RecordMatches(images, ingested, saved, hash_files)
+    missing = _without_listed(matches.missing(), ingested, saved, sources)
+    unmatched = matches.match(missing)
+    deleted = tuple(take_rows(ingested, unmatched)["key"].to_pylist())
     _refuse_many_missing(deleted, pc.sum(ingested["is_stored"]).as_py() or 0, options)
-    follow_symlinks = options.follow_symlinks
-    files = open_images(sources.location, sources.containers, follow_symlinks=follow_symlinks)
-
-    def hash_file(key: bytes, url: str | None, size_bytes: int, member: bytes | None) -> bytes:
-        if (known := known_hash(member)) is not None:
-            return known
-        try:
-            data = read_image(files, key, url, size_bytes, member=member)
-            return bytes(xxhash.xxh3_128_digest(data))
-        except UnreadableError:
-            return b""
-
-    fingerprints = _previous_fingerprints(images, ingested, output)
-    threads = options.workers or available_cpus()
     diff = diff_sources(
         images,
-        ingested,
-        fingerprints,
-        hash_file,
+        matches,
+        _previous_fingerprints(images, matches, saved, output),
+        hash_files,
         deleted=deleted,
-        threads=threads,
         is_train_divided=bool(base.thresholds),
     )
     sources.images.filter(pa.array(diff.is_new))
@@ -138,14 +129,31 @@ def select_new(
     return diff
 
 
-def _without_listed(deleted: tuple[bytes, ...], sources: Sources) -> tuple[bytes, ...]:
-    """Return the keys without those of files that exist, but are rejected or excluded."""
+def _without_listed(
+    missing: Numbers, ingested: pa.Table, fingerprints: pa.Table, sources: Sources
+) -> Numbers:
+    """Return missing files without those that exist, but are rejected or excluded.
+
+    Args:
+        missing: row numbers in `ingested`.
+        ingested: the result of `read_ingested_files`.
+        fingerprints: the result of `read_fingerprints`, with the new keys of renamed files.
+        sources: the listed files.
+    """
+    if not len(missing):
+        return missing
     listed = {key_from_text(reject.key) for reject in sources.rejects}
-    if deleted and sources.left_out.outcomes["excluded"]:
+    if sources.left_out.outcomes["excluded"]:
         listed.update(
             key_from_text(file.key) for file in sources.left_out if file.outcome == "excluded"
         )
-    return tuple(key for key in deleted if listed.isdisjoint((key, *_folders(key))))
+    stored_keys = take_rows(ingested, missing)["key"]
+    renamed = take_rows(fingerprints, find_rows(stored_keys, fingerprints["stored_key"]))["key"]
+    is_listed = [
+        any(not listed.isdisjoint((key, *_folders(key))) for key in keys if key is not None)
+        for keys in zip(stored_keys.to_pylist(), renamed.to_pylist(), strict=True)
+    ]
+    return np.delete(missing, np.flatnonzero(is_listed))
 
 
 def _folders(key: bytes) -> Iterator[bytes]:
@@ -202,18 +210,22 @@ def _note_no_longer_excluded(
             )
 
 
-def _previous_fingerprints(images: pa.Table, ingested: pa.Table, output: Storage) -> pa.Table:
-    """Return the saved fingerprints: key, fingerprint.
+def _previous_fingerprints(
+    images: pa.Table, matches: RecordMatches, saved: pa.Table, output: Storage
+) -> pa.Table:
+    """Return the saved fingerprints, as `read_fingerprints` does.
 
     The first run saves only a digest of the fingerprints, in its report. If this digest is
     unchanged, the current fingerprints are returned, because they are the same.
     """
-    saved, report = read_fingerprints(output), read_report(output)
+    report = read_report(output)
     if len(saved) or report is None:
         return saved
-    known = images.filter(pc.is_in(images["key"], value_set=ingested["key"]))
-    is_same = make_fingerprint(known) == report.fingerprint
-    return known.select(["key", "fingerprint"]) if is_same else saved
+    known = images.select(["key", "fingerprint"])
+    known = known.append_column("stored_key", matches.files()["key"]).drop_null()
+    stored = known.select(["stored_key", "fingerprint"]).rename_columns(["key", "fingerprint"])
+    is_same = make_fingerprint(stored.sort_by("key")) == report.fingerprint
+    return without_stored_keys(known.select(["key", "fingerprint"])) if is_same else saved
 
 
 def _remove_known_rejects(sources: Sources, ingested: pa.Table) -> None:

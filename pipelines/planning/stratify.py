@@ -42,7 +42,7 @@ def group_by_label(labels: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[np.
     """Yield each label that occurs, in order, and the rows with this label."""
     order = np.argsort(labels, kind="stable")
     present, first = np.unique(labels[order], return_index=True)
-    return zip(present.tolist(), np.split(order, first[1:]), strict=True)
+    return zip(present.tolist(), np.split(order, first)[1:], strict=True)
 
 
 def _count(size: SplitSize | None, total: int) -> int:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import SequenceMatcher
+from itertools import product
 from typing import Literal, NamedTuple, TypeVar
 
 from records.errors import UsageError
@@ -19,6 +22,7 @@ Layout = Literal["classes", "splits"]
 CLASS_FOLDERS = "one folder per class, with the images of the class in it"
 """The expected source, for error messages."""
 
+_COMPARED_NAMES = 10
 _Name = TypeVar("_Name", bytes, str)
 
 
@@ -203,9 +207,19 @@ def extend_labels(existing: LabelMap, found: LabelMap, *, allow_new: bool) -> La
             "the source has classes that the dataset does not have",
             got=", ".join(map(escape_for_display, new[:10])),
             hint="pass --allow-new-classes to add them after the existing labels, or --classes to "
-            "exclude them",
+            f"exclude them{_hint_renamed(new, [name for name in existing if name not in found])}",
         )
     return (*existing, *new)
+
+
+def _hint_renamed(new: Sequence[str], missing: Sequence[str]) -> str:
+    """Return the hint for a renamed class folder: an example with the most similar names."""
+    if not missing:
+        return ""
+    pairs = product(new[:_COMPARED_NAMES], missing[:_COMPARED_NAMES])
+    name, old = max(pairs, key=lambda pair: SequenceMatcher(None, *pair).ratio())
+    example = escape_for_display(shlex.quote(f"{name}={old}"))
+    return f", or for a renamed class folder --map NEW=OLD, such as --map {example}"
 
 
 def _require_known(error: str, missing: set[str], known: Iterable[str]) -> None:

@@ -140,8 +140,9 @@ def publish(run: Run, result: ConversionResult, report: Report, *, lock: FolderL
     write(layout.REPORT, encode_report(report))
     if report.status == "too-many-rejects":
         raise _too_many_rejects(result, report, listed_in=output.display_name(rejects))
-    # A run that was killed may have renamed an index into place without syncing the folder.
-    output.fsync_folder(layout.generation_path(layout.INDEX_FOLDER, plan.generation))
+    if plan.shards:
+        # A run that was killed may have renamed an index into place without syncing the folder.
+        output.fsync_folder(layout.generation_path(layout.INDEX_FOLDER, plan.generation))
     manifest = make_manifest(run, result)
     if base is None or base.labels != manifest.labels:
         write(layout.LABELS, format_labels(plan.labels))

@@ -8,7 +8,7 @@ batches that are so small that no dictionary can expand a batch beyond the limit
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import cycle
 
 import pyarrow as pa
@@ -29,19 +29,22 @@ class InvalidParquetError(ValueError):
     """A file is not Parquet, is damaged, has unexpected values, or expands too much."""
 
 
-def read_untrusted(content: bytes, schema: pa.Schema) -> pa.Table:
+def read_untrusted(
+    content: bytes, schema: pa.Schema, *, nullable: Collection[str] = ()
+) -> pa.Table:
     """Return all rows of a Parquet file.
 
     Args:
         content: the content of the file.
         schema: the schema of the result: numbers, strings, lists of strings, and structs of numbers
-            and strings, all without nulls.
+            and strings.
+        nullable: the columns that may contain nulls.
 
     Raises:
         InvalidParquetError: `content` is damaged, does not match `schema`, or expands too much.
     """
     try:
-        return _require_no_nulls(_read(content, None).cast(schema))
+        return _require_no_nulls(_read(content, None).cast(schema), nullable)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InvalidParquetError(str(error)) from error
 
@@ -60,8 +63,8 @@ def read_untrusted_columns(content: bytes) -> pa.Table:
         raise InvalidParquetError(str(error)) from error
 
 
-def _require_no_nulls(table: pa.Table) -> pa.Table:
-    if any(map(_count_nulls, table.columns)):
+def _require_no_nulls(table: pa.Table, nullable: Collection[str]) -> pa.Table:
+    if any(map(_count_nulls, table.drop_columns([*nullable]).columns)):
         raise ValueError("a column contains null values")
     return table
 

@@ -11,7 +11,7 @@ import pytest
 from pipelines.cli.output import summarize
 from records.errors import UsageError
 from tests.pipelines.conftest import Convert
-from tests.pipelines.pictures import CORRUPT, make_file, make_folders
+from tests.pipelines.pictures import CORRUPT, make_file, make_folders, make_picture
 
 
 def class_notes(notes: tuple[str, ...]) -> list[str]:
@@ -74,7 +74,7 @@ def test_append_class_of_the_dataset_without_new_images_is_not_empty(
 ) -> None:
     convert()
     new = tmp_path / "new"
-    make_file(new, "dog/new.png")
+    make_file(new, "dog/new.png", make_picture(99))
     (new / "cat").mkdir()
     report = convert(source=str(new), append=True, max_gone=1.0)
     assert report.counts.stored == 1

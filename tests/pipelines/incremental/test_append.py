@@ -141,6 +141,13 @@ class TestSplits:
         assert 15 <= test.class_records[2] <= 45
         assert len(read_manifest(open_storage(output)).thresholds) == 3
 
+    @pytest.mark.parametrize("options", [{}, {"test": 4}])
+    def test_append_stratified_no_new_images_writes_nothing(
+        self, append: Convert, options: dict[str, Any]
+    ) -> None:
+        append(stratify=True, **options)
+        assert append(stratify=True, **options).status == "nothing-to-do"
+
 
 class TestClasses:
     def test_append_new_class_is_refused_by_default(
@@ -232,7 +239,7 @@ class TestFilesThatAreNotAsTheyWere:
             read.append(given[1])
             return bytes(real(*given, **options))
 
-        from pipelines.incremental import append as module
+        from pipelines.incremental import hashing as module
         from pipelines.sources.containers import read_image as real
 
         monkeypatch.setattr(module, "read_image", count)
@@ -384,7 +391,7 @@ def test_append_known_rejects_that_cannot_be_read_stay_rejects(
 
     add(source, "cat/new.png")
     with monkeypatch.context() as patch:
-        patch.setattr("pipelines.incremental.append.read_image", fail)
+        patch.setattr("pipelines.incremental.hashing.read_image", fail)
         assert append(max_rejects=0).counts.stored == 1
     assert append().status == "nothing-to-do"
 
@@ -462,7 +469,7 @@ class TestRejects:
             return read_image(*place, **options)
 
         with monkeypatch.context() as patch:
-            for module in ("writing.prefetch", "incremental.append"):
+            for module in ("writing.prefetch", "incremental.hashing"):
                 patch.setattr(f"pipelines.{module}.read_image", fail)
             assert append().rejects_by_reason == {"unreadable": 1}
             assert append().status == "nothing-to-do"
@@ -521,6 +528,19 @@ class TestRejects:
         assert (report.status, report.counts.stored, report.counts.rejected) == ("converted", 0, 2)
         assert append().status == "nothing-to-do"
         assert list(verify(output)) == []
+
+    def test_append_only_images_without_a_class_writes_a_generation_without_shards(
+        self, append: Convert, source: Path, output: Path, tmp_path: Path
+    ) -> None:
+        append()
+        make_file(source, "loose.png", make_picture(3))
+        report = append()
+        assert (report.generation, report.counts) == (2, Counts(1, 0, 1, 0, 0))
+        assert append().status == "nothing-to-do"
+        assert list(verify(output, decode=True)) == []
+        add(source, "cat/new.png")
+        assert append().generation == 3
+        assert compact(str(output), str(tmp_path / "compacted")).counts == Counts(23, 22, 1, 0, 0)
 
     @pytest.mark.parametrize("repaired", range(4))
     def test_append_repaired_rejects_count_every_file_once(

@@ -63,6 +63,19 @@ def test_read_untrusted_own_file_returns_rows() -> None:
     assert read_untrusted(parquet(values), TEXT)["text"].combine_chunks() == values
 
 
+@pytest.mark.parametrize("nullable", [(), ("text",), ("other",)])
+def test_read_untrusted_nulls_need_a_nullable_column(nullable: tuple[str, ...]) -> None:
+    values = pa.table({"other": pa.array(["a", "b"]), "text": pa.array([None, "c"])})
+    content = io.BytesIO()
+    pq.write_table(values, content)
+    if nullable == ("text",):
+        found = read_untrusted(content.getvalue(), values.schema, nullable=nullable)
+        assert found["text"].to_pylist() == [None, "c"]
+        return
+    with pytest.raises(InvalidParquetError, match="null values"):
+        read_untrusted(content.getvalue(), values.schema, nullable=nullable)
+
+
 def test_read_untrusted_declares_pages_of_every_version() -> None:
     values = repeated("ab", 1000)
     for version in ("1.0", "2.0"):

@@ -159,7 +159,7 @@ def test_compressed_append_reads_no_known_image_again(
     convert(source=str(path))
     more = [("cat/a.png", PICTURE), *files_of(source)]
     path.write_bytes(gzip.compress(tar_bytes(more)))
-    monkeypatch.setattr("pipelines.incremental.append.read_image", lambda *_: 1 / 0)
+    monkeypatch.setattr("pipelines.incremental.hashing.read_image", lambda *_: 1 / 0)
     report = convert(source=str(path), append=True)
     assert (report.counts.stored, report.modified, report.deleted) == (1, (), ())
 
