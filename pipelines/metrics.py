@@ -93,7 +93,8 @@ def write_metrics(path: str, report: Report, manifest: Manifest, *, seconds: flo
 
 def _list_values(report: Report, seconds: float) -> Iterator[tuple[str, str, float]]:
     """Yield the name, the description and the value of the metrics of a run."""
-    counts, is_new = report.counts, report.status == "converted"
+    counts, differences = report.counts, report.differences
+    is_new = report.status == "converted"
     yield "last_success_timestamp_seconds", "End of the last successful run.", time.time()
     yield "run_seconds", "Duration of the run.", seconds
     yield "generation", "Generations that the dataset has had.", report.generation
@@ -101,6 +102,7 @@ def _list_values(report: Report, seconds: float) -> Iterator[tuple[str, str, flo
     yield "rejected_files", "Files that the run rejected.", counts.rejected if is_new else 0
     yield "skipped_files", "Files that are not images.", counts.skipped
     yield "excluded_files", "Files that options exclude.", counts.excluded
-    yield "changed_files", "Stored files with other content in the source.", len(report.modified)
-    yield "gone_files", "Stored files that are missing in the source.", len(report.deleted)
-    yield "relabelled_files", "Stored files with other labels.", len(report.relabelled)
+    yield "changed_files", "Stored files with other content in the source.", differences.changed
+    yield "gone_files", "Stored files that are missing from the source.", differences.gone
+    yield "renamed_files", "Stored files with another path in the source.", differences.renamed
+    yield "relabelled_files", "Stored files with other labels.", differences.relabelled

@@ -31,7 +31,7 @@ SHOWN_FILES = 5
 """Number of rejects, and of skipped files, that a report lists; two files list all."""
 
 MOST_KEYS = 1000
-"""Maximum number of keys in each list of a report; its notes count all files."""
+"""Maximum number of keys in each list of a report; its `differences` count all files."""
 
 Status = Literal["converted", "nothing-to-do", "planned", "too-many-rejects"]
 
@@ -49,6 +49,15 @@ class RenamedFile(msgspec.Struct, frozen=True):
 
     key: str
     stored_key: str
+
+
+class Differences(msgspec.Struct, frozen=True):
+    """The numbers of stored files that differ from the source; a report lists the first of them."""
+
+    changed: int = 0
+    gone: int = 0
+    renamed: int = 0
+    relabelled: int = 0
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +89,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     plan_digest: str
     fingerprint: str = msgspec.field(name="stamp")
     generation: int = 1
+    differences: Differences = Differences()
     modified: tuple[str, ...] = msgspec.field(name="changed", default=())
     deleted: tuple[str, ...] = msgspec.field(name="gone", default=())
     renamed: tuple[RenamedFile, ...] = ()
@@ -200,6 +210,9 @@ def _with_diff(report: Report, run: Run) -> Report:
     return msgspec.structs.replace(
         report,
         notes=(*report.notes, *_renamed_notes(run.diff.renamed), *notes),
+        differences=Differences(
+            len(modified), len(deleted), len(run.diff.renamed), len(relabelled)
+        ),
         modified=tuple(map(key_to_text, modified[:MOST_KEYS])),
         deleted=tuple(map(key_to_text, deleted[:MOST_KEYS])),
         renamed=renamed,

@@ -77,10 +77,7 @@ def _log_fields(report: Report) -> dict[str, object]:
         "target": report.output,
         "generation": report.generation,
         **msgspec.structs.asdict(report.counts),
-        "changed": len(report.modified),
-        "gone": len(report.deleted),
-        "renamed": len(report.renamed),
-        "relabelled": len(report.relabelled),
+        **msgspec.structs.asdict(report.differences),
         "notes": report.notes,
         "images_per_second": report.images_per_second,
     }

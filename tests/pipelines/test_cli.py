@@ -299,7 +299,7 @@ def test_json_log_sigterm_logs_exit_code_143(
     monkeypatch: pytest.MonkeyPatch, source: Path, output: Path, run: Run
 ) -> None:
     monkeypatch.setattr(
-        "pipelines.cli.output.convert", lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+        "pipelines.convert.convert", lambda *_: os.kill(os.getpid(), signal.SIGTERM)
     )
     ended = run("convert", source, output, "--log-format=json")
     (end,) = read_log(ended)

@@ -62,12 +62,14 @@ def test_metrics_of_each_run_are_those_of_its_report_and_dataset(
     run(*run_it, "--max-rejects", 5)
     second = read_metrics(file)
     expected = {"generation": 2, "new_images": 1, "rejected_files": 1, "skipped_files": 1}
-    expected |= {"changed_files": 1, "gone_files": 0, "relabelled_files": 0}
+    expected |= {"changed_files": 1, "gone_files": 0, "renamed_files": 0, "relabelled_files": 0}
     assert second.items() >= expected.items()
     (source / "dog/001.png").unlink()
+    (source / "dog/002.png").rename(source / "cat/moved.png")
     run(*run_it, "--max-rejects", 5)
     third = read_metrics(file)
-    assert third.items() >= {"generation": 2, "new_images": 0, "gone_files": 1}.items()
+    expected = {"generation": 2, "new_images": 0, "gone_files": 1, "renamed_files": 1}
+    assert third.items() >= (expected | {"relabelled_files": 1}).items()
     times = [each["last_success_timestamp_seconds"] for each in (first, second, third)]
     assert times == sorted(times)
     for split, info in read_manifest(open_storage(data)).splits.items():
