@@ -53,7 +53,14 @@ class Task(Protocol):
         """Return the loss of labels and logits; with `counts`, classes are balanced."""
 
     def metrics(self) -> tuple[keras.metrics.Metric, ...]:
-        """Return the metrics for training and validation; their variables are scalars."""
+        """Return the metrics for training and validation."""
+
+    def no_labels(self, outputs: int) -> NDArray[Any]:
+        """Return zeros with the dtype and the shape of the labels of one image, (1, …).
+
+        Args:
+            outputs: the number of logits per image.
+        """
 
     def validation_metric(self, classes: int) -> ValidationMetric | None:
         """Return a metric that only validation updates; None if the task has none."""

@@ -61,6 +61,10 @@ class Classification:
 
         return (keras.metrics.SparseCategoricalAccuracy(name="accuracy"),)
 
+    def no_labels(self, outputs: int) -> NDArray[Any]:  # noqa: ARG002
+        """See `Task.no_labels`."""
+        return np.zeros(1, np.int64)
+
     def validation_metric(self, classes: int) -> None:
         """See `Task.validation_metric`."""
 

@@ -69,6 +69,10 @@ class MultiLabel:
 
         return (keras.metrics.MeanMetricWrapper(is_right, name="binary_accuracy"),)
 
+    def no_labels(self, outputs: int) -> NDArray[Any]:
+        """See `Task.no_labels`."""
+        return np.zeros((1, outputs), np.float32)
+
     def validation_metric(self, classes: int) -> ValidationMetric:
         """See `Task.validation_metric`."""
         from trainers.tasks.validation_metric import ValidationMetric

@@ -68,6 +68,10 @@ class Regression:
             keras.metrics.MeanMetricWrapper(absolute_error, name="mean_absolute_error"),
         )
 
+    def no_labels(self, outputs: int) -> NDArray[Any]:  # noqa: ARG002
+        """See `Task.no_labels`."""
+        return np.zeros(1, np.float32)
+
     def validation_metric(self, classes: int) -> None:
         """See `Task.validation_metric`."""
 
