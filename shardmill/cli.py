@@ -64,7 +64,7 @@ _COMMANDS = {
     "featurize": ("trainers.cli.featurize", "Store the backbone features of every image."),
     "train": ("trainers.cli.train", "Train a model on a dataset."),
     "evaluate": ("trainers.cli.evaluate", "Measure a trained model on a split."),
-    "predict": ("trainers.cli.predict", "Classify images with a trained model."),
+    "predict": ("trainers.cli.predict", "Predict classes or numbers of images."),
     "export": ("trainers.cli.export", "Export a trained model for use in other programs."),
     "doctor": ("trainers.cli.doctor", "Show the devices and what limits training speed."),
 }

@@ -183,7 +183,7 @@ def test_predict_csv_parts_equal_single_csv_file(run: Path, new: Path, tmp_path:
         top_k=1,
         on_progress=lambda *_: None,
     )
-    assert (found.files, found.classified) == (len(FILES) + 1, len(FILES))
+    assert (found.files, found.predicted_files) == (len(FILES) + 1, len(FILES))
     (part,) = (tmp_path / "parts").glob("*.csv")
     assert part.read_bytes() == whole.read_bytes()
 

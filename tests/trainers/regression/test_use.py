@@ -8,9 +8,10 @@ import math
 import shutil
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from PIL import Image
 
 from records.dataset import open_dataset
@@ -18,14 +19,17 @@ from records.errors import UsageError
 from records.runtime.shard_worker import RunnerConfig
 from shardmill.cli import shardmill
 from tests.trainers.conftest import encode
-from tests.trainers.regression.conftest import draw_disc, known, make_dataset
+from tests.trainers.regression.conftest import OPTIONS, draw_disc, known, make_dataset
 from tests.trainers.shard_executor import Here
 from trainers.evaluation import RegressionEvaluation, evaluate
 from trainers.evaluation.evaluate import draw_pictures, plan_evaluation
 from trainers.export import export
+from trainers.options import Augmentation
+from trainers.plots.augment_preview import draw_variants, make_variants, preview_augmentation
 from trainers.prediction import FilePrediction, Prediction, Predictor, find_images
 from trainers.prediction.batch_job import predict_to_csv_shards
 from trainers.runs.run_dir import open_run
+from trainers.training.plan import plan_training
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -215,7 +219,7 @@ def test_predict_csv_parts_equal_single_csv_file(run: Path, new: Path, tmp_path:
         top_k=1,
         on_progress=lambda *_: None,
     )
-    assert (found.files, found.classified) == (len(FILES) + 1, len(FILES))
+    assert (found.files, found.predicted_files) == (len(FILES) + 1, len(FILES))
     (part,) = (tmp_path / "parts").glob("*.csv")
     assert part.read_bytes() == whole.read_bytes()
 
@@ -225,6 +229,36 @@ def test_predict_files_keeps_path_and_rejection(discs_run: Path, new: Path) -> N
     assert all(isinstance(each, FilePrediction) and each.value is not None for each in found)
     assert rejected.value is None
     assert rejected.rejection is not None
+
+
+def test_predict_file_without_prediction_is_reported_without_words_of_classes(
+    run: Path, new: Path, tmp_path: Path
+) -> None:
+    def predict(*arguments: object) -> Result:
+        return CliRunner().invoke(shardmill, ["predict", str(run), *map(str, arguments)])
+
+    some = predict(new)
+    result, note = some.stderr.splitlines()[-2:]
+    assert result.startswith(f"{new / 'notes.png'}: no prediction, corrupt: ")
+    assert note == f"1 of {len(FILES) + 1} files without a prediction"
+    none = predict(new / "notes.png")
+    assert str(none.exception) == "no prediction for any file, got 1 file"
+    parts = predict(new, "--csv-parts", tmp_path / "parts", "--json")
+    assert json.loads(parts.stdout)["predicted_files"] == len(FILES)
+    outputs = (some.output, none.output, parts.output)
+    assert not any("class" in text.replace(str(tmp_path), "") for text in outputs)
+
+
+def test_preview_augmentation_shows_value_of_first_training_record(
+    discs: Path, tmp_path: Path
+) -> None:
+    options = msgspec.structs.replace(OPTIONS, augment=Augmentation(flip="horizontal"))
+    plan = plan_training(discs, tmp_path / "run", options)
+    content = preview_augmentation(plan.dataset, plan.training, plan.config)
+    assert plan.training.mask is not None
+    record = plan.dataset["train"][int(np.concatenate(plan.training.mask).argmax())]
+    title = f"area {record.columns['area']:.6g}, flip=horizontal"
+    assert content == draw_variants(make_variants(record, plan.config), title)
 
 
 def values_of(predictions: list[Prediction]) -> list[float]:
