@@ -9,8 +9,8 @@ import keras
 import pytest
 
 from records.errors import UsageError
+from tests.trainers.drawn import SHAPES
 from tests.trainers.models import custom_model
-from tests.trainers.multi_label.conftest import make_dataset
 from tests.trainers.training.test_resume import assert_same_run, run_plan, stop_at_step
 from trainers.input.selection import count_classes
 from trainers.models import register_model
@@ -58,7 +58,7 @@ def _measured() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_dataset(tmp_path_factory.mktemp("measured"), 48, shards=1)
+    return SHAPES.make_dataset(tmp_path_factory.mktemp("measured"), 48, shards=1)
 
 
 def interrupt(data: Path, run: Path, step: int) -> None:
