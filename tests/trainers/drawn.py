@@ -1,4 +1,4 @@
-"""Drawn images with several labels or a number each, and fixtures of the tests that train on them.
+"""Drawn images with several labels or a number each, and their fixtures.
 
 The conftest of a folder imports the fixtures, and defines the fixture `drawn`.
 """
