@@ -190,6 +190,7 @@ def _or_none(_context: click.Context, _parameter: click.Parameter, values: tuple
     click.option(
         "--seed",
         type=int,
+        metavar="N",
         default=0,
         show_default=True,
         help="Seed of the splits and the image order.",
@@ -326,8 +327,8 @@ def convert(*, as_json: bool, quiet: bool, **given: Any) -> None:
 
     SOURCE has one folder per class, or split folders (train/, test/, validation/) that contain
     class folders; the layout is detected automatically. SOURCE can also be a container (ZIP, TAR,
-    Parquet, TFRecord, idx, .npz), a pattern such as 'data/*.tar', or a folder of containers. --list
-    takes the classes from a table.
+    Parquet, TFRecord, idx, CIFAR, .npz), a pattern such as 'data/*.tar', or a folder of
+    containers. --list takes the classes from a table.
     SOURCE and OUTPUT can be URLs (s3://, gs://, …). To resume an interrupted run, run the same
     command again. A dataset is never overwritten, and other files in OUTPUT are kept. With
     --append, new images are added to the dataset as a new generation.

@@ -39,6 +39,10 @@ Examples:
   shardmill predict run/ new/ --top-k 3 --csv predictions.csv --grid predictions.png
   shardmill predict run/ s3://bucket/new/ --json
   shardmill predict run/ s3://bucket/new/ --csv-parts s3://bucket/classes --runner prism
+
+Exit codes: 0 done, also if some files have no prediction, 2 usage error, 66 run
+or files not found, or no file has a prediction, 73 an output file exists or
+cannot be written, 74 storage failed, 75 output in use by another run.
 """
 
 
@@ -76,7 +80,7 @@ Examples:
 )
 @click.option(
     "--runner",
-    metavar="R",
+    metavar="NAME",
     help="Runner of --csv-parts, as for convert; Beam flags follow after --.  [default: local]",
 )
 @click.pass_obj
