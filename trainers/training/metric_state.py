@@ -64,7 +64,7 @@ def restore_variables(setup: PhaseSetup, values: Sequence[NDArray[Any]]) -> None
             hint="register the model with the metrics that it had when the run began",
         )
     for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
+        _assign(variable, value)
 
 
 def sync_jax_state(model: keras.Model) -> None:
@@ -101,6 +101,16 @@ def build_metrics(model: keras.Model, labels: NDArray[Any], outputs: NDArray[Any
             hint="see the traceback with `shardmill --verbose`",
         ) from error
     model.reset_metrics()
+
+
+def _assign(variable: keras.Variable, value: NDArray[Any]) -> None:
+    """Set a variable; of a sum over several GPUs, set the part of the first GPU.
+
+    TensorFlow would divide the value by the number of GPUs, and round the parts.
+    """
+    parts = getattr(variable.value, "values", ()) if variable.aggregation == "sum" else ()
+    for place, part in enumerate(parts or (variable,)):
+        part.assign(np.zeros_like(value) if place else value)
 
 
 def _join(shapes: Iterable[tuple[int, ...]]) -> str:

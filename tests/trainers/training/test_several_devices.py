@@ -64,6 +64,41 @@ def test_data_parallel_images_that_two_devices_cannot_share_evenly_are_trained_o
     run_python("-c", program, tmp_path / "data", run, backend=backend, XLA_FLAGS=devices)
 
 
+_RESUME = """
+import sys
+from pathlib import Path
+import trainers.backend, trainers.training.train
+from tests.trainers.drawn import SHAPES
+from tests.trainers.models import custom_model
+from tests.trainers.training.test_custom_metrics import METRICS, OPTIONS
+from tests.trainers.training.test_resume import assert_same_run, run_plan, stop_at_step
+from trainers.models import register_model
+from trainers.training.plan import plan_training
+
+folder = Path(sys.argv[1])
+data = SHAPES.make_dataset(folder, 48, shards=1)
+register_model("measured", custom_model.build, metrics=tuple(METRICS.values()))
+run_plan(plan_training(data, folder / "whole", OPTIONS))
+try:
+    with stop_at_step(3):
+        run_plan(plan_training(data, folder / "run", OPTIONS))
+except KeyboardInterrupt:
+    run_plan(plan_training(data, folder / "run", OPTIONS, resume=True))
+assert_same_run(folder / "whole", folder / "run")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("backend", "setup"), [("jax", _ON_JAX), ("tensorflow", _ON_TENSORFLOW)])
+def test_resume_metrics_of_two_devices_continue_exactly(
+    tmp_path: Path, backend: str, setup: str
+) -> None:
+    first, rest = _RESUME.split("\nfolder", 1)
+    program = f"{first}{setup}\nfolder{rest}"
+    devices = "--xla_force_host_platform_device_count=2"
+    run_python("-c", program, tmp_path, backend=backend, XLA_FLAGS=devices)
+
+
 @pytest.mark.parametrize("name", ["JAX", "TensorFlow"])
 def test_check_batch_size_requires_multiple_of_gpu_count(name: str) -> None:
     hardware = Backend(name, "0", ("one", "two", "three"), 2)
