@@ -45,14 +45,11 @@ if TYPE_CHECKING:
 
 
 _COMMANDS = {
-    "convert": (
-        "pipelines.cli.convert",
-        "Turn a folder of labelled images into a dataset of shards.",
-    ),
+    "convert": ("pipelines.cli.convert", "Convert labelled images to a dataset of shards."),
     "compact": ("pipelines.cli.compact", "Write all generations of a dataset as one generation."),
     "clean": ("pipelines.cli.clean", "Remove the state of an unfinished conversion."),
     "extract": ("pipelines.cli.extract", "Write the images of a dataset into folders."),
-    "inspect": ("records.cli.inspect", "Show the content of a TFRecord file or a dataset."),
+    "inspect": ("records.cli.inspect", "Show the contents of a dataset or a TFRecord file."),
     "verify": ("records.cli.verify", "Check every checksum, count and size of a dataset."),
     "files": ("records.cli.files", "List the shards of a dataset, of all generations."),
     "salvage": (
@@ -64,7 +61,7 @@ _COMMANDS = {
     "featurize": ("trainers.cli.featurize", "Store the backbone features of every image."),
     "train": ("trainers.cli.train", "Train a model on a dataset."),
     "evaluate": ("trainers.cli.evaluate", "Measure a trained model on a split."),
-    "predict": ("trainers.cli.predict", "Classify images with a trained model."),
+    "predict": ("trainers.cli.predict", "Predict classes or numbers of images."),
     "export": ("trainers.cli.export", "Export a trained model for use in other programs."),
     "doctor": ("trainers.cli.doctor", "Show the devices and what limits training speed."),
 }

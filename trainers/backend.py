@@ -55,8 +55,7 @@ class Backend:
     @property
     def batch_divisor(self) -> int:
         """Return the number that must divide the size of every batch."""
-        is_divided = self.backend == _BACKENDS["jax"] and len(self.gpus) > 1
-        return len(self.gpus) if is_divided else 1
+        return max(len(self.gpus), 1)
 
     def __str__(self) -> str:
         plural = "s" * (self.cpus > 1)
@@ -139,7 +138,7 @@ def check_batch_size(batch_size: int, backend: Backend) -> None:
     """Check that the GPUs can share a batch of this size. Raises UsageError."""
     if batch_size % backend.batch_divisor:
         raise UsageError(
-            "the GPUs cannot share a batch of this size on JAX",
+            "the GPUs cannot share a batch of this size",
             expected=f"a --batch-size divisible by {backend.batch_divisor}",
             got=batch_size,
         )

@@ -11,6 +11,8 @@ from records.cli.params import Location
 _EPILOG = """\b
 Example:
   shardmill clean data/
+
+Exit codes: 0 done, 66 no unfinished run found, 75 output in use by another run.
 """
 
 

@@ -28,7 +28,6 @@ Examples:
   shardmill convert photos.zip data/ --test 0.2
   shardmill convert photos/ data/ --runner prism
 
-\b
 Exit codes: 0 done or nothing to do, 2 usage error, 65 too many rejects,
 66 no input, 69 the engine failed, 73 output cannot be written, or contains a
 different dataset or a file with the name of a dataset file, 74 storage failed,
@@ -169,6 +168,7 @@ different dataset or a file with the name of a dataset file, 74 storage failed,
     click.option(
         "--seed",
         type=int,
+        metavar="N",
         default=0,
         show_default=True,
         help="Seed of the splits and the image order.",
@@ -304,11 +304,12 @@ def convert(*, metrics: str | None, as_json: bool, quiet: bool, **given: Any) ->
     """Convert SOURCE, labelled images, to a dataset of TFRecord shards in OUTPUT.
 
     SOURCE has one folder per class, or split folders (train/, test/, validation/) that contain
-    class folders; the layout is detected automatically. SOURCE can also be a container (ZIP, TAR,
-    Parquet, TFRecord, idx, .npz), a pattern such as 'data/*.tar', or a folder of containers. --list
-    takes the classes from a table. SOURCE and OUTPUT can be URLs (s3://, gs://, …). To resume an
-    interrupted run, run the same command again. A dataset is never overwritten, and other files in
-    OUTPUT are kept. With --append, new images are added to the dataset as a new generation.
+    class folders; the layout is detected automatically. SOURCE can also be a container (ZIP,
+    TAR, Parquet, TFRecord, idx, CIFAR, .npz), a pattern such as 'data/*.tar', or a folder of
+    containers. --list takes the classes from a table. SOURCE and OUTPUT can be URLs (s3://,
+    gs://, …). To resume an interrupted run, run the same command again. A dataset is never
+    overwritten, and other files in OUTPUT are kept. With --append, new images are added to the
+    dataset as a new generation.
     """
     from pipelines.cli.output import Shown, run_with_progress
     from pipelines.convert import convert as run

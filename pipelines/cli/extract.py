@@ -21,6 +21,9 @@ from records.text.formatting import pluralize
 _EPILOG = """\b
 Example:
   shardmill extract data/ photos-again/
+
+Exit codes: 0 done, 66 no finished dataset, or damaged, 73 OUTPUT exists or
+cannot be written, 74 storage failed.
 """
 
 

@@ -33,6 +33,7 @@ def job_options(
             *options,
             click.option(
                 "--runner",
+                metavar="NAME",
                 default="local",
                 show_default=True,
                 help="Runner: local, flink, spark, prism, dataflow, or the name of a Beam runner.",

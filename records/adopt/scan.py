@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shlex
 from pathlib import Path
@@ -13,13 +12,14 @@ import xxhash
 from records.adopt.infer_classes import ClassReference
 from records.dataset.record import normalize_class_name, single_value
 from records.errors import CorruptDataError, InputNotFoundError, UsageError
+from records.format.digest import digest_stream
 from records.format.example import decode_example
 from records.format.layout import ADOPTED_PATTERN, index_name
 from records.format.shard import read_shard
 from records.format.tfrecord import HEADER_BYTES, Frame, frame_size_bytes
 from records.images import ImageOptions, NormalizedImage, Rejection, normalize_image
 from records.inspection.file_summary import FileSummary, summarize_file
-from records.storage import COPY_STEP_BYTES, is_url
+from records.storage import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -123,17 +123,10 @@ def read_file(
         error.path, error.hint = error.path or storage.display_name(name), _HINT
         raise
     size_bytes = sum(record.length for record in found)
-    return ScannedFile(name, size_bytes, *_hash_file(storage, name), tuple(found))
-
-
-def _hash_file(storage: Storage, name: str) -> tuple[str, str]:
-    """Return the XXH3-128 and the SHA-256 of a file."""
-    xxh3_128, sha256 = xxhash.xxh3_128(), hashlib.sha256()
+    xxh3_128 = xxhash.xxh3_128()
     with storage.open(name) as stream:
-        while block := stream.read(COPY_STEP_BYTES):
-            xxh3_128.update(block)
-            sha256.update(block)
-    return xxh3_128.hexdigest(), sha256.hexdigest()
+        sha256 = digest_stream(stream, xxh3_128.update).sha256
+    return ScannedFile(name, size_bytes, xxh3_128.hexdigest(), sha256, tuple(found))
 
 
 def _read(frame: Frame, names: FeatureNames) -> ScannedRecord:

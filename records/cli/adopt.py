@@ -40,19 +40,21 @@ written to.
         "splits",
         multiple=True,
         metavar="SPLIT=PATTERN",
-        help="Split of the files that match a pattern.  [default: from a word in the path]",
+        help="Split of the files that match a pattern. Repeatable.  "
+        "[default: from a word in the path]",
     ),
     click.option(
         "--feature",
         "features",
         multiple=True,
         metavar="ROLE=NAME",
-        help="Feature name for a role: image, label, text (class name) or key.  [default: "
-        "detected]",
+        help="Feature name for a role: image, label, text (class name) or key. Repeatable.  "
+        "[default: detected]",
     ),
     click.option(
         "--first-label",
         type=click.IntRange(0, 1),
+        metavar="N",
         help="Number of the first class in the records.  [default: detected]",
     ),
     click.option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable
 from typing import Annotated, BinaryIO
 
 import msgspec
@@ -22,13 +23,19 @@ class FileDigest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: Sha256
 
 
-def digest_stream(stream: BinaryIO) -> FileDigest:
-    """Return the digest of the rest of a stream."""
+def digest_blocks(blocks: Iterable[bytes], *sinks: Callable[[bytes], object]) -> FileDigest:
+    """Return the digest of blocks; also pass each block to `sinks`: files and other hashes."""
     size_bytes, sha256 = 0, hashlib.sha256()
-    while block := stream.read(_BLOCK_BYTES):
+    for block in blocks:
         size_bytes += len(block)
-        sha256.update(block)
+        for sink in (sha256.update, *sinks):
+            sink(block)
     return FileDigest(size_bytes, sha256.hexdigest())
+
+
+def digest_stream(stream: BinaryIO, *sinks: Callable[[bytes], object]) -> FileDigest:
+    """Return the digest of the rest of a stream; see `digest_blocks`."""
+    return digest_blocks(iter(lambda: stream.read(_BLOCK_BYTES), b""), *sinks)
 
 
 def digest_of(content: bytes) -> FileDigest:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -13,7 +12,7 @@ import pyarrow as pa
 
 from records.errors import CorruptDataError
 from records.format import layout
-from records.format.digest import FileDigest
+from records.format.digest import FileDigest, digest_blocks
 from records.format.shard import missing_as_corrupt
 from records.runtime.row_table import RowTable
 from records.storage.ownership import create_recorded, remove_own
@@ -127,13 +126,9 @@ def write_skipped(storage: Storage, name: str, files: SkippedFiles) -> FileDiges
     """
     remove_own(storage, name)  # of a killed run, and perhaps different
     lines = (msgspec.json.encode(file) + b"\n" for file in files)
-    size_bytes, sha256 = 0, hashlib.sha256()
+    blocks = iter(lambda: b"".join(islice(lines, _LINES_PER_WRITE)), b"")
     with create_recorded(storage, name) as staged:
-        while block := b"".join(islice(lines, _LINES_PER_WRITE)):
-            staged.write(block)
-            sha256.update(block)
-            size_bytes += len(block)
-    return FileDigest(size_bytes, sha256.hexdigest())
+        return digest_blocks(blocks, staged.write)
 
 
 def read_skipped(storage: Storage, generation: int) -> Iterator[SkippedFile]:

@@ -16,6 +16,7 @@ from records.storage import Storage, open_storage
 from tests.clouds.servers import AZURE_ACCOUNT, AZURE_KEY, BUCKET, CloudServer, azure_connection
 from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_folders, make_picture
 from tests.s3 import runs
+from tests.s3.outputs import content_at
 from tests.s3.proxy import NO_FAULT, Fault, FaultPlan, Proxy, always, random_faults, running
 
 FLAGS = ("--test=0.2", "--shards=6")
@@ -61,11 +62,6 @@ def proxy(server: CloudServer) -> Iterator[Proxy]:
     """Start a proxy in front of the server."""
     with running(Proxy(server.port)) as proxy:
         yield proxy
-
-
-def content_at(target: Storage) -> dict[str, bytes]:
-    """Return the files of a dataset, as `content_of` does."""
-    return {name: target.read(name) for name in target.list() if name != layout.REPORT}
 
 
 def shards_at(target: Storage) -> set[str]:

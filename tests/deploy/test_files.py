@@ -63,7 +63,7 @@ def test_deploy_command_is_accepted_as_append_with_json_log(
 ) -> None:
     taken: list[ConvertOptions] = []
     monkeypatch.setattr(
-        "pipelines.cli.output.convert_with_progress", lambda options, **_: taken.append(options)
+        "pipelines.cli.output.run_with_progress", lambda _, run, *__: taken.append(run.args[0])
     )
     request.addfinalizer(lambda: set_log_format("text"))
     monkeypatch.setattr(sys, "argv", ["shardmill", *COMMANDS[name]])

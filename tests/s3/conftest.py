@@ -1,15 +1,20 @@
-"""Fixtures: an S3 server, and an empty folder per test."""
+"""Fixtures: an S3 server, an empty folder per test, and images with their dataset."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
 
 from records.storage.objects.s3 import disconnect
 from records.storage.remote.patience import forget_outages
+from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_folders
+from tests.s3 import runs
 from tests.s3.server import BUCKET, S3Server, find_server
+
+FLAGS = ("--test=0.2", "--shards=6", "--quiet")
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +39,28 @@ def s3(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     disconnect()
     yield f"s3://{BUCKET}/{uuid.uuid4().hex}"
     disconnect()
+
+
+@pytest.fixture(scope="session")
+def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return 1,500 images of noise, one of them corrupt. Not to be written to."""
+    folder = make_folders(tmp_path_factory.mktemp("noise"), cat=700, dog=799)
+    make_file(folder, "dog/bad.png", CORRUPT)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photos(noise: Path) -> Path:
+    """Return the images to convert; modules with other images replace this fixture."""
+    return noise
+
+
+@pytest.fixture(scope="module")
+def expected(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, bytes]:
+    """Return the files of a local conversion of the images, with `FLAGS`."""
+    target = tmp_path_factory.mktemp("local") / "data"
+    assert runs.run({}, "convert", photos, target, *FLAGS) == (0, "", "")
+    return content_of(target)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,29 +11,12 @@ import pytest
 
 from records.format import layout
 from records.storage import open_storage
-from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_folders
+from tests.pipelines.pictures import content_of
 from tests.pipelines.sources.containers.forms import FORMS
 from tests.s3 import runs
+from tests.s3.conftest import FLAGS
+from tests.s3.outputs import content_at, shards_at
 from tests.s3.server import S3Server
-from tests.s3.test_convert import content_at, shards_at
-
-FLAGS = ("--test=0.2", "--shards=6", "--quiet")
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return 1,500 images of noise, one of them corrupt."""
-    folder = make_folders(tmp_path_factory.mktemp("photos"), cat=700, dog=799)
-    make_file(folder, "dog/bad.png", CORRUPT)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def expected(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, bytes]:
-    """Return the files of a conversion of the local folder."""
-    target = tmp_path_factory.mktemp("local") / "data"
-    assert runs.run({}, "convert", photos, target, *FLAGS) == (0, "", "")
-    return content_of(target)
 
 
 def count_reads(server: S3Server) -> int:

@@ -16,31 +16,22 @@ from records.runtime.storage_patience import VARIABLE
 from records.storage import Storage, open_storage
 from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_folders
 from tests.s3 import runs
+from tests.s3.conftest import FLAGS
+from tests.s3.outputs import content_at, shards_at
 from tests.s3.proxy import NO_FAULT, Fault, Proxy, always, random_faults, running
 from tests.s3.server import BUCKET, S3Server
 
-FLAGS = ("--test=0.2", "--shards=6", "--quiet")
 SOURCE = f"s3://{BUCKET}/photos"
 IN_CHILDREN = ("--", "--direct_running_mode=multi_processing", "--direct_num_workers=2")
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+def photos(request: pytest.FixtureRequest) -> Path:
     """Return the flowers of the test data, or images of noise without it."""
     try:
         return Path(request.getfixturevalue("shared_data")) / "flowers"
     except pytest.skip.Exception:
-        folder = make_folders(tmp_path_factory.mktemp("photos"), cat=700, dog=799)
-        make_file(folder, "dog/bad.png", CORRUPT)
-        return folder
-
-
-@pytest.fixture(scope="module")
-def expected(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, bytes]:
-    """Return the files of a local conversion."""
-    target = tmp_path_factory.mktemp("local") / "data"
-    assert runs.run({}, "convert", photos, target, *FLAGS) == (0, "", "")
-    return content_of(target)
+        return Path(request.getfixturevalue("noise"))
 
 
 @pytest.fixture(scope="module")
@@ -61,21 +52,6 @@ def source(server: S3Server, photos: Path) -> str:
 def target(s3: str) -> Storage:
     """Return an empty output folder."""
     return open_storage(s3)
-
-
-def content_at(target: Storage) -> dict[str, bytes]:
-    """Return the files of a dataset, as `content_of` does."""
-    names = (name for name in target.list() if name != layout.REPORT)
-    return {name: target.read(name) for name in names}
-
-
-def shards_at(target: Storage) -> dict[str, str | None]:
-    """Return the ETags of finished shards and indexes, which change if one is rewritten."""
-    names = set(target.list())
-    done = [name for name in names if layout.parse_shard_name(name)]
-    both = [(name, layout.index_name(name)) for name in done if layout.index_name(name) in names]
-    infos = {name: target.stat(name) for pair in both for name in pair}
-    return {name: found.etag for name, found in infos.items() if found is not None}
 
 
 def test_convert_s3_twice_gives_local_bytes_and_third_run_reports_nothing_to_do(

@@ -12,7 +12,7 @@ from pipelines.options import ConvertOptions
 from records.storage import open_storage
 from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_folders
 from tests.pipelines.transforms.rows import rows_of, write
-from tests.s3.test_convert import content_at
+from tests.s3.outputs import content_at
 
 SAME: dict[str, Any] = {"test": 0.2, "shards": 4}
 

@@ -153,8 +153,8 @@ def test_predict_command_prints_one_line_per_file_and_writes_outputs(
     assert [line.split("  ")[0] for line in result.stdout.splitlines()] == [
         str(new / f"{number}.jpg") for number in range(300, 303)
     ]
-    assert result.stderr.startswith(f"{new / 'bad.jpg'}: cannot be classified, empty")
-    assert result.stderr.endswith("\n1 of 4 files not classified\n")
+    assert result.stderr.startswith(f"{new / 'bad.jpg'}: no prediction, empty")
+    assert result.stderr.endswith("\n1 of 4 files without a prediction\n")
     with table.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [bool(row["class_3"]) for row in rows] == [True, True, True, False]

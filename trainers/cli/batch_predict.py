@@ -28,7 +28,7 @@ def predict_parts(
     model: str | None = None,
     as_json: bool = False,
 ) -> None:
-    """Classify many files, and report the result.
+    """Predict many files, and report the result.
 
     Args:
         executor: the service that runs the pipeline.
@@ -56,7 +56,7 @@ def predict_parts(
         done = predict_to_csv_shards(
             opened, files, out, executor, chosen, top_k=top_k, on_progress=on_progress
         )
-    output.report_unclassified(done.classified, done.files)
+    output.report_missing_predictions(done.predicted_files, done.files)
     if as_json:
         print_json({"output": escape_surrogates(out), **msgspec.structs.asdict(done)})
         return

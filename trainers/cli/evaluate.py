@@ -16,6 +16,9 @@ _EXAMPLES = """\b
 Examples:
   shardmill evaluate run/
   shardmill evaluate run/ data/ --split validation --json
+
+Exit codes: 0 done, 2 usage error, or the dataset does not fit the run, 66 run or
+dataset not found, or damaged, 73 RUN cannot be written.
 """
 _DEFAULT_MISTAKES = 25
 

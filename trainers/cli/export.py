@@ -17,6 +17,9 @@ _EXAMPLES = """\b
 Examples:
   shardmill export run/ exported/
   shardmill export run/ served/1/ --format saved_model
+
+Exit codes: 0 done, 66 run not found, or damaged, 73 OUTPUT exists or cannot be
+written.
 """
 
 

@@ -28,8 +28,8 @@ Examples:
       --runner DataflowRunner -- --project=…
 
 \b
-Exit codes: 0 done or nothing to do, 2 usage, 66 no input, 73 folder not empty or not writable,
-74 storage failed, 75 folder in use.
+Exit codes: 0 done or nothing to do, 2 usage error, 66 no input, 73 folder not empty or not
+writable, 74 storage failed, 75 folder in use.
 """
 
 
@@ -77,6 +77,7 @@ Exit codes: 0 done or nothing to do, 2 usage, 66 no input, 73 folder not empty o
 @skip_bad_option("get no features")
 @click.option(
     "--runner",
+    metavar="NAME",
     default="local",
     show_default=True,
     help="Runner: local, flink, spark, prism, dataflow, or the name of a Beam runner.",

@@ -254,13 +254,13 @@ _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
         _option(
             "--label-smoothing",
             _PART,
-            "Share of the probability that is spread over all classes.",
+            "Fraction of the probability that is spread over all classes; not with --target.",
             metavar="F",
         ),
         _option(
             "--class-weights",
             ClassWeights,
-            "Class weights in the loss; balanced gives rare classes more weight.",
+            "Class weights in the loss; balanced: rare classes weigh more; not with --target.",
         ),
         _option(
             "--early-stopping",

@@ -61,12 +61,12 @@ def note_unfinished(run: Run) -> None:
         log("this run is not finished: using the weights of the last epoch")
 
 
-def report_unclassified(classified: int, files: int) -> None:
-    """Log how many files were not classified. Raises InputNotFoundError if none was."""
-    if not classified:
-        raise InputNotFoundError("no file could be classified", got=pluralize(files, "file"))
-    if classified < files:
-        log(f"{files - classified:,} of {pluralize(files, 'file')} not classified")
+def report_missing_predictions(predicted: int, files: int) -> None:
+    """Log how many files have no prediction. Raises InputNotFoundError if none has one."""
+    if not predicted:
+        raise InputNotFoundError("no prediction for any file", got=pluralize(files, "file"))
+    if predicted < files:
+        log(f"{files - predicted:,} of {pluralize(files, 'file')} without a prediction")
 
 
 def log(text: str) -> None:

@@ -39,6 +39,10 @@ Examples:
   shardmill predict run/ new/ --top-k 3 --csv predictions.csv --grid predictions.png
   shardmill predict run/ s3://bucket/new/ --json
   shardmill predict run/ s3://bucket/new/ --csv-parts s3://bucket/classes --runner prism
+
+Exit codes: 0 done, also if some files have no prediction, 2 usage error, 66 run
+or files not found, or no file has a prediction, 73 an output file exists or
+cannot be written, 74 storage failed, 75 output in use by another run.
 """
 
 
@@ -72,11 +76,11 @@ Examples:
     "--csv-parts",
     type=Location(),
     metavar="OUT",
-    help="Classify many files in a Beam pipeline; write CSV files to this folder or URL.",
+    help="Predict many files in a Beam pipeline; write CSV files to this folder or URL.",
 )
 @click.option(
     "--runner",
-    metavar="R",
+    metavar="NAME",
     help="Runner of --csv-parts, as for convert; Beam flags follow after --.  [default: local]",
 )
 @click.pass_obj
@@ -138,9 +142,9 @@ def predict(
         writers.append(stack.enter_context(_print_json()) if as_json else _print_line)
         if csv_path is None and grid is None:
             predictions = takewhile(lambda _: stdout_error() is None, predictions)
-        classified, shown = _print_predictions(predictions, writers, bar, show=GRID_IMAGES)
+        predicted, shown = _print_predictions(predictions, writers, bar, show=GRID_IMAGES)
     if stdout_error() is None:
-        output.report_unclassified(classified, len(found))
+        output.report_missing_predictions(predicted, len(found))
     if grid:
         write_new_file(grid, plot_predictions(shown))
 
@@ -152,10 +156,10 @@ def _print_predictions(
     *,
     show: int,
 ) -> tuple[int, list[FilePrediction]]:
-    """Write each result; return the number of classified files, and the first `show` of them."""
+    """Write each result; return the number of predictions, and the first `show` of them."""
     from trainers.prediction.output import to_file_result
 
-    classified = 0
+    predicted = 0
     shown: list[FilePrediction] = []
     for prediction in predictions:
         result = to_file_result(prediction)
@@ -163,10 +167,10 @@ def _print_predictions(
             write(result)
         bar.update()
         if prediction.rejection is None:
-            classified += 1
+            predicted += 1
             if len(shown) < show:
                 shown.append(prediction)
-    return classified, shown
+    return predicted, shown
 
 
 def _print_line(result: FileResult) -> None:

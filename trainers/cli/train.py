@@ -34,6 +34,10 @@ Examples:
   shardmill train data/ run/ --steps 50000 --checkpoint-minutes 5 --resume
   shardmill train data/ run/ --model mypackage.models:build
   KERAS_BACKEND=jax shardmill train data/ run/ --image-size 128
+
+Exit codes: 0 done or nothing to do, 2 usage error, or the loss became NaN,
+66 no finished dataset, or damaged, 73 RUN exists or cannot be written,
+74 storage failed, 75 RUN in use by another process.
 """
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import keras
 import msgspec
 
-from trainers.backend import data_parallel, start_backend
+from trainers.backend import check_batch_size, data_parallel, start_backend
 from trainers.cache_dir import cache_dir
 from trainers.doctor.diagnose import StageRate, TrainingContext, advise, find_bottleneck, summarize
 from trainers.doctor.profile import time_stages
@@ -87,8 +87,10 @@ def diagnose_training(
 
     Raises:
         CorruptDataError: a record cannot be read.
+        UsageError: the GPUs cannot share a batch of this size.
         OutOfMemoryError: a step needs more memory than the device has.
     """
+    check_batch_size(plan.config.options.batch_size, start_backend())
     precision = set_precision(plan.config.options.precision, start_backend())
     stages = _time(plan, seconds, on_message)
     rates = {stage.name: stage.images_per_second for stage in stages}

@@ -26,7 +26,7 @@ from trainers.doctor.diagnose import StageRate
 from trainers.input.decode import decode_crops, decode_images
 from trainers.input.parallelism import parallel_map
 from trainers.input.parse import RecordParser
-from trainers.input.pipeline import ordered_batches, shuffled_batches
+from trainers.input.pipeline import interleaved_batches, ordered_batches, shuffled_batches
 from trainers.input.selection import Selection
 from trainers.input.shuffle import ShuffleSpec
 
@@ -230,7 +230,7 @@ def profile_inputs(plan: TrainingPlan, source: RecordSource) -> StageInputs:
 
     return StageInputs(
         {
-            "read": ordered_batches(shards, plan.training, batch_size).repeat(),
+            "read": interleaved_batches(shards, plan.training, batch_size, endless_order(plan)),
             "parse": _work_on(records, batch_size, parse),
             "decode": _work_on(encoded, batch_size, decode),
             "batch": shuffled_batches(kept, everything, batch_size, endless_order(plan)),

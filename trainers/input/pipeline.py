@@ -201,13 +201,9 @@ def shuffled_batches(
 
     @no_autograph
     def read_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        shards = _list_shards(selection)
-        if not order.is_shuffled:
-            records = _read_shards(source, selection, shards, at_a_time=1)
-            return batch_epoch(records, batch_size, order, epoch)
-        shards = shuffle_records(shards, len(selection.shards), order.seed, epoch)
-        records = _read_shards(source, selection, shards, at_a_time=_SHARDS_AT_A_TIME)
-        records = shuffle_records(records, buffer_records, order.seed, epoch)
+        records = _read_epoch(source, selection, order, epoch)
+        if order.is_shuffled:
+            records = shuffle_records(records, buffer_records, order.seed, epoch)
         return batch_epoch(records, batch_size, order, epoch)
 
     def decode(
@@ -229,6 +225,16 @@ def shuffled_batches(
 
     batches = list_epochs(order).flat_map(read_epoch)
     return parallel_map(batches, decode)
+
+
+def interleaved_batches(
+    source: RecordSource, selection: Selection, batch_size: int, order: ShuffleSpec
+) -> tf.data.Dataset:
+    """Return batches that are read like `shuffled_batches`, but without its shuffle buffer."""
+    records = list_epochs(order).flat_map(
+        no_autograph(lambda epoch: _read_epoch(source, selection, order, epoch))
+    )
+    return parallel_map(records.batch(batch_size), source.decode)
 
 
 def cached_batches(
@@ -267,6 +273,17 @@ def _list_shards(selection: Selection) -> tf.data.Dataset:
     names = [shard.name for shard in selection.shards]
     counts = np.array([shard.records for shard in selection.shards], np.int64)
     return tf.data.Dataset.from_tensor_slices((names, np.cumsum(counts) - counts, counts))
+
+
+def _read_epoch(
+    source: RecordSource, selection: Selection, order: ShuffleSpec, epoch: tf.Tensor
+) -> tf.data.Dataset:
+    """Return the records of an epoch: in stored order, or of several shards in turn."""
+    shards = _list_shards(selection)
+    if not order.is_shuffled:
+        return _read_shards(source, selection, shards, at_a_time=1)
+    shards = shuffle_records(shards, len(selection.shards), order.seed, epoch)
+    return _read_shards(source, selection, shards, at_a_time=_SHARDS_AT_A_TIME)
 
 
 def _read_shards(

@@ -185,7 +185,8 @@ def register_model(
             `keras.Model.compile`; None means the loss of the task. For a target, both have its
             unit: values (batch,) and predictions (batch, 1).
         metrics: functions without arguments that return a `keras.metrics.Metric` of labels and
-            logits; their results become columns of `history.csv`.
+            logits; their results become columns of `history.csv`. Variables and results may have
+            any shape.
         callbacks: functions without arguments that return a `keras.callbacks.Callback`. A run may
             call `fit` several times, and `fit` calls `on_train_begin` and `on_train_end` each time.
             Checkpoints do not contain the state of callbacks.

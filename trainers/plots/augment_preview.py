@@ -15,6 +15,7 @@ from trainers.augment.spec import format_augmentation
 from trainers.input.decode import decode_crops, decode_images
 from trainers.plots.image_grid import shorten
 from trainers.plots.style import new_figure, new_font, render_png
+from trainers.tasks import task_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,9 +45,8 @@ def preview_augmentation(dataset: Dataset, training: Selection, config: RunConfi
         raise UsageError("no augmentation to preview", hint="add --augment, such as --augment flip")
     first = 0 if training.mask is None else int(np.concatenate(training.mask).argmax())
     record = dataset[training.split][first]
-    return draw_variants(
-        make_variants(record, config), f"{shorten(record.class_name, _NAME_CHARACTERS)}, {words}"
-    )
+    caption = shorten(task_of(config).caption(record), _NAME_CHARACTERS)
+    return draw_variants(make_variants(record, config), f"{caption}, {words}")
 
 
 def make_variants(record: Record, config: RunConfig) -> NDArray[np.uint8]:

@@ -4,9 +4,9 @@ predictions-00000-of-00012.csv …   up to 1000 rows each, in the format of `pre
 predictions.json                   written last; it exists only if all shards are complete
 .shardmill/                        the state of an unfinished job: key, run, lists of files
 
-The files of one CSV shard are a chunk; any process can classify any chunk. Before the workers
+The files of one CSV shard are a chunk; any process can process any chunk. Before the workers
 start, the job writes the run and a list of the files of each chunk to `.shardmill/`. So a worker
-reads only the output folder and the files to classify.
+reads only the output folder and the files of its chunks.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ CHUNK_FILES = 1000
 
 
 class CsvShard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A CSV shard: its name, the number of its files, and how many of these were classified."""
+    """A CSV shard: its name, the number of its files, and how many of these have a prediction."""
 
     name: Annotated[str, msgspec.Meta(pattern=r"^predictions-\d{5,}-of-\d{5,}\.csv$")]
     files: Count
-    classified: Count
+    predicted_files: Count
 
 
 class Predictions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,7 +73,7 @@ class Predictions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             names, and `top_k`.
         top_k: the number of classes per row.
         files: the number of files.
-        classified: the number of files that were classified.
+        predicted_files: the number of files that have a prediction.
         parts: the CSV shards, in the order of the files.
     """
 
@@ -81,7 +81,7 @@ class Predictions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key: Digest
     top_k: Positive
     files: Count
-    classified: Count
+    predicted_files: Count
     parts: tuple[CsvShard, ...]
 
 
@@ -97,12 +97,12 @@ def predict_to_csv_shards(
 ) -> Predictions:
     """Write predictions for files as CSV shards.
 
-    An unfinished job is resumed; a finished job is not repeated. The row of a file that cannot be
-    classified contains the reason.
+    An unfinished job is resumed; a finished job is not repeated. The row of a file without a
+    prediction contains the reason.
 
     Args:
         run: a run with weights.
-        files: the files to classify, in the order of the rows.
+        files: the files to predict, in the order of the rows.
         out: the output folder, as a local path or a URL.
         executor: the service that runs the workers.
         runner: the Beam runner.
@@ -211,7 +211,7 @@ def _sum_up(key: str, top_k: int, facts: Mapping[str, Mapping[str, Any]]) -> Pre
         key,
         top_k,
         files=sum(part.files for part in parts),
-        classified=sum(part.classified for part in parts),
+        predicted_files=sum(part.predicted_files for part in parts),
         parts=parts,
     )
 
@@ -253,7 +253,7 @@ class PredictionWorker:
     model: str | None = None
 
     def __call__(self, name: str, count: Callable[[int], None], /) -> dict[str, Any]:
-        """Classify the files of the chunk `name`; return the other fields of its `CsvShard`.
+        """Predict the files of the chunk `name`; return the other fields of its `CsvShard`.
 
         Raises:
             CorruptDataError: the run is damaged.
@@ -326,7 +326,7 @@ def _open_predictor(out: str, _key: str, model: str | None) -> Predictor:
 
 
 def _count_rows(out: Storage, name: str) -> dict[str, int]:
-    """Return the number of files and the number of classified files of a finished chunk."""
+    """Return the number of files of a finished chunk, and the number of those with a prediction."""
     text = io.StringIO(out.read(name).decode(), newline="")
     reasons = [row[-1] for row in csv.reader(text)][1:]
-    return {"files": len(reasons), "classified": reasons.count("")}
+    return {"files": len(reasons), "predicted_files": reasons.count("")}

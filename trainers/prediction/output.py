@@ -40,9 +40,7 @@ class FileResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def __str__(self) -> str:
         if self.reason is not None:
-            return escape_for_display(
-                f"{self.file}: cannot be classified, {self.reason}: {self.detail}"
-            )
+            return escape_for_display(f"{self.file}: no prediction, {self.reason}: {self.detail}")
         if self.value is not None:
             return escape_for_display(f"{self.file}  {self.value:.6g}")
         best = _list_scores(self.classes)

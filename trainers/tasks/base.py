@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from records.dataset import Record
     from trainers.options import TaskName
     from trainers.tasks.validation_metric import ValidationMetric
 
@@ -37,14 +38,19 @@ class Task(Protocol):
             `history.csv`; the columns of validation metrics have the prefix `val_`.
         balances_in_loss: whether the loss balances classes; otherwise Keras does, by class weights.
         is_exclusive: whether the classes exclude each other, so that probabilities add up to 1.
+        has_classes: whether the model predicts classes, and not a number.
         has_thresholds: whether each class has its own threshold, which a run keeps.
     """
 
     name: TaskName
     curves: tuple[str, str]
     is_exclusive: bool
+    has_classes: bool
     has_thresholds: bool
     balances_in_loss: bool
+
+    def caption(self, record: Record) -> str:
+        """Return the classes of a record, or its value, for a picture."""
 
     def describe_classes(self, labels: Sequence[str]) -> str | None:
         """Return a line for the user if the label map makes the task trivial; otherwise None."""
@@ -53,7 +59,14 @@ class Task(Protocol):
         """Return the loss of labels and logits; with `counts`, classes are balanced."""
 
     def metrics(self) -> tuple[keras.metrics.Metric, ...]:
-        """Return the metrics for training and validation; their variables are scalars."""
+        """Return the metrics for training and validation."""
+
+    def no_labels(self, outputs: int) -> NDArray[Any]:
+        """Return zeros with the dtype and the shape of the labels of one image, (1, …).
+
+        Args:
+            outputs: the number of logits per image.
+        """
 
     def validation_metric(self, classes: int) -> ValidationMetric | None:
         """Return a metric that only validation updates; None if the task has none."""

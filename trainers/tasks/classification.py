@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import keras
     from numpy.typing import NDArray
 
+    from records.dataset import Record
     from trainers.options import TaskName
 
 
@@ -22,8 +23,13 @@ class Classification:
     name: TaskName = "classification"
     curves = ("accuracy", "loss")
     is_exclusive = True
+    has_classes = True
     has_thresholds = False
     balances_in_loss = False
+
+    def caption(self, record: Record) -> str:
+        """See `Task.caption`."""
+        return record.class_name
 
     def describe_classes(self, labels: Sequence[str]) -> str | None:
         """See `Task.describe_classes`."""
@@ -60,6 +66,10 @@ class Classification:
         import keras
 
         return (keras.metrics.SparseCategoricalAccuracy(name="accuracy"),)
+
+    def no_labels(self, outputs: int) -> NDArray[Any]:  # noqa: ARG002
+        """See `Task.no_labels`."""
+        return np.zeros(1, np.int64)
 
     def validation_metric(self, classes: int) -> None:
         """See `Task.validation_metric`."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import keras
     from numpy.typing import NDArray
 
+    from records.dataset import Record
     from trainers.options import TaskName
     from trainers.tasks.validation_metric import ValidationMetric
 
@@ -24,8 +25,13 @@ class MultiLabel:
     name: TaskName = "multi-label"
     curves = ("mean_average_precision", "loss")
     is_exclusive = False
+    has_classes = True
     has_thresholds = True
     balances_in_loss = True
+
+    def caption(self, record: Record) -> str:
+        """See `Task.caption`."""
+        return record.class_name
 
     def describe_classes(self, labels: Sequence[str]) -> None:
         """See `Task.describe_classes`."""
@@ -68,6 +74,10 @@ class MultiLabel:
             return ops.mean(ops.cast(ops.equal(labels > 0.5, logits > 0), "float32"), axis=-1)
 
         return (keras.metrics.MeanMetricWrapper(is_right, name="binary_accuracy"),)
+
+    def no_labels(self, outputs: int) -> NDArray[Any]:
+        """See `Task.no_labels`."""
+        return np.zeros((1, outputs), np.float32)
 
     def validation_metric(self, classes: int) -> ValidationMetric:
         """See `Task.validation_metric`."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import keras
     from numpy.typing import NDArray
 
+    from records.dataset import Record
     from trainers.config import Target
     from trainers.options import TaskName
 
@@ -30,11 +31,17 @@ class Regression:
     name: TaskName = "regression"
     curves = ("r2", "loss")
     is_exclusive = False
+    has_classes = False
     has_thresholds = False
     balances_in_loss = False
 
     def __init__(self, target: Target) -> None:
         self._target = target
+
+    def caption(self, record: Record) -> str:
+        """See `Task.caption`."""
+        value = record.columns[self._target.name]
+        return f"{self._target.name} {value:.6g}"
 
     def describe_classes(self, labels: Sequence[str]) -> None:
         """See `Task.describe_classes`."""
@@ -67,6 +74,10 @@ class Regression:
             R2(self._target),
             keras.metrics.MeanMetricWrapper(absolute_error, name="mean_absolute_error"),
         )
+
+    def no_labels(self, outputs: int) -> NDArray[Any]:  # noqa: ARG002
+        """See `Task.no_labels`."""
+        return np.zeros(1, np.float32)
 
     def validation_metric(self, classes: int) -> None:
         """See `Task.validation_metric`."""

@@ -3,15 +3,16 @@
     RUN/checkpoints/step-00001500.weights.h5
 
 A checkpoint is a Keras weights file of the model and its optimizer. The group `random/` contains
-the states of random layers. A file attribute contains the state of the run as JSON. The input needs
-no state: its order follows from seed and step.
+the states of random layers, and the group `metrics/` the variables of the metrics. A file attribute
+contains the state of the run as JSON. The input needs no state: its order follows from seed and
+step.
 """
 
 from __future__ import annotations
 
 import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import msgspec
@@ -26,15 +27,17 @@ from trainers.runs.history import EpochMetrics
 from trainers.runs.run_dir import CHECKPOINTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     import keras
+    from numpy.typing import NDArray
 
     from trainers.runs.run_dir import Run
 
 _STATE = "shardmill"
 _RANDOM = "random"
+_METRICS = "metrics"
 _PATTERN = "step-*.weights.h5"
 _HINT = "remove this file to resume from the previous checkpoint"
 
@@ -45,7 +48,6 @@ class TrainingState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         seed: the seed of the record order.
         step: the number of finished steps, in all phases.
-        metric_sums: the sums of the Keras metrics, accumulated in the current epoch.
         epoch_seconds: the time spent on the current epoch, in seconds.
         seconds: the time spent on the run by all its processes, in seconds.
         epochs: the results of the completed epochs.
@@ -56,7 +58,6 @@ class TrainingState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     seed: int
     step: int = 0
-    metric_sums: tuple[float, ...] = ()
     epoch_seconds: float = 0.0
     seconds: float = 0.0
     epochs: tuple[EpochMetrics, ...] = ()
@@ -64,8 +65,22 @@ class TrainingState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pending_metrics: dict[str, float] | None = msgspec.field(default=None, name="figures_due")
 
 
-def save_checkpoint(run: Run, model: keras.Model, state: TrainingState, *, keep: int) -> None:
+def save_checkpoint(
+    run: Run,
+    model: keras.Model,
+    state: TrainingState,
+    metrics: Sequence[NDArray[Any]] = (),
+    *,
+    keep: int,
+) -> None:
     """Write a checkpoint atomically; then remove all checkpoints except the `keep` newest.
+
+    Args:
+        run: the run folder.
+        model: the compiled model.
+        state: the position of the run, and its results so far.
+        metrics: the variables of the metrics, accumulated in the current epoch; each of any shape.
+        keep: the number of checkpoints to keep.
 
     Raises:
         OutputError: the run cannot be written.
@@ -74,8 +89,8 @@ def save_checkpoint(run: Run, model: keras.Model, state: TrainingState, *, keep:
 
     def add_state(file: h5py.File) -> None:
         file.attrs[_STATE] = msgspec.json.encode(state).decode()
-        for number, variable in enumerate(_list_random_states(model)):
-            file[f"{_RANDOM}/{number}"] = ops.convert_to_numpy(variable)
+        _write_arrays(file, _RANDOM, map(ops.convert_to_numpy, _list_random_states(model)))
+        _write_arrays(file, _METRICS, metrics)
 
     run.write(name, encode_weights(model, add_state))
     for path in list_checkpoints(run)[:-keep]:
@@ -105,8 +120,11 @@ def read_state(path: Path) -> TrainingState:
         raise _damaged(path, error) from error
 
 
-def restore_model(model: keras.Model, path: Path) -> None:
+def restore_model(model: keras.Model, path: Path) -> list[NDArray[Any]]:
     """Load weights, optimizer state and random states of a checkpoint into a compiled model.
+
+    Returns:
+        The variables of the metrics; empty if the checkpoint has none.
 
     Raises:
         CorruptDataError: the file is damaged, or belongs to a different model.
@@ -117,6 +135,13 @@ def restore_model(model: keras.Model, path: Path) -> None:
         with h5py.File(path, "r") as file:
             for number, variable in enumerate(_list_random_states(model)):
                 variable.assign(file[f"{_RANDOM}/{number}"][()])
+            saved = file.get(_METRICS, ())
+            return [saved[str(number)][()] for number in range(len(saved))]
+
+
+def _write_arrays(file: h5py.File, group: str, arrays: Iterable[NDArray[Any]]) -> None:
+    for number, array in enumerate(arrays):
+        file[f"{group}/{number}"] = array
 
 
 def _list_random_states(model: keras.Model) -> list[keras.Variable]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import keras
+import numpy as np
 
 from records.errors import UsageError
 from records.text.escaping import escape_for_display
 from trainers.models.registry import find_model
+from trainers.training.metric_state import build_metrics
 
 if TYPE_CHECKING:
     from trainers.backend import Backend
@@ -56,11 +58,12 @@ def compile_model(
         counts: the counts by which the loss balances the classes; None for equal weights.
 
     Raises:
-        UsageError: two metrics have the same name.
+        UsageError: two metrics have the same name, or a metric does not fit the task.
     """
     custom = find_model(options.model).custom
     metrics = (*task.metrics(), *((make() for make in custom.metrics) if custom else ()))
-    validation = task.validation_metric(model.output_shape[-1])
+    outputs = model.output_shape[-1]
+    validation = task.validation_metric(outputs)
     names = [metric.name for metric in metrics]
     if alike := {name for name in names if names.count(name) > 1}:
         raise UsageError(
@@ -75,6 +78,7 @@ def compile_model(
         metrics=[*metrics, *((validation,) if validation is not None else ())],
         jit_compile="auto" if options.jit is None else options.jit,
     )
+    build_metrics(model, task.no_labels(outputs), np.zeros((1, outputs), np.float32))
     model.optimizer.build(model.trainable_variables)  # otherwise TensorFlow traces the step twice
     return CompiledMetrics(metrics, validation)
 

@@ -23,9 +23,9 @@ from trainers.tasks import balance_classes, task_of
 from trainers.training.checkpoints import TrainingState, save_checkpoint
 from trainers.training.epoch_logger import EpochLogger
 from trainers.training.metric_state import (
-    metric_totals,
     read_metrics,
-    restore_totals,
+    read_variables,
+    restore_variables,
     sync_jax_state,
     to_numpy,
 )
@@ -34,7 +34,9 @@ from trainers.training.signals import StopRequest, defer_signals
 from trainers.training.validation import Validation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
 
     from trainers.input.selection import Selection
     from trainers.models.build import Network
@@ -73,7 +75,9 @@ class TrainingLoop:
     ) -> None:
         self.plan, self.run = plan, run
         self.epoch_logger = EpochLogger(plan, run, network, state.epochs, progress=progress)
-        self.step, self.metric_sums = state.step, state.metric_sums
+        self.step = state.step
+        # Of the current epoch, until `fit` has reset the metrics and they can be restored.
+        self.metric_variables: Sequence[NDArray[Any]] = ()
         self.damaged = SkippedRecords(
             plan.dataset,
             (plan.training, plan.validation),
@@ -166,7 +170,7 @@ class TrainingLoop:
     def _exclude_bad_records(self, setup: PhaseSetup, error: Exception) -> PhaseSetup:
         """Exclude damaged records, unless more than allowed; return a setup that skips them."""
         self.damaged.add_damaged(error)
-        self.metric_sums = self.sum_metrics(setup)
+        self.metric_variables = self._metric_variables_of_epoch(setup)
         source = ShardSource.from_dataset(
             self.plan.dataset,
             self.plan.config.shape,
@@ -207,8 +211,8 @@ class TrainingLoop:
     def _callback(self, setup: PhaseSetup, step_range: StepRange) -> keras.callbacks.Callback:
         def begin_epoch(epoch: int, _logs: Any) -> None:
             self._first_step = step_range.first_step_of(epoch)
-            restore_totals(setup, self.metric_sums)
-            self.metric_sums = ()
+            restore_variables(setup, self.metric_variables)
+            self.metric_variables = ()
 
         def begin_step(batch: int, **_logs: Any) -> None:
             self.begin_step(setup, self._first_step + batch)
@@ -265,7 +269,7 @@ class TrainingLoop:
             learning_rate=self._learning_rate(setup),
             seconds=time.monotonic() - self._epoch_started_at,
             extra={name: metrics[name] for name in metrics if name not in own}
-            | {f"val_{name}": float(validation[name]) for name in validation if name not in own},
+            | {f"val_{name}": validation[name] for name in validation if name not in own},
         )
 
     def _stop_if_requested(self, setup: PhaseSetup) -> None:
@@ -282,7 +286,6 @@ class TrainingLoop:
         state = TrainingState(
             seed=self.plan.config.options.seed,
             step=self.step,
-            metric_sums=self.sum_metrics(setup),
             epoch_seconds=time.monotonic() - self._epoch_started_at,
             seconds=self.seconds,
             epochs=tuple(self.epoch_logger.epochs),
@@ -290,12 +293,13 @@ class TrainingLoop:
             damaged=tuple(sorted(self.damaged.records)),
         )
         keep = self.plan.config.options.keep_checkpoints
-        save_checkpoint(self.run, setup.model, state, keep=keep)
+        metrics = self._metric_variables_of_epoch(setup)
+        save_checkpoint(self.run, setup.model, state, metrics, keep=keep)
         self._checkpoint_at, self._checkpoint_step = time.monotonic(), self.step
 
-    def sum_metrics(self, setup: PhaseSetup) -> tuple[float, ...]:
-        """Return the metric sums since the epoch began; empty while its validation is pending."""
-        return () if self.validation_pending else metric_totals(setup)
+    def _metric_variables_of_epoch(self, setup: PhaseSetup) -> Sequence[NDArray[Any]]:
+        """Return the variables of the metrics; empty while a validation is pending."""
+        return () if self.validation_pending else read_variables(setup)
 
     def _is_checkpoint_due(self) -> bool:
         options = self.plan.config.options

@@ -36,7 +36,7 @@ def check_options(options: TrainOptions, spec: ModelSpec) -> None:
 
 def check_task(options: TrainOptions, spec: ModelSpec, task: Task) -> None:
     """Check that options for classes fit the task. Raises UsageError."""
-    if task.name == "regression":
+    if not task.has_classes:
         for flag, is_given in (
             (f"--class-weights {options.class_weights}", options.class_weights != "none"),
             (f"--label-smoothing {options.label_smoothing:g}", options.label_smoothing > 0),

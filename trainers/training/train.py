@@ -111,7 +111,7 @@ def train(
             )
             if checkpoint is not None:
                 on_message(f"resuming at step {loop.step:,} of {plan.phases[-1].end_step:,}")
-                restore_model(setup.model, checkpoint)
+                loop.metric_variables = restore_model(setup.model, checkpoint)
                 checkpoint = None
             setup = loop.run_phase(setup)
         loop.write_checkpoint(setup)

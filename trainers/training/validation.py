@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import keras
 
 from trainers.input.selection import count_steps
+from trainers.training.metric_state import to_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,11 +43,11 @@ class Validation:
         metric = setup.compiled_metrics.validation
         calls = keras.callbacks.LambdaCallback(on_test_batch_begin=lambda _, **__: begin_step())
         with nullcontext() if metric is None else metric.counting():
-            metrics: dict[str, float] = setup.model.evaluate(
+            metrics = setup.model.evaluate(
                 self._batches,
                 steps=count_steps(images, self._batch_size),
                 callbacks=[calls],
                 verbose=0,
                 return_dict=True,
             )
-        return metrics
+        return to_numbers(metrics.items())

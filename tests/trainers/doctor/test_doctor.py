@@ -138,6 +138,21 @@ def test_doctor_dataset_prints_table_and_conclusion(
     assert told[-1].endswith("store smaller images (convert --resize 16), or use --cache disk")
 
 
+def test_profile_inputs_read_stage_interleaves_shards_as_training(tmp_path: Path) -> None:
+    shards = [range(start, start + 8) for start in (0, 8, 16)]
+    write_shapes(tmp_path / "data", {"train": shards, "validation": [range(24, 26)]})
+    plan = plan_training(tmp_path / "data", tmp_path / "run", TrainOptions(batch_size=6, seed=1))
+    source = ShardSource.from_dataset(plan.dataset, plan.config.shape)
+    shard_of = {
+        frame.payload: number
+        for number, shard in enumerate(plan.training.shards)
+        for frame in read_shard(plan.dataset.storage, shard.name)
+    }
+    read = iter(profile_inputs(plan, source).stages["read"])
+    of_epoch = [shard_of[record] for _ in range(4) for record in next(read)[0].numpy()]
+    assert [sorted(of_epoch[at : at + 3]) for at in range(0, 24, 3)] == [[0, 1, 2]] * 8
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("images", "crop"),

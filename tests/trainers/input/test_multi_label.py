@@ -8,10 +8,7 @@ import numpy as np
 import pytest
 
 import shardmill
-from pipelines.convert import convert
-from pipelines.options import ConvertOptions
-from tests.pipelines.pictures import make_file
-from tests.pipelines.sources.lists.shapes import table
+from tests.trainers.drawn import convert_list, draw_disc
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,14 +18,8 @@ LABELS = ["", "a", "b", "c", "a|b", "a|c", "b|c", "a|b|c", "c", "a", ""]
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("multi")
-    rows = [(f"{number:02}.png", labels) for number, labels in enumerate(LABELS)]
-    for key, _ in rows:
-        make_file(folder / "photos", key)
-    path = make_file(folder, "list.csv", table(("path", "tags"), *rows))
-    source, output = str(folder / "photos"), str(folder / "data")
-    convert(ConvertOptions(source=source, output=output, list=str(path), label_separator="|"))
-    return folder / "data"
+    rows = [(draw_disc(number)[0], labels) for number, labels in enumerate(LABELS)]
+    return convert_list(tmp_path_factory.mktemp("multi"), "tags", rows, label_separator="|")
 
 
 def test_as_tf_dataset_several_labels_are_multi_hot(dataset: Path) -> None:

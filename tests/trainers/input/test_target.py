@@ -6,13 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import shardmill
 from records.errors import UsageError
-from tests.pipelines.pictures import make_file
-from tests.pipelines.sources.lists.shapes import table
-from tests.trainers.conftest import encode
+from tests.trainers.drawn import convert_list, draw_disc
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,25 +19,17 @@ if TYPE_CHECKING:
 AGES = ["1.5", "2", "", "-4", "5.25", "6", "", "8", "9.125", "10", "11"]
 
 
-def make(folder: Path, *columns: str, **options: Any) -> Path:
-    rows = [
-        (f"{number:02}.png", age, str(number), "x" if number % 2 else "y")
-        for number, age in enumerate(AGES)
-    ]
-    for number, (key, *_) in enumerate(rows):
-        # Each image differs, so that the tests recognize it.
-        make_file(
-            folder / "photos", key, encode(Image.new("RGB", (8, 8), (20 * number,) * 3), "PNG")
-        )
-    path = make_file(folder, "list.csv", table(("path", "age", "whole", "word"), *rows))
-    given = {"list": path, "target_column": "age", "keep_columns": "whole,word", **options}
-    shardmill.convert(folder / "photos", folder / "data", **given)
-    return folder / "data"
-
-
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make(tmp_path_factory.mktemp("ages"), shards=2)
+    rows = [
+        # Each image differs, so that the tests recognize it.
+        (draw_disc(number)[0], f"{age},{number},{'x' if number % 2 else 'y'}")
+        for number, age in enumerate(AGES)
+    ]
+    folder, columns = tmp_path_factory.mktemp("ages"), "age,whole,word"
+    return convert_list(
+        folder, columns, rows, target_column="age", keep_columns="whole,word", shards=2
+    )
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.trainers.multi_label.conftest import make_dataset
+from tests.trainers.drawn import SHAPES
 from trainers.evaluation import MultiLabelEvaluation, evaluate
 from trainers.options import TrainOptions
 from trainers.training.plan import plan_training
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def test_train_learns_three_labels_within_few_epochs(tmp_path: Path) -> None:
     from trainers.training.train import train
 
-    data = make_dataset(tmp_path, 3000, test=600)
+    data = SHAPES.make_dataset(tmp_path, 3000, test=600)
     train(plan_training(data, tmp_path / "run", TrainOptions(epochs=3)))
     found = evaluate(tmp_path / "run")
     assert isinstance(found, MultiLabelEvaluation)

@@ -14,7 +14,7 @@ from records.dataset import open_dataset
 from records.errors import UsageError
 from records.storage import open_storage
 from tests.trainers.backends import run_python
-from tests.trainers.multi_label.conftest import OPTIONS, make_dataset
+from tests.trainers.drawn import SHAPES
 from tests.trainers.training.test_resume import StopAt, read_weights, run_plan
 from trainers.evaluation.evaluate import plan_evaluation, score_batches
 from trainers.evaluation.label_metrics import average_precision
@@ -36,30 +36,22 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
-@pytest.fixture(scope="module")
-def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset of 48 images, 12 of them to validate on."""
-    return make_dataset(tmp_path_factory.mktemp("few"), 48, validation=12, shards=2)
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def change(**changes: object) -> TrainOptions:
-    small = msgspec.structs.replace(OPTIONS, epochs=2)
+    small = msgspec.structs.replace(SHAPES.options, epochs=2)
     return msgspec.structs.replace(small, **changes)
 
 
-def test_train_run_has_task_metrics_and_thresholds(marked_run: Path) -> None:
-    run = open_run(marked_run)
+def test_train_run_has_task_metrics_and_thresholds(drawn_run: Path) -> None:
+    run = open_run(drawn_run)
     assert run.config.task == "multi-label"
     assert len(read_thresholds(run)) == 3
-    with (marked_run / "history.csv").open(newline="") as file:
+    with (drawn_run / "history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == COLUMNS
-    result = json.loads((marked_run / "result.json").read_bytes())
+    result = json.loads((drawn_run / "result.json").read_bytes())
     assert (result["task"], result["accuracy"], result["val_accuracy"]) == (
         "multi-label", None, None,
     )  # fmt: skip
@@ -68,8 +60,8 @@ def test_train_run_has_task_metrics_and_thresholds(marked_run: Path) -> None:
     assert float(rows[-1]["val_mean_average_precision"]) > 0.8
 
 
-def test_count_classes_counts_each_label_of_an_image(marked: Path) -> None:
-    dataset = open_dataset(marked)
+def test_count_classes_counts_each_label_of_an_image(drawn_data: Path) -> None:
+    dataset = open_dataset(drawn_data)
     counts = count_classes(dataset, select_split(dataset, "train")).tolist()
     assert counts == list(dataset["train"].info.class_records)
 

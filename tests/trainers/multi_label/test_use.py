@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +14,7 @@ from records.errors import CorruptDataError, UsageError
 from records.format.digest import digest_of
 from records.runtime.shard_worker import RunnerConfig
 from shardmill.cli import shardmill
-from tests.trainers.conftest import encode
-from tests.trainers.multi_label.conftest import NAMES, draw_shapes
+from tests.trainers.drawn import FILES, NAMES, draw_shapes
 from tests.trainers.shard_executor import Here
 from trainers.evaluation import MultiLabelEvaluation, evaluate
 from trainers.export import export
@@ -33,30 +31,11 @@ from trainers.runs.thresholds import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-FILES = range(9000, 9012)
-
-
-@pytest.fixture
-def run(marked_run: Path, tmp_path: Path) -> Path:
-    """A copy of the run, to write to."""
-    shutil.copytree(marked_run, tmp_path / "run")
-    return tmp_path / "run"
-
 
 @pytest.fixture(scope="module")
-def new(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of images on which the run did not train, and a file that is no image."""
-    folder: Path = tmp_path_factory.mktemp("new")
-    for number in FILES:
-        (folder / f"{number}.png").write_bytes(encode(draw_shapes(number)[0], "PNG"))
-    (folder / "notes.png").write_text("no image")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def predictions(marked_run: Path, new: Path) -> list[Prediction]:
+def predictions(drawn_run: Path, new: Path) -> list[Prediction]:
     files = [(new / f"{number}.png").read_bytes() for number in FILES]
-    return Predictor(marked_run).predict(files, top_k=3)
+    return Predictor(drawn_run).predict(files, top_k=3)
 
 
 def set_thresholds(run: Path, *thresholds: float) -> None:
@@ -65,10 +44,10 @@ def set_thresholds(run: Path, *thresholds: float) -> None:
     open_run(run).write("thresholds.json", content)
 
 
-def test_evaluate_validation_equals_metrics_of_training(marked_run: Path) -> None:
-    found = evaluate(marked_run, split="validation")
+def test_evaluate_validation_equals_metrics_of_training(drawn_run: Path) -> None:
+    found = evaluate(drawn_run, split="validation")
     assert isinstance(found, MultiLabelEvaluation)
-    result = json.loads((marked_run / "result.json").read_bytes())
+    result = json.loads((drawn_run / "result.json").read_bytes())
     assert found.images == result["validation_images"]
     assert found.loss == pytest.approx(result["val_loss"], rel=1e-4)
     # Training counts logits in bins.
@@ -90,8 +69,10 @@ def test_evaluate_thresholds_of_run_have_highest_f1_on_validation(run: Path) -> 
             assert (best.f1 or 0) >= (each.f1 or 0) - 0.02
 
 
-def test_evaluate_command_prints_table_and_draws_pictures(run: Path, marked: Path) -> None:
-    ended = CliRunner().invoke(shardmill, ["evaluate", str(run), str(marked), "--mistakes", "3"])
+def test_evaluate_command_prints_table_and_draws_pictures(run: Path, drawn_data: Path) -> None:
+    ended = CliRunner().invoke(
+        shardmill, ["evaluate", str(run), str(drawn_data), "--mistakes", "3"]
+    )
     assert ended.exit_code == 0, ended.output
     assert "mean average precision" in ended.stdout
     pictures = sorted(path.name for path in run.glob("*-test.png"))
@@ -111,19 +92,19 @@ def test_evaluate_command_json_has_task_and_counts(run: Path) -> None:
 
 
 def test_evaluate_other_task_is_an_error_with_command(
-    marked_run: Path, run_path: Path, marked: Path, shapes: Path
+    drawn_run: Path, run_path: Path, drawn_data: Path, shapes: Path
 ) -> None:
-    for path, data in ((marked_run, shapes), (run_path, marked)):
+    for path, data in ((drawn_run, shapes), (run_path, drawn_data)):
         with pytest.raises(UsageError, match="different tasks") as caught:
             evaluate(path, data)
         assert f"shardmill train {data} NEW_RUN" in str(caught.value.hint)
 
 
 def test_predict_returns_all_classes_at_their_thresholds(
-    marked_run: Path, predictions: list[Prediction]
+    drawn_run: Path, predictions: list[Prediction]
 ) -> None:
-    thresholds = Predictor(marked_run).thresholds
-    assert thresholds == read_thresholds(open_run(marked_run))
+    thresholds = Predictor(drawn_run).thresholds
+    assert thresholds == read_thresholds(open_run(drawn_run))
     right = 0
     for number, prediction in zip(FILES, predictions, strict=True):
         scores = {best.label: best.score for best in prediction.top}
@@ -183,7 +164,7 @@ def test_predict_csv_parts_equal_single_csv_file(run: Path, new: Path, tmp_path:
         top_k=1,
         on_progress=lambda *_: None,
     )
-    assert (found.files, found.classified) == (len(FILES) + 1, len(FILES))
+    assert (found.files, found.predicted_files) == (len(FILES) + 1, len(FILES))
     (part,) = (tmp_path / "parts").glob("*.csv")
     assert part.read_bytes() == whole.read_bytes()
 
@@ -260,25 +241,25 @@ def check_probabilities(found: Any, predictions: list[Prediction]) -> None:
 
 
 def test_export_keras_gives_probabilities_of_predict(
-    marked_run: Path, predictions: list[Prediction], tmp_path: Path
+    drawn_run: Path, predictions: list[Prediction], tmp_path: Path
 ) -> None:
     import keras
 
-    folder = export(marked_run, tmp_path / "keras")
+    folder = export(drawn_run, tmp_path / "keras")
     model = keras.models.load_model(folder / "model.keras", safe_mode=True)
     pixels = np.stack([each.pixels for each in predictions])  # type: ignore[misc]
     check_probabilities(model.predict(pixels, verbose=0), predictions)
 
 
 def test_export_onnx_gives_probabilities_and_thresholds(
-    marked_run: Path, predictions: list[Prediction], tmp_path: Path
+    drawn_run: Path, predictions: list[Prediction], tmp_path: Path
 ) -> None:
     pytest.importorskip("tf2onnx", reason="needs shardmill[onnx]: no tf2onnx")
     from onnx.reference import ReferenceEvaluator
 
-    folder = export(marked_run, tmp_path / "onnx", "onnx")
+    folder = export(drawn_run, tmp_path / "onnx", "onnx")
     model = ReferenceEvaluator(str(folder / "model.onnx"))
     pixels = np.stack([each.pixels for each in predictions])  # type: ignore[misc]
     scores, thresholds = model.run(None, {"image": pixels})
     check_probabilities(scores, predictions)
-    np.testing.assert_allclose(thresholds, read_thresholds(open_run(marked_run)), rtol=1e-6)
+    np.testing.assert_allclose(thresholds, read_thresholds(open_run(drawn_run)), rtol=1e-6)

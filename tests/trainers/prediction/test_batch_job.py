@@ -69,7 +69,7 @@ def parts(run: Run, new: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         patch.setattr("trainers.prediction.batch_job.CHUNK_FILES", 5)
         done = predict(run, new, out)
     assert [part.files for part in done.parts] == [5, 5, 2]
-    assert (done.files, done.classified) == (12, 10)
+    assert (done.files, done.predicted_files) == (12, 10)
     return out
 
 
@@ -91,7 +91,7 @@ def test_csv_shards_finished_output_has_only_shards_and_manifest(parts: Path) ->
 
 def test_csv_shards_second_run_has_nothing_to_do(run: Run, new: Path, parts: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in parts.iterdir()}
-    assert predict(run, new, parts).classified == 10
+    assert predict(run, new, parts).predicted_files == 10
     assert {path: path.stat().st_mtime_ns for path in parts.iterdir()} == before
 
 
@@ -161,7 +161,9 @@ def test_csv_shards_output_url_gives_same_bytes(run: Run, new: Path, parts: Path
         top_k=2,
         on_progress=lambda *_: None,
     )
-    assert done.parts[0] == CsvShard(PARTS[0], files=5, classified=done.parts[0].classified)
+    assert done.parts[0] == CsvShard(
+        PARTS[0], files=5, predicted_files=done.parts[0].predicted_files
+    )
     storage = open_storage(location)
     assert storage.list() == [*PARTS, "predictions.json"]
     assert storage.read(PARTS[1]) == (parts / PARTS[1]).read_bytes()
@@ -176,9 +178,9 @@ def test_predict_command_csv_parts_on_beam_gives_same_bytes(
     result = CliRunner().invoke(shardmill, [*map(str, arguments), *flags])
     assert result.exit_code == 0, result
     assert result.stdout == f"{out}: 12 files in 3 parts\n"
-    assert result.stderr == "2 of 12 files not classified\n"
+    assert result.stderr == "2 of 12 files without a prediction\n"
     printed = json.loads(CliRunner().invoke(shardmill, [*map(str, arguments), "--json"]).stdout)
-    assert (printed["output"], printed["files"], printed["classified"]) == (str(out), 12, 10)
+    assert (printed["output"], printed["files"], printed["predicted_files"]) == (str(out), 12, 10)
     for path in parts.iterdir():
         assert (out / path.name).read_bytes() == path.read_bytes()
 

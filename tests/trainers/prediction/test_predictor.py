@@ -200,7 +200,7 @@ def test_file_result_is_formatted_as_text_csv_and_json(
     answers = predict(predictor, [files[0], bad], top_k=2)
     results = [to_file_result(answer) for answer in answers]
     assert str(results[0]).startswith(f"{files[0]}  {results[0].classes[0].name} ")
-    assert r"bad\x1b.jpg: cannot be classified, empty: " in str(results[1])
+    assert r"bad\x1b.jpg: no prediction, empty: " in str(results[1])
     assert csv_columns(1) == ("file", "class", "label", "score", "reason")
     columns = csv_columns(2)
     assert columns[:7] == ("file", "class", "label", "score", "class_2", "label_2", "score_2")

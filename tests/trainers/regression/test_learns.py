@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.trainers.regression.conftest import make_dataset
+from tests.trainers.drawn import DISCS
 from trainers.evaluation import RegressionEvaluation, evaluate
 from trainers.options import TrainOptions
 from trainers.training.plan import plan_training
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def test_train_learns_the_area_of_a_disc_within_few_epochs(tmp_path: Path) -> None:
     from trainers.training.train import train
 
-    data = make_dataset(tmp_path, 1500, test=300)
+    data = DISCS.make_dataset(tmp_path, 1500, test=300)
     train(plan_training(data, tmp_path / "run", TrainOptions(target="area", epochs=6)))
     found = evaluate(tmp_path / "run")
     assert isinstance(found, RegressionEvaluation)

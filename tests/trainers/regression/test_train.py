@@ -15,7 +15,7 @@ import pytest
 from records.dataset import open_dataset
 from records.errors import UsageError
 from tests.trainers.backends import run_python
-from tests.trainers.regression.conftest import OPTIONS, draw_disc, known, make_dataset
+from tests.trainers.drawn import DISCS, convert_list, draw_disc, known
 from tests.trainers.training.test_resume import StopAt, read_weights, run_plan
 from trainers.evaluation.evaluate import evaluate
 from trainers.models.registry import register_model
@@ -32,15 +32,7 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
-@pytest.fixture(scope="module")
-def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset of 48 images, 12 of them to validate on."""
-    return make_dataset(tmp_path_factory.mktemp("few"), 48, validation=12, shards=2)
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def build_small(image_shape: tuple[int, int, int], classes: int) -> Any:
@@ -52,19 +44,19 @@ def build_small(image_shape: tuple[int, int, int], classes: int) -> Any:
 
 
 def change(**changes: object) -> TrainOptions:
-    small = msgspec.structs.replace(OPTIONS, epochs=2)
+    small = msgspec.structs.replace(DISCS.options, epochs=2)
     return msgspec.structs.replace(small, **changes)
 
 
-def test_train_run_has_target_scale_and_metrics(discs_run: Path, discs: Path) -> None:
-    run = open_run(discs_run)
+def test_train_run_has_target_scale_and_metrics(drawn_run: Path, drawn_data: Path) -> None:
+    run = open_run(drawn_run)
     assert run.config.task == "regression"
     assert (run.labels, run.target) == (("area",), "area")
-    assert (discs_run / "labels.txt").read_text() == "0:area\n"
-    with (discs_run / "history.csv").open(newline="") as file:
+    assert (drawn_run / "labels.txt").read_text() == "0:area\n"
+    with (drawn_run / "history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == COLUMNS
-    result = json.loads((discs_run / "result.json").read_bytes())
+    result = json.loads((drawn_run / "result.json").read_bytes())
     assert (result["task"], result["accuracy"], result["val_accuracy"]) == (
         "regression", None, None,
     )  # fmt: skip
@@ -75,17 +67,17 @@ def test_train_run_has_target_scale_and_metrics(discs_run: Path, discs: Path) ->
     assert result["metrics"]["val_r2"] > 0.7
 
 
-def test_plan_training_leaves_out_images_without_target(discs: Path, tmp_path: Path) -> None:
-    plan = plan_training(discs, tmp_path / "run", OPTIONS)
-    areas = known(open_dataset(discs)["train"])
+def test_plan_training_leaves_out_images_without_target(drawn_data: Path, tmp_path: Path) -> None:
+    plan = plan_training(drawn_data, tmp_path / "run", DISCS.options)
+    areas = known(open_dataset(drawn_data)["train"])
     images = plan.training.records + plan.validation.records
-    assert images == len(areas) < len(open_dataset(discs)["train"])
-    left_out = len(open_dataset(discs)["train"]) - images
+    assert images == len(areas) < len(open_dataset(drawn_data)["train"])
+    left_out = len(open_dataset(drawn_data)["train"]) - images
     assert f"leaving out {left_out} images without a value of area" in plan.notes
     target = plan.config.architecture.target
     assert target is not None
     chosen = np.concatenate(plan.training.shard_masks)
-    pairs = zip(open_dataset(discs)["train"], chosen, strict=True)
+    pairs = zip(open_dataset(drawn_data)["train"], chosen, strict=True)
     values = np.array(list(known(record for record, is_chosen in pairs if is_chosen).values()))
     assert len(values) == plan.training.records
     assert target.mean == pytest.approx(values.mean(), rel=1e-6)
@@ -114,24 +106,18 @@ def test_plan_training_target_of_dataset_without_columns_names_command(
     shapes: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError) as caught:
-        plan_training(shapes, tmp_path / "run", OPTIONS)
+        plan_training(shapes, tmp_path / "run", DISCS.options)
     assert "--target-column NAME" in str(caught.value.hint)
 
 
 def make_rows(folder: Path, values: list[str], **options: Any) -> Path:
     """Convert one image for each value of a column `v`, half of them to validate on."""
-    import shardmill
-    from tests.trainers.conftest import encode
-
-    (folder / "photos").mkdir()
-    rows = ["path,split,v"]
-    for number, value in enumerate(values):
-        (folder / "photos" / f"{number}.png").write_bytes(encode(draw_disc(number)[0], "PNG"))
-        rows.append(f"{number}.png,{('train', 'validation')[number % 2]},{value}")
-    (folder / "list.csv").write_text("\n".join(rows) + "\n")
-    given = {"list": folder / "list.csv", "label_column": "none", "keep_columns": "v", **options}
-    shardmill.convert(folder / "photos", folder / "data", **given)
-    return folder / "data"
+    rows = [
+        (draw_disc(number)[0], f"{('train', 'validation')[number % 2]},{value}")
+        for number, value in enumerate(values)
+    ]
+    given = {"label_column": "none", "keep_columns": "v", **options}
+    return convert_list(folder, "split,v", rows, **given)
 
 
 @pytest.mark.parametrize(
@@ -166,10 +152,10 @@ def test_plan_training_one_class_without_target_names_the_option(few: Path, tmp_
     assert any(note.endswith("to predict a number, add --target area") for note in plan.notes)
 
 
-def test_plan_training_other_target_of_a_run_is_an_error(discs_run: Path, discs: Path) -> None:
-    options = msgspec.structs.replace(OPTIONS, target=None)
+def test_plan_training_other_target_of_a_run_is_an_error(drawn_run: Path, drawn_data: Path) -> None:
+    options = msgspec.structs.replace(DISCS.options, target=None)
     with pytest.raises(UsageError, match="--target differs"):
-        plan_training(discs, discs_run, options, resume=True)
+        plan_training(drawn_data, drawn_run, options, resume=True)
 
 
 @pytest.mark.slow

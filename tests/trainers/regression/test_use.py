@@ -5,63 +5,46 @@ from __future__ import annotations
 import csv
 import json
 import math
-import shutil
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from PIL import Image
 
 from records.dataset import open_dataset
 from records.errors import UsageError
 from records.runtime.shard_worker import RunnerConfig
 from shardmill.cli import shardmill
-from tests.trainers.conftest import encode
-from tests.trainers.regression.conftest import draw_disc, known, make_dataset
+from tests.trainers.drawn import DISCS, FILES, draw_disc, known
 from tests.trainers.shard_executor import Here
 from trainers.evaluation import RegressionEvaluation, evaluate
 from trainers.evaluation.evaluate import draw_pictures, plan_evaluation
 from trainers.export import export
+from trainers.options import Augmentation
+from trainers.plots.augment_preview import draw_variants, make_variants, preview_augmentation
 from trainers.prediction import FilePrediction, Prediction, Predictor, find_images
 from trainers.prediction.batch_job import predict_to_csv_shards
 from trainers.runs.run_dir import open_run
+from trainers.training.plan import plan_training
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-FILES = range(9001, 9010)
 
-
-@pytest.fixture
-def run(discs_run: Path, tmp_path: Path) -> Path:
-    """A copy of the run, to write to."""
-    shutil.copytree(discs_run, tmp_path / "run")
-    return tmp_path / "run"
+@pytest.fixture(scope="module")
+def predictions(drawn_run: Path, new: Path) -> list[Prediction]:
+    return Predictor(drawn_run).predict([(new / f"{number}.png").read_bytes() for number in FILES])
 
 
 @pytest.fixture(scope="module")
-def new(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of images on which the run did not train, and a file that is no image."""
-    folder: Path = tmp_path_factory.mktemp("new")
-    for number in FILES:
-        (folder / f"{number}.png").write_bytes(encode(draw_disc(number)[0], "PNG"))
-    (folder / "notes.png").write_text("no image")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def predictions(discs_run: Path, new: Path) -> list[Prediction]:
-    return Predictor(discs_run).predict([(new / f"{number}.png").read_bytes() for number in FILES])
-
-
-@pytest.fixture(scope="module")
-def measured(discs: Path, discs_run: Path) -> dict[str, tuple[float, float]]:
+def measured(drawn_data: Path, drawn_run: Path) -> dict[str, tuple[float, float]]:
     """The true and the predicted value of each image of the test split, by key."""
-    records = open_dataset(discs)["test"]
+    records = open_dataset(drawn_data)["test"]
     areas = known(records)
     images = {record.key: record.image for record in records if record.key in areas}
-    found = Predictor(discs_run).predict(list(images.values()))
+    found = Predictor(drawn_run).predict(list(images.values()))
     values = [prediction.value for prediction in found]
     assert all(value is not None for value in values)
     return {key: (areas[key], value) for key, value in zip(images, values, strict=True)}  # type: ignore[misc]
@@ -74,9 +57,9 @@ def measure(run: Path, **options: Any) -> RegressionEvaluation:
 
 
 def test_evaluate_has_metrics_of_predictions(
-    discs_run: Path, measured: dict[str, tuple[float, float]]
+    drawn_run: Path, measured: dict[str, tuple[float, float]]
 ) -> None:
-    found = measure(discs_run, mistakes=5)
+    found = measure(drawn_run, mistakes=5)
     true, predicted = np.array(list(measured.values())).T
     errors = predicted - true
     assert found.images == len(true) < 60
@@ -96,9 +79,9 @@ def test_evaluate_has_metrics_of_predictions(
         assert mistake.error == pytest.approx(abs(expected - value), rel=1e-3)
 
 
-def test_evaluate_validation_equals_metrics_of_training(discs_run: Path) -> None:
-    found = measure(discs_run, split="validation")
-    result = json.loads((discs_run / "result.json").read_bytes())
+def test_evaluate_validation_equals_metrics_of_training(drawn_run: Path) -> None:
+    found = measure(drawn_run, split="validation")
+    result = json.loads((drawn_run / "result.json").read_bytes())
     assert found.images == result["validation_images"]
     assert found.loss == pytest.approx(result["val_loss"], rel=1e-3)
     assert found.r2 == pytest.approx(result["metrics"]["val_r2"], abs=1e-3)
@@ -106,8 +89,12 @@ def test_evaluate_validation_equals_metrics_of_training(discs_run: Path) -> None
     assert found.mean_absolute_error == pytest.approx(expected, rel=1e-3)
 
 
-def test_evaluate_command_prints_metrics_and_draws_scatter_plot(run: Path, discs: Path) -> None:
-    ended = CliRunner().invoke(shardmill, ["evaluate", str(run), str(discs), "--mistakes", "3"])
+def test_evaluate_command_prints_metrics_and_draws_scatter_plot(
+    run: Path, drawn_data: Path
+) -> None:
+    ended = CliRunner().invoke(
+        shardmill, ["evaluate", str(run), str(drawn_data), "--mistakes", "3"]
+    )
     assert ended.exit_code == 0, ended.output
     assert ended.stdout.startswith("test: R² 0.")
     assert "root mean squared error" in ended.stdout
@@ -127,21 +114,23 @@ def test_evaluate_command_json_has_task_and_target(run: Path) -> None:
     assert "confusion" not in found
 
 
-def test_evaluate_dataset_without_the_target_is_an_error(discs_run: Path, shapes: Path) -> None:
+def test_evaluate_dataset_without_the_target_is_an_error(drawn_run: Path, shapes: Path) -> None:
     with pytest.raises(UsageError, match="keeps no column of this name"):
-        evaluate(discs_run, shapes)
+        evaluate(drawn_run, shapes)
 
 
-def test_evaluate_class_run_on_dataset_with_target_is_an_error(run_path: Path, discs: Path) -> None:
+def test_evaluate_class_run_on_dataset_with_target_is_an_error(
+    run_path: Path, drawn_data: Path
+) -> None:
     with pytest.raises(UsageError, match="different numbers of classes"):
-        evaluate(run_path, discs)
+        evaluate(run_path, drawn_data)
 
 
 @pytest.mark.slow
 def test_evaluate_another_dataset_leaves_out_images_of_training(
-    run: Path, discs: Path, tmp_path: Path
+    run: Path, drawn_data: Path, tmp_path: Path
 ) -> None:
-    data = make_dataset(tmp_path / "other", 40, first=280, test=39, shards=1)
+    data = DISCS.make_dataset(tmp_path / "other", 40, first=280, test=39, shards=1)
     plan = plan_evaluation(open_run(run), data)
     assert plan.excluded_images + plan.selection.records < 39
     found = measure(run, dataset=data)
@@ -158,8 +147,8 @@ def test_predict_value_is_near_the_true_value(predictions: list[Prediction]) -> 
         assert f"{prediction.value:.6g}" in repr(prediction)
 
 
-def test_predictor_of_target_names_it_and_has_no_classes(discs_run: Path, new: Path) -> None:
-    predictor = Predictor(discs_run)
+def test_predictor_of_target_names_it_and_has_no_classes(drawn_run: Path, new: Path) -> None:
+    predictor = Predictor(drawn_run)
     assert (predictor.target, predictor.class_names, predictor.thresholds) == ("area", (), ())
     assert "target area" in repr(predictor)
     with pytest.raises(UsageError, match="predicts a number, area, and has no classes"):
@@ -215,16 +204,46 @@ def test_predict_csv_parts_equal_single_csv_file(run: Path, new: Path, tmp_path:
         top_k=1,
         on_progress=lambda *_: None,
     )
-    assert (found.files, found.classified) == (len(FILES) + 1, len(FILES))
+    assert (found.files, found.predicted_files) == (len(FILES) + 1, len(FILES))
     (part,) = (tmp_path / "parts").glob("*.csv")
     assert part.read_bytes() == whole.read_bytes()
 
 
-def test_predict_files_keeps_path_and_rejection(discs_run: Path, new: Path) -> None:
-    *found, rejected = Predictor(discs_run).predict_files(find_images([new]))
+def test_predict_files_keeps_path_and_rejection(drawn_run: Path, new: Path) -> None:
+    *found, rejected = Predictor(drawn_run).predict_files(find_images([new]))
     assert all(isinstance(each, FilePrediction) and each.value is not None for each in found)
     assert rejected.value is None
     assert rejected.rejection is not None
+
+
+def test_predict_file_without_prediction_is_reported_without_words_of_classes(
+    run: Path, new: Path, tmp_path: Path
+) -> None:
+    def predict(*arguments: object) -> Result:
+        return CliRunner().invoke(shardmill, ["predict", str(run), *map(str, arguments)])
+
+    some = predict(new)
+    result, note = some.stderr.splitlines()[-2:]
+    assert result.startswith(f"{new / 'notes.png'}: no prediction, corrupt: ")
+    assert note == f"1 of {len(FILES) + 1} files without a prediction"
+    none = predict(new / "notes.png")
+    assert str(none.exception) == "no prediction for any file, got 1 file"
+    parts = predict(new, "--csv-parts", tmp_path / "parts", "--json")
+    assert json.loads(parts.stdout)["predicted_files"] == len(FILES)
+    outputs = (some.output, none.output, parts.output)
+    assert not any("class" in text.replace(str(tmp_path), "") for text in outputs)
+
+
+def test_preview_augmentation_shows_value_of_first_training_record(
+    drawn_data: Path, tmp_path: Path
+) -> None:
+    options = msgspec.structs.replace(DISCS.options, augment=Augmentation(flip="horizontal"))
+    plan = plan_training(drawn_data, tmp_path / "run", options)
+    content = preview_augmentation(plan.dataset, plan.training, plan.config)
+    assert plan.training.mask is not None
+    record = plan.dataset["train"][int(np.concatenate(plan.training.mask).argmax())]
+    title = f"area {record.columns['area']:.6g}, flip=horizontal"
+    assert content == draw_variants(make_variants(record, plan.config), title)
 
 
 def values_of(predictions: list[Prediction]) -> list[float]:
@@ -236,11 +255,11 @@ def pixels_of(predictions: list[Prediction]) -> np.ndarray:
 
 
 def test_export_saved_model_gives_values_of_predict(
-    discs_run: Path, new: Path, predictions: list[Prediction], tmp_path: Path
+    drawn_run: Path, new: Path, predictions: list[Prediction], tmp_path: Path
 ) -> None:
     import tensorflow as tf
 
-    folder = export(discs_run, tmp_path / "saved", "saved_model")
+    folder = export(drawn_run, tmp_path / "saved", "saved_model")
     assert (folder / "labels.txt").read_text() == "0:area\n"
     assert not (folder / "thresholds.json").exists()
     model = tf.saved_model.load(str(folder))
@@ -253,11 +272,11 @@ def test_export_saved_model_gives_values_of_predict(
 
 
 def test_export_keras_gives_values_of_predict(
-    discs_run: Path, predictions: list[Prediction], tmp_path: Path
+    drawn_run: Path, predictions: list[Prediction], tmp_path: Path
 ) -> None:
     import keras
 
-    folder = export(discs_run, tmp_path / "keras")
+    folder = export(drawn_run, tmp_path / "keras")
     model = keras.models.load_model(folder / "model.keras", safe_mode=True)
     found = model.predict(pixels_of(predictions), verbose=0)
     assert found.shape == (len(FILES), 1)
@@ -265,12 +284,12 @@ def test_export_keras_gives_values_of_predict(
 
 
 def test_export_onnx_gives_values_of_predict(
-    discs_run: Path, predictions: list[Prediction], tmp_path: Path
+    drawn_run: Path, predictions: list[Prediction], tmp_path: Path
 ) -> None:
     pytest.importorskip("tf2onnx", reason="needs shardmill[onnx]: no tf2onnx")
     from onnx.reference import ReferenceEvaluator
 
-    folder = export(discs_run, tmp_path / "onnx", "onnx")
+    folder = export(drawn_run, tmp_path / "onnx", "onnx")
     model = ReferenceEvaluator(str(folder / "model.onnx"))
     (found,) = model.run(None, {"image": pixels_of(predictions)})
     np.testing.assert_allclose(found[:, 0], values_of(predictions), rtol=1e-5)

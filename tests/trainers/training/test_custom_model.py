@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from records.errors import UsageError
-from tests.trainers.training.test_resume import assert_same_run
+from tests.trainers.training.test_resume import assert_same_run, stop_at_step
 from trainers.models import find_model, register_model, require_model, resolve_model
 from trainers.models.registry import REGISTERED
 from trainers.options import TrainOptions
@@ -81,22 +81,12 @@ def test_history_custom_metrics_are_columns(run: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("step", [5, pytest.param(20, marks=pytest.mark.slow)])
 def test_resume_custom_model_gives_same_weights(
-    shapes: Path, tmp_path: Path, run: Path, step: int, monkeypatch: pytest.MonkeyPatch
+    shapes: Path, tmp_path: Path, run: Path, step: int
 ) -> None:
-    from trainers.training.loop import TrainingLoop
     from trainers.training.train import train
 
-    begin_step = TrainingLoop.begin_step
-
-    def stop(loop: TrainingLoop, setup: object, at: int) -> None:
-        begin_step(loop, setup, at)  # type: ignore[arg-type]
-        if at == step:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(TrainingLoop, "begin_step", stop)
-        with pytest.raises(KeyboardInterrupt):
-            train(plan_training(shapes, tmp_path / "run", OPTIONS))
+    with stop_at_step(step), pytest.raises(KeyboardInterrupt):
+        train(plan_training(shapes, tmp_path / "run", OPTIONS))
     train(plan_training(shapes, tmp_path / "run", OPTIONS, resume=True))
     assert_same_run(run, tmp_path / "run")
 

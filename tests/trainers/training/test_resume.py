@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ from trainers.training.plan import TrainingPlan, plan_training
 from trainers.training.progress import NullProgress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from trainers.input.selection import Selection
     from trainers.runs.result import TrainingResult
@@ -51,6 +52,23 @@ class StopAt(NullProgress):
         self._left -= 1
         if not self._left:
             raise KeyboardInterrupt
+
+
+@contextmanager
+def stop_at_step(step: int) -> Iterator[None]:
+    """Press Ctrl-C at the beginning of a step of the training runs in the block."""
+    from trainers.training.loop import TrainingLoop
+
+    begin_step = TrainingLoop.begin_step
+
+    def stop(loop: TrainingLoop, setup: PhaseSetup, at: int) -> None:
+        begin_step(loop, setup, at)
+        if at == step:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrainingLoop, "begin_step", stop)
+        yield
 
 
 def run_plan(plan: TrainingPlan, progress: NullProgress | None = None) -> TrainingResult:
@@ -95,21 +113,10 @@ def undisturbed(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     "step", [4, pytest.param(17, marks=pytest.mark.slow), pytest.param(34, marks=pytest.mark.slow)]
 )
 def test_resume_stopped_at_any_step_gives_same_weights_and_history(
-    shapes: Path, tmp_path: Path, undisturbed: Path, step: int, monkeypatch: pytest.MonkeyPatch
+    shapes: Path, tmp_path: Path, undisturbed: Path, step: int
 ) -> None:
-    from trainers.training.loop import TrainingLoop
-
-    begin_step = TrainingLoop.begin_step
-
-    def stop(loop: TrainingLoop, setup: object, at: int) -> None:
-        begin_step(loop, setup, at)  # type: ignore[arg-type]
-        if at == step:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(TrainingLoop, "begin_step", stop)
-        with pytest.raises(KeyboardInterrupt):
-            run_plan(plan_training(shapes, tmp_path / "run", OPTIONS, resume=True))
+    with stop_at_step(step), pytest.raises(KeyboardInterrupt):
+        run_plan(plan_training(shapes, tmp_path / "run", OPTIONS, resume=True))
     names = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
     kept = list(range(4, step + 1, 4))[-2:]
     assert names == [f"step-{at:08}.weights.h5" for at in kept]
@@ -205,7 +212,8 @@ def test_train_run_ending_inside_epoch_resets_metric_totals(shapes: Path, tmp_pa
     short = msgspec.structs.replace(OPTIONS, steps=10, schedule="constant")
     run_plan(plan_training(shapes, tmp_path / "run", short))
     checkpoint = max((tmp_path / "run" / "checkpoints").iterdir())
-    assert set(read_state(checkpoint).metric_sums) == {0.0}
+    with h5py.File(checkpoint) as file:
+        assert {float(total[()]) for total in file["metrics"].values()} == {0.0}
 
 
 def test_resume_finished_run_has_nothing_to_do(shapes: Path, undisturbed: Path) -> None:
