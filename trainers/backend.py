@@ -134,8 +134,19 @@ def _check_settings(keras: Any) -> None:
             )
 
 
-def check_batch_size(batch_size: int, backend: Backend) -> None:
-    """Check that the GPUs can share a batch of this size. Raises UsageError."""
+def check_batch_size(batch_size: int, backend: Backend, *, validation_images: int = 0) -> None:
+    """Check that the GPUs can share batches of this size, and the validation images, if any.
+
+    Raises:
+        UsageError: they cannot.
+    """
+    if 0 < validation_images < backend.batch_divisor:
+        raise UsageError(
+            "there are fewer validation images than GPUs",
+            expected=f"at least {backend.batch_divisor}",
+            got=validation_images,
+            hint="use a larger validation split, or one GPU: CUDA_VISIBLE_DEVICES=0",
+        )
     if batch_size % backend.batch_divisor:
         raise UsageError(
             "the GPUs cannot share a batch of this size",

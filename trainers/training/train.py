@@ -76,7 +76,8 @@ def train(
     from trainers.training.loop import TrainingLoop
     from trainers.training.phase_setup import set_up_phase
 
-    check_batch_size(options.batch_size, backend)
+    validation_images = plan.validation.records
+    check_batch_size(options.batch_size, backend, validation_images=validation_images)
     set_precision(options.precision, backend)
     with (
         open_for_writing(plan.run_path, plan.config, plan.labels) as run,

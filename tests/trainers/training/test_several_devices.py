@@ -107,3 +107,14 @@ def test_check_batch_size_requires_multiple_of_gpu_count(name: str) -> None:
         check_batch_size(32, hardware)
     check_batch_size(33, Backend(name, "0", ("one",), 2))
     check_batch_size(33, Backend(name, "0", (), 2))
+
+
+@pytest.mark.parametrize("name", ["JAX", "TensorFlow"])
+def test_check_batch_size_requires_a_validation_image_per_gpu(name: str) -> None:
+    hardware = Backend(name, "0", ("one", "two", "three"), 2)
+    for images in (0, 3, 4):
+        check_batch_size(9, hardware, validation_images=images)
+    for images in (1, 2):
+        with pytest.raises(UsageError, match="fewer validation images than GPUs"):
+            check_batch_size(9, hardware, validation_images=images)
+    check_batch_size(9, Backend(name, "0", ("one",), 2), validation_images=1)
