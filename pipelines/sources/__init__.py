@@ -16,6 +16,7 @@ from pipelines.sources.containers.wanted import NO_FIELDS, WantedFields
 from pipelines.sources.image_folder import list_image_folder
 from pipelines.sources.labelled import list_labelled
 from pipelines.sources.lists import list_image_list
+from pipelines.sources.lists.columns import NO_COLUMN
 from pipelines.sources.lists.kept_columns import named_to_keep
 from pipelines.sources.lists.table import show_names
 from pipelines.sources.reader import SourceFiles, open_source
@@ -102,11 +103,14 @@ def _open_containers(
 
 
 def _wanted_fields(options: ConvertOptions) -> WantedFields:
+    has_labels = options.label_column != NO_COLUMN
     return WantedFields(
-        options.label_column,
+        options.label_column if has_labels else None,
         tuple(named_to_keep(options)),
         options.keep_columns == "all",
         options.is_multi_label,
+        options.target_column,
+        has_labels,
     )
 
 

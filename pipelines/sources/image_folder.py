@@ -108,7 +108,7 @@ def _list_metadata(
             "an option or the dataset needs a list, and there is no list",
             path=escape_for_display(options.source),
             got=named,
-            hint="add --list FILE",
+            hint="add --list FILE; or name the labels of containers with --label-column NAME",
         )
     return None
 
