@@ -69,7 +69,7 @@ _CIFAR = Kind(
     "formats.arrays.list_cifar_file",
     gives="one label",
 )
-_TFRECORD = Kind("TFRecord file", "formats.tfrecord.list_tfrecords", gives="one label")
+_TFRECORD = Kind("TFRecord file", "formats.tfrecord.list_tfrecords", options=_ALL)
 _COMPRESSED_TFRECORD = _TFRECORD._replace(
     name="compressed TFRecord file",
     lister="formats.tfrecord.list_compressed_tfrecords",

@@ -55,9 +55,8 @@ class WantedFields(NamedTuple):
 
     def cell(self, name: str, value: object) -> Cell:
         """Return a value to keep; a list of a column that is not named is none, as it is long."""
-        cell = cell_text(value)
-        is_list = isinstance(cell, tuple) and len(cell) > 1
-        return None if is_list and name not in self.named else cell
+        is_list = isinstance(value, list) and len(value) > 1
+        return None if is_list and name not in self.named else cell_text(value)
 
     def cells(self, values: Mapping[str, object], used: Collection[str]) -> Row:
         """Return the values to keep; `used` have another use."""

@@ -59,8 +59,11 @@ def kept_names(
             raise UsageError(
                 f"{flag} is not a column of the {table.kind}",
                 path=table.path,
-                expected=table.shown_columns(),
+                expected=table.shown_columns() if table.columns else None,
                 got=escape_for_display(name),
+                hint="pass --keep-columns all --dry-run to see all columns"
+                if table.kind == "containers"
+                else None,
             )
         try:
             check_column_name(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from pipelines.sources import list_sources
 from records.dataset import open_dataset
 from records.errors import UsageError
 from records.format.columns import Column
+from records.format.example import encode_example
+from records.format.tfrecord import frame_bytes
 from tests.pipelines.conftest import Convert, rejects_of
 from tests.pipelines.pictures import content_of, make_file, make_picture
 from tests.pipelines.sources.containers.forms import tar_bytes, zip_bytes
@@ -48,6 +51,18 @@ def shard(mode: str = "w", class_file: str | None = None, **columns: list[Any]) 
     return tar_bytes(files, mode)
 
 
+def records(**columns: list[Any]) -> bytes:
+    def values(value: object) -> list[Any]:
+        return [] if value is None else [value.encode() if isinstance(value, str) else value]
+
+    features = (
+        {"image": [content], "key": [key.encode()]}
+        | {name: values(cells[number]) for name, cells in columns.items()}
+        for number, (key, content) in enumerate(IMAGES.items())
+    )
+    return b"".join(frame_bytes(encode_example(it)) for it in features)
+
+
 FORMS: dict[str, tuple[str, Callable[..., bytes]]] = {
     "parquet": ("a.parquet", parquet),
     "parquet of float32": (
@@ -61,6 +76,8 @@ FORMS: dict[str, tuple[str, Callable[..., bytes]]] = {
         ),
     ),
     "shard": ("a.tar", shard),
+    "records": ("a.tfrecord", records),
+    "compressed records": ("a.tfrecord.gz", lambda **columns: gzip.compress(records(**columns))),
     "compressed shard": ("a.tgz", lambda **columns: shard("w:gz", **columns)),
 }
 each_form = pytest.mark.parametrize("form", FORMS)
@@ -189,9 +206,15 @@ def test_append_of_a_container_with_a_target_adds_its_new_images(
         ("a.parquet", parquet(age=[[1.0, 2.0]] * 9), {}, r"00\.png: a value of the column age is"),
         ("a.parquet", parquet(age=AGES), {"target_column": None}, r"target|class|folder"),
         ("a.tar", shard(years=AGES), {},
-         r"--target-column is not a column of the containers, expected none, got age"),
+         r"--target-column is not a column of the containers, got age; pass --keep-columns all"),
         ("a.tar", shard(age=[*AGES[1:], {}]), {}, r"a\.tar: 08\.png: a value of the column age"),
         ("a.tar", shard(age=[*AGES[1:], "x"]), {}, r"a\.tar: 08\.png: .*finite number.*got x;"),
+        ("a.tfrecord", records(years=AGES), {}, r"--target-column is not a column"),
+        ("a.tfrecord", records(age=["x"] * 9), {}, r"a\.tfrecord: 00\.png: .*finite number.*got x"),
+        ("a.tfrecord", records(**{"a/age": AGES, "b/age": AGES}), {},
+         r"several features can be the column age, got a/age, b/age; list the values"),
+        ("a.tfrecord", records(**{"a/age": AGES}), {"target_column": "a/age"},
+         r"by the last part of the name of a feature.*pass --target-column age"),
         ("a.zip", zip_bytes([("a/1.png", make_picture(1))]), {}, r"needs a list.*--target-column"),
     ],
 )  # fmt: skip
