@@ -67,7 +67,8 @@ _IDX = Kind(
 _CIFAR = Kind(
     "CIFAR file",
     "formats.arrays.list_cifar_file",
-    gives="one label",
+    gives="one label, and coarse_label in CIFAR-100",
+    options=_ALL - {"--multi-label"},
 )
 _TFRECORD = Kind("TFRecord file", "formats.tfrecord.list_tfrecords", options=_ALL)
 _COMPRESSED_TFRECORD = _TFRECORD._replace(
@@ -87,7 +88,7 @@ _KINDS: dict[str, Kind] = {
     ),
     **dict.fromkeys((".tfrecord", ".tfrecords", ".tfrec"), _TFRECORD),
     **dict.fromkeys((".tfrecord.gz", ".tfrecords.gz", ".tfrec.gz"), _COMPRESSED_TFRECORD),
-    ".npz": Kind("NumPy file", "formats.npz.list_npz", "formats.npz.unpack_npz", gives="one label"),
+    ".npz": Kind("NumPy file", "formats.npz.list_npz", "formats.npz.unpack_npz", options=_ALL),
     **dict.fromkeys(("images-idx3-ubyte", "images.idx3-ubyte"), _IDX),
     **dict.fromkeys(
         ("images-idx3-ubyte.gz", "images.idx3-ubyte.gz"), _IDX._replace(unpacker=_DECOMPRESS)
