@@ -84,8 +84,8 @@ def _or_none(_context: click.Context, _parameter: click.Parameter, values: tuple
     click.option(
         "--label-column",
         metavar="NAME|none",
-        help="Column with labels, of the list or of containers with images; one-hot columns of a"
-        " list are separated by commas; none: all images of the list have one class.",
+        help="Column with labels, of the list or of containers with images; one-hot columns are"
+        " separated by commas; none: all images have one class.",
     ),
     click.option(
         "--split-column", metavar="NAME|none", help="Column of the list with splits, or none."
@@ -96,8 +96,8 @@ def _or_none(_context: click.Context, _parameter: click.Parameter, values: tuple
     click.option(
         "--target-column",
         metavar="NAME",
-        help="Column of the list with a number per image, for train --target; it is kept, and the"
-        " list needs no labels.",
+        help="Column with a number per image, of the list or of containers with images, for train"
+        " --target; it is kept, and the images need no labels.",
     ),
     click.option(
         "--multi-label",

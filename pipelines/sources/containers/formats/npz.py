@@ -24,6 +24,7 @@ from pipelines.sources.containers.formats.npz_arrays import (
 )
 from records.errors import UsageError
 from records.text.escaping import escape_for_display
+from records.text.formatting import pluralize
 
 _MOST_ONES = 16 << 20
 _MOST_VALUES = 8 << 20
@@ -248,7 +249,7 @@ def _read_columns(
             "the arrays to keep are too large",
             path=data.shown,
             expected=f"at most {_MOST_VALUES:,} values and {MOST_VALUE_BYTES:,} bytes",
-            got=f"{count:,} values and {size_bytes:,} bytes",
+            got=f"{pluralize(count, 'value')} and {pluralize(size_bytes, 'byte')}",
             hint="name fewer arrays: --keep-columns NAME,NAME",
         )
     values: dict[str, Any] = {
