@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import pyarrow as pa
 from msgspec.structs import replace
 
 from pipelines.options import ConvertOptions
@@ -29,6 +30,10 @@ from records.text.escaping import escape_for_display
 from records.text.formatting import plural, pluralize
 from records.text.keys import key_to_text
 
+COLUMN_HINT = (
+    "name the column, feature or array of the class with --label-column NAME, or that of a number"
+    " to predict with --target-column NAME"
+)
 _LEAST_ROWS = 20
 
 
@@ -45,7 +50,7 @@ def list_labelled(
     _refuse_options(options, files)
     members = files.members
     given = members.given or []
-    listed = [*iter_rows(members.listing.files.to_table(), "key", "member", "size_bytes")]
+    listed = members.listing.files.to_table()
     names, lists = _field_names(given, options)
     table = ListTable(
         escape_for_display(options.source),
@@ -53,7 +58,7 @@ def list_labelled(
         lambda: iter(()),
         unit="image",
         kind="containers",
-        show=lambda number: files.show_member(*listed[number - 1][:2]),
+        show=_places(listed, files),
     )
     kept = kept_names(table, options, names, options.target_column)
     class_columns = _class_columns(given, table)
@@ -61,7 +66,9 @@ def list_labelled(
     roles = Roles("path", labels, None, None, None, kept, (), options.target_column)
     rows = [
         _read_row(table, ListRow(number, key, None, (), each.split, None), each, roles, options)
-        for number, ((key, *_), each) in enumerate(zip(listed, given, strict=True), start=1)
+        for number, ((key,), each) in enumerate(
+            zip(iter_rows(listed, "key"), given, strict=True), start=1
+        )
         if each.problem is None
     ]
     _require_labels(rows, options)
@@ -75,7 +82,9 @@ def list_labelled(
     rejects = [(key, "unreadable", reason, 0) for key, reason in members.listing.refused]
     rejects += [
         (key, "no-class", each.problem, size_bytes)
-        for (key, _, size_bytes), each in zip(listed, given, strict=True)
+        for (key, size_bytes), each in zip(
+            iter_rows(listed, "key", "size_bytes"), given, strict=True
+        )
         if each.problem is not None
     ]
     for key, reason, detail, size_bytes in rejects:
@@ -84,6 +93,16 @@ def list_labelled(
         else:
             sources.rejects.append(Reject(key_to_text(key), None, reason, detail, size_bytes))
     return sources
+
+
+def _places(listed: pa.Table, files: ContainerFiles) -> Callable[[int], str]:
+    """Return the function that returns the place of an image by its number, from 1."""
+    keys, members = (listed[name].combine_chunks() for name in ("key", "member"))
+
+    def show(number: int) -> str:
+        return files.show_member(keys[number - 1].as_py(), members[number - 1].as_py())
+
+    return show
 
 
 def _field_names(
@@ -199,9 +218,7 @@ def _require_labels(rows: list[ListRow], options: ConvertOptions) -> None:
         raise UsageError(
             "the containers give no image a class",
             path=escape_for_display(options.source),
-            hint="name the column, feature or array of the class with --label-column NAME, or that"
-            " of a number to predict with --target-column NAME; or list the class of each image in"
-            " a file, and pass --list FILE",
+            hint=f"{COLUMN_HINT}; or list the class of each image in a file, and pass --list FILE",
         )
     captions = {label for row in rows for label in row.labels if " " in label}
     if len(rows) >= _LEAST_ROWS and len(captions) > len(rows) / 2:

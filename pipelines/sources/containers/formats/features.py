@@ -45,7 +45,8 @@ def kept_fields(
 def _cell(name: str, values: FeatureValue, wanted: WantedFields) -> Cell:
     if len(values) > 1 and name not in wanted.named:
         return None
-    texts = [_decode(value) if isinstance(value, bytes) else value for value in values]
+    # Several values are an error that shows the first ones.
+    texts = [_decode(value) if isinstance(value, bytes) else value for value in values[:_SHOWN]]
     return wanted.cell(name, texts[0] if len(texts) == 1 else texts)
 
 

@@ -130,7 +130,8 @@ def _require_named(
     wanted = data.wanted
     names = tuple(dict.fromkeys(chain.from_iterable(columns)))
     label = wanted.label
-    if label is not None and label not in names and label not in {it.name for it in arrays}:
+    others = {array.name for array in arrays if array.shape is None}
+    if label is not None and label not in names and label not in others:
         raise _unknown("--label-column", label, names, data)
     for flag, name in wanted.flags():
         found = [each[name] for each in columns if name in each]

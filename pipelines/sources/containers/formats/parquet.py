@@ -94,7 +94,7 @@ def _entry(
     if not columns.labels:
         return entry._replace(label="" if data.wanted.is_label_optional else None)
     if len(columns.labels) > 1:
-        labels = tuple(read_one_hot(row.classes, columns.labels, where))
+        labels = tuple(read_one_hot(row.classes, row.classes.keys(), where))
         return entry._replace(label=labels, class_columns=columns.labels)
     problem = _label_problem(row.label, columns.names)
     return entry._replace(label=_label(row.label, columns.names), problem=problem)

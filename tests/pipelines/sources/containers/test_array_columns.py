@@ -184,6 +184,7 @@ def test_npz_keep_all_leaves_arrays_of_lists_and_objects_out_with_a_note(tmp_pat
         ({"y": BITS.astype(float)}, MULTI, "give no image a class"),
         ({"y": BITS.astype(float)}, MULTI | {"label_column": "y"}, r"does not have labels"),
         ({"y": LABELS}, {"label_column": "z"}, r"--label-column is not an array.*y, got z"),
+        ({"y": LABELS}, {"label_column": "x"}, r"--label-column is not an array.*y, got x"),
         ({"y": LABELS}, {"keep_columns": "z"}, r"--keep-columns is not an array.*y, got z"),
         ({"y": LABELS}, {"target_column": "z"}, r"--target-column is not an array.*expected y"),
         ({"y": LABELS, "z": BITS}, {"keep_columns": "z"}, r"one value per image.*got z uint8"),

@@ -255,3 +255,19 @@ def test_parquet_class_columns_of_many_rows_are_read_in_batches(tmp_path: Path) 
     found = listed(make_file(tmp_path, "x.parquet", sink.getvalue()), multi_label=True)
     labels = [{found.labels[label] for label in it.all_labels} for it in found.images]
     assert labels == [{name for name in "abc" if columns[name][n]} for n in range(count)]
+
+
+def test_parquet_with_two_columns_of_labels_is_unpacked_with_the_named_one(
+    convert: Convert, output: Path, tmp_path: Path
+) -> None:
+    source = make_file(
+        tmp_path, "a.parquet", parquet(**{"class": [*"abababa"], "category": [*"xxxyyyy"]})
+    )
+    convert(source=str(source), label_column="category")
+    assert open_dataset(output).labels == ("x", "y")
+
+
+def test_parquet_of_thousands_of_class_columns_is_read(tmp_path: Path) -> None:
+    columns = {f"c{number}": [0, 1, 0, 1, 0, 1, 1] for number in range(800)}
+    found = listed(make_file(tmp_path, "a.parquet", parquet(**columns)), multi_label=True)
+    assert [len(image.all_labels) for image in found.images] == [0, 800, 0, 800, 0, 800, 800]

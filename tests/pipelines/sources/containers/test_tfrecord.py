@@ -152,6 +152,7 @@ def test_tfrecord_keep_all_leaves_lists_and_bytes_out_with_a_note(tmp_path: Path
     [
         ({"mask": [b"\xff"]}, {"keep_columns": "mask"}, "column mask is neither text"),
         ({"box": [1, 2]}, {"keep_columns": "box"}, "column box is neither text.*got 1, 2"),
+        ({"box": [1] * 100_000}, {"keep_columns": "box"}, "column box is neither .*got 1, 1"),
         ({"note": [b"x" * 9000]}, {"keep_columns": "note"}, r"a\.tfrecord record 0: .*too long"),
         ({"label": [1] * 10_001}, {"multi_label": True}, r"record 0: .*too many labels.*got 10001"),
         ({"x": [1]}, {"keep_columns": "y"}, "got y; pass --keep-columns all --dry-run"),
