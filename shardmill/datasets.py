@@ -93,12 +93,13 @@ def convert(
             folders.
         path_column: the column of the list with paths, names or IDs; found by its name if None.
         label_column: the column of the list with labels, or one-hot columns separated by commas; or
-            `none`: all images of the list have one class; or the column, field or feature of
-            containers with images.
+            the column, field, feature or array of containers with images; or `none`: all images
+            have one class.
         split_column: the column of the list with splits, or `none`.
         group_column: the column of the list with groups, or `none`.
-        target_column: the column of the list with a number per image, which `train` can learn to
-            predict; it is kept as float32, and the list needs no labels.
+        target_column: the column of the list, or of containers with images, with a number per
+            image, which `train` can learn to predict; it is kept as float32, and the images need no
+            labels.
         image_folder: the folder below `source` with the images of the list.
         multi_label: whether an image may have any number of labels: from multi-hot columns, rows
             with several labels, several rows per image, or lists in containers.

@@ -62,8 +62,8 @@ different dataset or a file with the name of a dataset file, 74 storage failed,
     click.option(
         "--label-column",
         metavar="NAME|none",
-        help="Column with labels, of the list or of containers with images; one-hot columns of a"
-        " list are separated by commas; none: all images of the list have one class.",
+        help="Column with labels, of the list or of containers with images; one-hot columns are"
+        " separated by commas; none: all images have one class.",
     ),
     click.option(
         "--split-column", metavar="NAME|none", help="Column of the list with splits, or none."
@@ -74,8 +74,8 @@ different dataset or a file with the name of a dataset file, 74 storage failed,
     click.option(
         "--target-column",
         metavar="NAME",
-        help="Column of the list with a number per image, for train --target; it is kept, and the"
-        " list needs no labels.",
+        help="Column with a number per image, of the list or of containers with images, for train"
+        " --target; it is kept, and the images need no labels.",
     ),
     click.option(
         "--multi-label",

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from pipelines.extract.paths import METADATA
 from pipelines.sources.cells import cell_text
-from pipelines.sources.lists.columns import NO_COLUMN, is_same_name, may_have_role
+from pipelines.sources.column_names import is_same_name, may_have_role
+from pipelines.sources.lists.columns import NO_COLUMN
 from pipelines.sources.lists.kept_columns import infer_columns
 from records.dataset import Dataset
 from records.format.columns import Column, Columns, Value

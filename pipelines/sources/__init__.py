@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipelines.options import ConvertOptions
 from pipelines.sources.base import SourceFilter, SourceImage, Sources, read_source_filter
+from pipelines.sources.class_layout import NO_CLASSES
 from pipelines.sources.containers import (
     ContainerFiles,
     find_in_folder,
@@ -14,8 +15,9 @@ from pipelines.sources.containers.kinds import kind_of
 from pipelines.sources.containers.member import Container
 from pipelines.sources.containers.wanted import NO_FIELDS, WantedFields
 from pipelines.sources.image_folder import list_image_folder
-from pipelines.sources.labelled import list_labelled
+from pipelines.sources.labelled import COLUMN_HINT, list_labelled
 from pipelines.sources.lists import list_image_list
+from pipelines.sources.lists.columns import NO_COLUMN
 from pipelines.sources.lists.kept_columns import named_to_keep
 from pipelines.sources.lists.table import show_names
 from pipelines.sources.reader import SourceFiles, open_source
@@ -102,11 +104,14 @@ def _open_containers(
 
 
 def _wanted_fields(options: ConvertOptions) -> WantedFields:
+    has_labels = options.label_column != NO_COLUMN
     return WantedFields(
-        options.label_column,
+        options.label_column if has_labels else None,
         tuple(named_to_keep(options)),
         options.keep_columns == "all",
         options.is_multi_label,
+        options.target_column,
+        has_labels,
     )
 
 
@@ -120,4 +125,9 @@ def _list_folder(
         listing = files.walk()
     if isinstance(files, ContainerFiles) and files.members.given is not None:
         return list_labelled(options, source_filter, files), files
-    return list_image_folder(options, source_filter, files, listing), files
+    try:
+        return list_image_folder(options, source_filter, files, listing), files
+    except UsageError as error:
+        if error.what == NO_CLASSES and isinstance(files, ContainerFiles):
+            error.hint = f"{error.hint}; {COLUMN_HINT}"
+        raise

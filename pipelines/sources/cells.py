@@ -18,6 +18,8 @@ Row = Mapping[str, Cell]
 """Cells by column; cells without a value may be missing."""
 
 
+MOST_LABELS = 10_000
+"""The largest number of labels of an image, for containers that do not limit it otherwise."""
 _MOST_INTEGER_BITS = 8192
 
 

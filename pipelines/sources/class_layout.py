@@ -19,6 +19,7 @@ from records.text.names import normalize_name
 
 Layout = Literal["classes", "splits"]
 
+NO_CLASSES = "the source has no classes"
 CLASS_FOLDERS = "one folder per class, with the images of the class in it"
 """The expected source, for error messages."""
 
@@ -185,7 +186,7 @@ def choose_labels(
         )
     if not found:
         raise UsageError(
-            "the source has no classes",
+            NO_CLASSES,
             path=escape_for_display(source),
             expected=CLASS_FOLDERS,
             hint="move the images of each class into a separate folder, or list all images in a"

@@ -108,7 +108,8 @@ def _list_metadata(
             "an option or the dataset needs a list, and there is no list",
             path=escape_for_display(options.source),
             got=named,
-            hint="add --list FILE",
+            hint="add --list FILE; or, for a container, name the column of labels with"
+            " --label-column NAME, or of a number to predict with --target-column NAME",
         )
     return None
 

@@ -26,7 +26,7 @@ from pipelines.options import ConvertOptions
 from pipelines.sources import Sources
 from pipelines.sources.base import SourceFilter
 from pipelines.sources.containers.member import Container, Member, known_hash
-from pipelines.sources.lists.kept_columns import infer_columns, parse_values
+from pipelines.sources.lists.kept_columns import infer_columns, note_missing_targets, parse_values
 from pipelines.sources.lists.sorter import RowSorter
 from pipelines.sources.reader import open_file
 from pipelines.sources.walk import ListedFile
@@ -247,6 +247,8 @@ def _sort(rows: pa.Table, options: ConvertOptions, source_filter: SourceFilter) 
     sorter = RowSorter(labels, options, source_filter, path=path)
     columns = sorter.sources.columns = _columns(rows, options)
     repeated = 0
+    targets = []
+    fields = row_fields(options)
     previous: _StagedRow | None = None
     for row in starmap(_StagedRow, iter_rows(rows, *_StagedRow._fields)):
         if previous is not None and row.key == previous.key:
@@ -254,6 +256,8 @@ def _sort(rows: pa.Table, options: ConvertOptions, source_filter: SourceFilter) 
             repeated += 1
             continue
         previous = row
+        if fields.target is not None:
+            targets.append(row.kept[fields.kept.index(fields.target)])
         sorter.add(
             row.key,
             tuple(row.labels),
@@ -263,6 +267,8 @@ def _sort(rows: pa.Table, options: ConvertOptions, source_filter: SourceFilter) 
             url=row.url,
             columns=partial(_pack_columns, row, columns),
         )
+    if fields.target is not None:
+        sorter.sources.notes += note_missing_targets(targets, fields.target, path)
     if repeated:
         sorter.sources.notes.append(
             f"{pluralize(repeated, 'row')} twice; each image is stored once"
@@ -276,7 +282,7 @@ def _columns(rows: pa.Table, options: ConvertOptions) -> Columns:
         name: pc.unique(pc.list_element(rows["kept"], number)).to_pylist()
         for number, name in enumerate(row_fields(options).kept)
     }
-    return infer_columns(texts)
+    return infer_columns(texts, [options.target_column])
 
 
 def _pack_columns(row: _StagedRow, columns: Columns) -> bytes | None:

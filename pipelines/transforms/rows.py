@@ -14,8 +14,13 @@ import numpy as np
 
 from pipelines.options import ConvertOptions
 from pipelines.sources.cells import Cell, cell_text, read_text
-from pipelines.sources.lists.columns import NO_SPLIT
-from pipelines.sources.lists.kept_columns import check_texts, kept_names, named_to_keep
+from pipelines.sources.lists.columns import NO_SPLIT, ONE_CLASS
+from pipelines.sources.lists.kept_columns import (
+    check_target,
+    check_texts,
+    kept_names,
+    named_to_keep,
+)
 from pipelines.sources.lists.rows import check_url
 from pipelines.sources.lists.table import ListTable
 from records.dataset import Record
@@ -68,10 +73,19 @@ class RowFields(NamedTuple):
     Attributes:
         kept: the names of the fields whose values the records keep.
         is_multi_label: whether an image may have any number of labels.
+        target: the field with the number of each image, if there is one; also in `kept`. A row
+            without the field `label` then has the class of images without labels.
     """
 
     kept: tuple[str, ...] = ()
     is_multi_label: bool = False
+    target: str | None = None
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The fields that each row has, except the image or its URI."""
+        names = REQUIRED_FIELDS if self.target is None else REQUIRED_FIELDS[:1]
+        return (*names, *self.kept)
 
 
 ONE_LABEL = RowFields()
@@ -85,9 +99,11 @@ def row_fields(options: ConvertOptions) -> RowFields:
             path="WriteDataset",
             hint="name the fields: keep_columns=['age', 'site']",
         )
-    names = tuple(sorted(named_to_keep(options), key=str.encode))
-    kept_names(ListTable("WriteDataset", names, lambda: iter(())), options, names)
-    return RowFields(names, options.is_multi_label)
+    target = options.target_column
+    found = {*named_to_keep(options), *(() if target is None else (target,))}
+    names = tuple(sorted(found, key=str.encode))
+    kept_names(ListTable("WriteDataset", names, lambda: iter(())), options, names, target)
+    return RowFields(names, options.is_multi_label, target)
 
 
 def show_row(key: bytes) -> str:
@@ -134,15 +150,24 @@ def read_row(row: Any, fields: RowFields = ONE_LABEL) -> tuple[ImageRow, bytes |
     read = _Reader(get, place)
     group = read.text("group")
     url = None if uri is None else read.url("uri")
-    labels = read.labels("label", is_multi_label=fields.is_multi_label)
+    labels: tuple[str, ...] = (ONE_CLASS,)
+    if fields.target is None or _has_field(row, "label"):
+        labels = read.labels("label", is_multi_label=fields.is_multi_label)
+    kept = read.kept(row, fields.kept)
+    if fields.target is not None:
+        check_target(kept[fields.kept.index(fields.target)], fields.target, place, key=key)
     return ImageRow(
         key,
         labels,
         read.split("split"),
         os.fsencode(group) or None,
         url,
-        kept=read.kept(row, fields.kept),
+        kept=kept,
     ), image
+
+
+def _has_field(row: Any, name: str) -> bool:
+    return name in row if isinstance(row, Mapping) else hasattr(row, name)
 
 
 def _get_attribute(row: Any, name: str) -> Any:
@@ -222,10 +247,9 @@ class _Reader:
         """Return the values of the fields to keep, as texts; None is a missing value."""
         texts: dict[str, Cell] = {}
         for name in names:
-            is_there = name in row if isinstance(row, Mapping) else hasattr(row, name)
-            if not is_there:
+            if not _has_field(row, name):
                 raise UsageError(
-                    f"a row lacks the field {escape_for_display(name)}, which keep_columns names",
+                    f"a row lacks the field {escape_for_display(name)}, which an option names",
                     path=self._place,
                     hint="set the field to None if its value is missing",
                 )

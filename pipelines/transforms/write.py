@@ -28,7 +28,7 @@ from pipelines.runners.job_errors import whole_messages
 from pipelines.sources.base import read_source_filter
 from pipelines.sources.path_checks import check_output
 from pipelines.transforms.parts import Part, PartWriter
-from pipelines.transforms.rows import CONTENT_FIELDS, REQUIRED_FIELDS, row_fields
+from pipelines.transforms.rows import CONTENT_FIELDS, RowFields, row_fields
 from pipelines.transforms.write_run import (
     PlannedRun,
     WriteOptions,
@@ -67,9 +67,11 @@ class WriteDataset(beam.PTransform):  # type: ignore[misc] # Beam has no types
     | `uri` | str | an absolute path or a URL of the image file, in place of `image` |
     | `split` | str, optional | `train`, `validation` or `test`, or a word such as `val` |
     | `group` | str or int, optional | images of one group are assigned to one split |
+    | the name of `target_column` | int, float or None | the number to predict |
     | the names in `keep_columns` | str, int, float, bool or None | values that the records keep |
 
-    With the option `multi_label`, `label` can also be a list of classes.
+    With the option `multi_label`, `label` can also be a list of classes. With `target_column`, a
+    row without the field `label` has the class `image`.
 
     The dataset is the same, byte for byte, as that of `sm.convert` for a folder with the same keys,
     classes and files: on any runner, and for any order, bundles and retries. It is published when
@@ -97,6 +99,9 @@ class WriteDataset(beam.PTransform):  # type: ignore[misc] # Beam has no types
         map: new names of classes: a mapping (None drops a class), `OLD=NEW` texts, or paths of
             files.
         multi_label: whether an image may have any number of labels.
+        target_column: the name of the field of rows with a number per image, or None for an unknown
+            number, which `train` can learn to predict; it is kept as float32, and a row does not
+            need the field `label`.
         keep_columns: the names of the fields of rows whose values the records keep: texts, numbers,
             booleans, or None for a missing value.
         exclude: the path of a file with the keys to exclude, one per line.
@@ -144,6 +149,7 @@ class WriteDataset(beam.PTransform):  # type: ignore[misc] # Beam has no types
         labels: str | PathLike[str] | None = None,
         map: Mapping[str, str | None] | str | PathLike[str] | Sequence[str] | None = None,  # noqa: A002
         multi_label: bool = False,
+        target_column: str | None = None,
         keep_columns: Sequence[str] | str | None = None,
         exclude: str | PathLike[str] | None = None,
         check: Literal["header", "decode"] = "decode",
@@ -178,7 +184,7 @@ class WriteDataset(beam.PTransform):  # type: ignore[misc] # Beam has no types
                 "WriteDataset needs a bounded PCollection: a dataset is complete when it is written"
             )
         options = self._options
-        _check_fields(rows.element_type, row_fields(options.convert).kept)
+        _check_fields(rows.element_type, row_fields(options.convert))
         parts = (
             rows
             | "Rewindow" >> beam.WindowInto(GlobalWindows())
@@ -198,15 +204,15 @@ class WriteDataset(beam.PTransform):  # type: ignore[misc] # Beam has no types
         return planned[_RUN] | "Publish" >> beam.ParDo(_Publish(options), AsIter(written))
 
 
-def _check_fields(element_type: Any, kept: Sequence[str]) -> None:
+def _check_fields(element_type: Any, fields: RowFields) -> None:
     """Raise UsageError if the schema of a PCollection lacks a field; any other type may have it."""
     try:
         names = {name for name, _ in named_fields_from_element_type(element_type)}
     except (TypeError, ValueError):
         return
     has_content = not names.isdisjoint(CONTENT_FIELDS)
-    if not has_content or not names.issuperset({*REQUIRED_FIELDS, *kept}):
-        expected = ", ".join(map(escape_for_display, (*REQUIRED_FIELDS, *kept)))
+    if not has_content or not names.issuperset(fields.required):
+        expected = ", ".join(map(escape_for_display, fields.required))
         raise UsageError(
             "the schema of the PCollection lacks a field",
             expected=f"{expected}, and image or uri",

@@ -46,7 +46,12 @@ def parse_features(texts: Iterable[str]) -> dict[str, str]:
 
 
 def choose_features(
-    stats: Iterable[FeatureStats], requested: Mapping[str, str], *, path: str
+    stats: Iterable[FeatureStats],
+    requested: Mapping[str, str],
+    *,
+    path: str,
+    has_several_labels: bool = False,
+    needs_class: bool = True,
 ) -> FeatureNames:
     """Return the features to read, chosen by their names and values.
 
@@ -54,6 +59,8 @@ def choose_features(
         stats: the statistics of each feature, from the first records of a file.
         requested: the feature names that the user passed, by role.
         path: the path of the file, for messages.
+        has_several_labels: whether an image may have any number of classes.
+        needs_class: whether a feature with the class is required.
 
     Raises:
         UsageError: no feature has one encoded image per record, no feature has one class per image,
@@ -79,9 +86,12 @@ def choose_features(
             got=_list(by_name),
             hint="only encoded images can be adopted; name the feature with --feature image=NAME",
         )
-    label = requested.get("label") or _choose(_LABELS, by_name, _is_number)
-    text = requested.get("text") or _choose(_TEXTS, by_name, _is_text)
-    if label is None and text is None:
+    is_label, is_name = _is_number, _is_text
+    if has_several_labels:
+        is_label, is_name = _has_numbers, _has_texts
+    label = requested.get("label") or _choose(_LABELS, by_name, is_label)
+    text = requested.get("text") or _choose(_TEXTS, by_name, is_name)
+    if label is None and text is None and needs_class:
         raise _no_class(by_name, path)
     return FeatureNames(
         image, label, text, requested.get("key") or _choose(_KEYS, by_name, _is_text)
@@ -110,12 +120,20 @@ def _holds_image(feature: FeatureStats) -> bool:
 
 
 def _is_number(feature: FeatureStats) -> bool:
-    return _is_single(feature) and feature.kind == "int64"
+    return _is_single(feature) and _has_numbers(feature)
+
+
+def _has_numbers(feature: FeatureStats) -> bool:
+    return feature.kind == "int64"
 
 
 def _is_text(feature: FeatureStats) -> bool:
+    return _is_single(feature) and _has_texts(feature)
+
+
+def _has_texts(feature: FeatureStats) -> bool:
     has_bytes = feature.size_bytes is not None and feature.size_bytes.max > 0
-    return _is_single(feature) and feature.kind == "bytes" and has_bytes and not feature.images
+    return feature.kind == "bytes" and has_bytes and not feature.images
 
 
 def _no_class(stats: Mapping[str, FeatureStats], path: str) -> UsageError:

@@ -103,13 +103,18 @@ class ParquetStream:
 
     def _require_small_lists(self, columns: Sequence[str]) -> None:
         """Check lists: one row may hold all values of a row group, each as long as a dictionary."""
-        schema = self._file.schema
+        schema, wanted = self._file.schema, frozenset(columns)
         leaves = [schema.column(number) for number in range(len(schema))]
         for sizes, leaf in zip(self._sizes.columns, cycle(leaves), strict=False):
-            is_wanted = any(f"{leaf.path}.".startswith(f"{column}.") for column in columns)
-            if is_wanted and leaf.max_repetition_level:
+            if leaf.max_repetition_level and _is_in(leaf.path, wanted):
                 value_bytes = _LISTED_VALUE_BYTES + sizes.dictionary_bytes
                 require_growth(sizes.page_bytes + sizes.values * value_bytes, self._allowed_bytes)
+
+
+def _is_in(path: str, columns: frozenset[str]) -> bool:
+    """Return whether the path of a leaf is that of one of these columns, or of a field of one."""
+    parts = path.split(".")
+    return any(".".join(parts[:end]) in columns for end in range(1, len(parts) + 1))
 
 
 def _require_small_footer(content: _Content) -> None:

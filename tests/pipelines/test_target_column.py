@@ -161,7 +161,11 @@ def test_target_that_is_no_finite_number_names_row_and_key(
 @pytest.mark.parametrize(
     ("content", "options", "message"),
     [
-        (table(("path", "age"), (KEYS[0], "")), {}, "no row of the list has a value"),
+        (
+            table(("path", "age"), (KEYS[0], "")),
+            {},
+            "no image has a value in the target column age",
+        ),
         (table(("path", "old"), (KEYS[0], "1")), {}, "--target-column is not a column"),
         (table(("path", "a/b"), (KEYS[0], "1")), {"target_column": "a/b"}, "name of a feature"),
         (None, {"list": None}, "there is no list"),

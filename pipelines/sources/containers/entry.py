@@ -39,6 +39,8 @@ class Entry(NamedTuple):
         label: the label or the labels that the container gives the file; None if it gives none.
         split: the split that the container gives the file; None if it gives none.
         fields: the values of the columns and fields to keep, by name.
+        class_columns: the columns of classes from which the labels come; empty if they do not.
+        problem: the reason why the labels of the file are unknown; None if they are known.
         head: the first bytes of a file in an unpacked container; empty if its name is that of an
             image.
     """
@@ -52,6 +54,8 @@ class Entry(NamedTuple):
     label: str | tuple[str, ...] | None = None
     split: SplitName | None = None
     fields: Row = _NO_VALUES
+    class_columns: tuple[str, ...] = ()
+    problem: str | None = None
     head: bytes = b""
 
 

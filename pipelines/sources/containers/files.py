@@ -99,6 +99,11 @@ class ContainerFiles:
         kinds = Counter(kind_of(container.key).name for container in self.containers)
         return " and ".join(pluralize(count, kind) for kind, count in kinds.items())
 
+    def show_member(self, key: bytes, encoded: bytes) -> str:
+        """Return the place of a member, for messages: its container, and its key."""
+        number = decode_member(encoded).container
+        return f"{self._shown(number)}: {escape_for_display(key_to_text(key))}"
+
     def find(self, key: bytes, *, follow_symlinks: bool) -> ListedFile | None:  # noqa: ARG002
         """See `SourceFiles.find`."""
         if self._by_key is None:

@@ -26,13 +26,15 @@ class Kind(NamedTuple):
         lister: the function that lists the entries of a container, as `module.name`.
         unpacker: the function that yields the bytes of the unpacked copy, to which the offsets of
             members refer; None if they refer to the container.
-        has_fields: whether an image can have several labels, and columns or fields to keep.
+        gives: what each image has in the container, for messages.
+        options: the options for several labels and for columns that apply to the container.
     """
 
     name: str
     lister: str
     unpacker: str | None = None
-    has_fields: bool = False
+    gives: str = "no labels and no columns"
+    options: frozenset[str] = frozenset()
 
     @property
     def is_unpacked(self) -> bool:
@@ -55,32 +57,43 @@ def _import(function: str) -> Any:
     return getattr(importlib.import_module(f"{__package__}.{module}"), name)
 
 
+_ALL = frozenset(("--multi-label", "--keep-columns", "--target-column"))
 _TAR = Kind(
-    "compressed TAR archive", "formats.webdataset.list_compressed_tar", _DECOMPRESS, has_fields=True
+    "compressed TAR archive", "formats.webdataset.list_compressed_tar", _DECOMPRESS, options=_ALL
 )
-_IDX = Kind("idx file", "formats.arrays.list_idx")
-_TFRECORD = "formats.tfrecord.list_tfrecords"
+_IDX = Kind(
+    "idx file", "formats.arrays.list_idx", gives="one label, from the file labels-idx1-ubyte"
+)
+_CIFAR = Kind(
+    "CIFAR file",
+    "formats.arrays.list_cifar_file",
+    gives="one label, and coarse_label in CIFAR-100",
+    options=_ALL - {"--multi-label"},
+)
+_TFRECORD = Kind("TFRecord file", "formats.tfrecord.list_tfrecords", options=_ALL)
+_COMPRESSED_TFRECORD = _TFRECORD._replace(
+    name="compressed TFRecord file",
+    lister="formats.tfrecord.list_compressed_tfrecords",
+    unpacker=_DECOMPRESS,
+)
 _KINDS: dict[str, Kind] = {
     ".zip": Kind("ZIP archive", "formats.zip.list_zip"),
-    ".tar": Kind("TAR archive", "formats.webdataset.list_tar_samples", has_fields=True),
+    ".tar": Kind("TAR archive", "formats.webdataset.list_tar_samples", options=_ALL),
     **dict.fromkeys((".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst"), _TAR),
     ".parquet": Kind(
         "Parquet file",
         "formats.parquet.list_parquet",
         "formats.parquet.unpack_parquet",
-        has_fields=True,
+        options=_ALL,
     ),
-    **dict.fromkeys((".tfrecord", ".tfrecords", ".tfrec"), Kind("TFRecord file", _TFRECORD)),
-    **dict.fromkeys(
-        (".tfrecord.gz", ".tfrecords.gz", ".tfrec.gz"),
-        Kind("compressed TFRecord file", "formats.tfrecord.list_compressed_tfrecords", _DECOMPRESS),
-    ),
-    ".npz": Kind("NumPy file", "formats.npz.list_npz", "formats.npz.unpack_npz"),
+    **dict.fromkeys((".tfrecord", ".tfrecords", ".tfrec"), _TFRECORD),
+    **dict.fromkeys((".tfrecord.gz", ".tfrecords.gz", ".tfrec.gz"), _COMPRESSED_TFRECORD),
+    ".npz": Kind("NumPy file", "formats.npz.list_npz", "formats.npz.unpack_npz", options=_ALL),
     **dict.fromkeys(("images-idx3-ubyte", "images.idx3-ubyte"), _IDX),
     **dict.fromkeys(
         ("images-idx3-ubyte.gz", "images.idx3-ubyte.gz"), _IDX._replace(unpacker=_DECOMPRESS)
     ),
-    **dict.fromkeys(CIFAR_NAMES, Kind("CIFAR file", "formats.arrays.list_cifar_file")),
+    **dict.fromkeys(CIFAR_NAMES, _CIFAR),
 }
 SUFFIXES = tuple(_KINDS)
 """The suffixes of the names of containers, in lower case."""

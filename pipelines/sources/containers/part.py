@@ -20,11 +20,15 @@ class Given(NamedTuple):
         label: the label or the labels; None if it gives none.
         split: the split; None if it gives none.
         fields: the values of the columns and fields to keep, by name.
+        class_columns: the columns of classes from which the labels come; empty if they do not.
+        problem: the reason why the labels of the file are unknown; None if they are known.
     """
 
     label: str | tuple[str, ...] | None
     split: SplitName | None
     fields: Row
+    class_columns: tuple[str, ...] = ()
+    problem: str | None = None
 
 
 _MOST_DEPTH = 3
@@ -80,7 +84,9 @@ class Part:
             self._add_folders(parts[:-1])
         else:
             self._add_file(key)
-            self.given.append(Given(entry.label, entry.split, entry.fields))
+            self.given.append(
+                Given(entry.label, entry.split, entry.fields, entry.class_columns, entry.problem)
+            )
             member = entry.member.encode()
             if entry.head:
                 self.heads[member] = entry.head

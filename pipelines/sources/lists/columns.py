@@ -8,8 +8,10 @@ from itertools import islice
 from typing import NamedTuple
 
 from pipelines.options import ConvertOptions
+from pipelines.sources.column_names import ALIASES, is_index, plain_name
 from pipelines.sources.lists.kept_columns import kept_names, named_to_keep
 from pipelines.sources.lists.table import ListTable, is_image_path, show_names
+from pipelines.sources.one_hot import find_binary_columns
 from records.errors import UsageError
 from records.format.layout import parse_split
 from records.text.escaping import escape_for_display
@@ -20,47 +22,8 @@ ONE_CLASS = "image"
 """The class of all images of a list without labels."""
 NO_SPLIT = frozenset({"", "unassigned"})
 """Lower-case values of a split column that assign no split; the second one is AutoML's."""
-ONES, ZEROS = frozenset({"1", "1.0", "true"}), frozenset({"", "0", "0.0", "-1", "false"})
-"""Lower-case values of one-hot columns."""
 
 _SAMPLE_ROWS = 100
-
-# Names are compared without case, blanks and punctuation. The names of one set have equal rank; a
-# set counts only if the list has no column of the sets before it.
-_ALIASES: dict[str, tuple[frozenset[str], ...]] = {
-    "path": (
-        frozenset((
-            "path", "paths", "file", "files", "filename", "filenames", "filepath", "filepaths",
-            "fname", "image", "images", "img", "imagepath", "imagepaths", "imgpath", "imagefile",
-            "imgfile", "imagefilename", "imagefilepath", "imagename", "imgname", "imageuri",
-            "imageurl", "imagegcsuri", "gcsuri", "gcspath", "uri", "url", "photo", "picture",
-            "relpath", "relativepath",
-        )),
-        frozenset((
-            "id", "ids", "idcode", "imageid", "imgid", "photoid", "pictureid", "isicid", "uid",
-            "uuid", "key",
-        )),
-        frozenset(("name",)),
-    ),
-    "label": (
-        frozenset((
-            "label", "labels", "class", "classes", "classname", "classlabel", "category",
-            "categories", "categoryname", "target", "diagnosis", "dx", "labelname", "breed",
-            "species", "tag", "tags", "choice", "y", "groundtruth",
-        )),
-        frozenset((
-            "classid", "classidx", "classindex", "categoryid", "labelid", "labelidx", "labelindex",
-        )),
-    ),
-    "split": (
-        frozenset((
-            "split", "splits", "subset", "set", "datasplit", "splitname", "partition", "mluse",
-        )),
-    ),
-    "group": (frozenset(("group", "groupid", "patient", "patientid", "subjectid")),),
-}  # fmt: skip
-_INDEX = re.compile(r"|index|unnamed\d*")
-"""Columns that pandas adds: without a name, `index`, `Unnamed: 0`."""
 
 
 class Roles(NamedTuple):
@@ -133,34 +96,14 @@ def choose_columns(table: ListTable, options: ConvertOptions) -> Roles:
     return _Choice(table, options).choose()
 
 
-def is_same_name(first: str, second: str) -> bool:
-    """Return whether two column names differ only by case, blanks and punctuation."""
-    return _plain(first) == _plain(second)
-
-
-def may_have_role(name: str, role: str | None = None) -> bool:
-    """Return whether a column can have a role by its name, or is an index of pandas.
-
-    Args:
-        name: the name of the column.
-        role: the role: `path`, `label`, `split` or `group`; any role, or an index, if None.
-    """
-    plain = _plain(name)
-    if role is None and _INDEX.fullmatch(plain):
-        return True
-    roles = _ALIASES if role is None else (role,)
-    return any(plain in names for each in roles for names in _ALIASES[each])
-
-
 class _Choice:
     """One choice of columns; `left` are the columns without a role."""
 
     def __init__(self, table: ListTable, options: ConvertOptions) -> None:
         self._table = table
         self._options = options
-        self._plain = {name: _plain(name) for name in table.columns}
-        is_index = {name: bool(_INDEX.fullmatch(text)) for name, text in self._plain.items()}
-        self.left = [name for name in table.columns if not is_index[name]]
+        self._plain = {name: plain_name(name) for name in table.columns}
+        self.left = [name for name in table.columns if not is_index(self._plain[name])]
         # A column that is kept may have a role by its name, but never by its values.
         self._kept = frozenset(named_to_keep(options))
 
@@ -194,7 +137,7 @@ class _Choice:
         """Return the column that the user names, without regard to case and punctuation."""
         if name is None or (name == NO_COLUMN and role in {"label", "split", "group"}):
             return None
-        wanted = _plain(name)
+        wanted = plain_name(name)
         alike = [column for column, text in self._plain.items() if text == wanted]
         found = name if name in self._plain else alike[0] if len(alike) == 1 else None
         if found is None:
@@ -223,7 +166,7 @@ class _Choice:
         """Return the column with a well-known name. Raises UsageError if there are several."""
         if not self._table.has_header:
             return None
-        for names in _ALIASES[role]:
+        for names in ALIASES[role]:
             found = [name for name in self.left if self._plain[name] in names]
             if len(found) > 1:
                 raise self._ambiguous(role, found)
@@ -278,18 +221,7 @@ class _Choice:
 
     def _binary_columns(self) -> tuple[str, ...]:
         """Return the columns that hold only 0 and 1, and both of them at least once."""
-        binary, with_one = dict.fromkeys(self._candidates()), set()
-        for _, row in self._table.rows():
-            for name, value in row.items():
-                if name in binary:
-                    text = value.strip().lower() if isinstance(value, str) else None
-                    if text in ONES:
-                        with_one.add(name)
-                    elif text not in ZEROS:
-                        del binary[name]
-            if len(binary) < 2:
-                return ()
-        return tuple(binary) if with_one & binary.keys() else ()
+        return find_binary_columns(self._candidates(), (row for _, row in self._table.rows()))
 
     def _ambiguous(self, role: str, names: list[str]) -> UsageError:
         shown = [escape_for_display(name) for name in names[:5]]
@@ -310,12 +242,9 @@ class _Choice:
             got=self._table.shown_columns(),
             hint=f"pass --{role}-column NAME"
             + ("" if self._table.has_header else ", with the number of the column as its name")
-            + "; or --label-column none if the images have no labels" * (role == "label"),
+            + "; or --target-column NAME for a column of numbers to predict, or --label-column none"
+            " if the images have no labels" * (role == "label"),
         )
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\W_]+", "", name.casefold())
 
 
 def _quoted(name: str) -> str:

@@ -15,8 +15,8 @@ from pipelines.sources.lists.columns import Roles, choose_columns
 from pipelines.sources.lists.describe import describe_ignored, describe_list
 from pipelines.sources.lists.kept_columns import (
     infer_columns,
-    is_missing,
     is_quantity,
+    note_missing_targets,
     parse_values,
     require_columns,
 )
@@ -136,30 +136,19 @@ class _ListSources:
     def _note_missing_targets(self) -> None:
         """Add a note with the number of images without a target. Raises UsageError if all are."""
         name = next((part.roles.target for part in self._parts if part.roles.target), None)
-        if name is None:
-            return
-        texts = (
-            row.kept[part.roles.kept.index(name)] if name in part.roles.kept else ""
-            for part, _, row in self._rows.values()
-        )
-        missing, column = sum(map(is_missing, texts)), escape_for_display(name)
-        if missing == len(self._rows):
-            raise UsageError(
-                f"no row of the list has a value in the target column {column}",
-                path=self._parts[0].table.path,
-                hint="name the column with the numbers: --target-column NAME",
-            )
-        if missing:
-            self._sources.notes.append(
-                f"{pluralize(missing, 'image')} without a value in the target column {column}: "
-                f"training with --target {column} leaves them out"
-            )
+        if name is not None:
+            texts = [
+                row.kept[part.roles.kept.index(name)] if name in part.roles.kept else ""
+                for part, _, row in self._rows.values()
+            ]
+            self._sources.notes += note_missing_targets(texts, name, self._parts[0].table.path)
 
     def _note_numbers(self) -> None:
         """Add a note if the classes are numbers with decimals, which are rarely classes."""
         roles = self._parts[0].roles
         texts = {text for part in self._parts for row in part.rows for text in row.labels}
-        is_list = self._parts[0].table.kind == "list"  # containers have no target column
+        # The name of the column or field is known only for lists.
+        is_list = self._parts[0].table.kind == "list"
         if is_list and len(roles.labels) == 1 and is_quantity(texts):
             column = escape_for_display(roles.labels[0])
             self._sources.notes.append(

@@ -21,6 +21,7 @@ from records.format.columns import (
     check_column_name,
 )
 from records.text.escaping import escape_for_display
+from records.text.formatting import pluralize
 from records.text.keys import key_to_text
 from records.user_text import is_utf8
 
@@ -54,11 +55,15 @@ def kept_names(
     names = dict.fromkeys((*chosen, target) if target is not None else chosen)
     for name in names:
         if name not in table.columns:
+            flag = "--target-column" if name == target else "--keep-columns"
             raise UsageError(
-                f"--keep-columns is not a column of the {table.kind}",
+                f"{flag} is not a column of the {table.kind}",
                 path=table.path,
-                expected=table.shown_columns(),
+                expected=table.shown_columns() if table.columns else None,
                 got=escape_for_display(name),
+                hint="pass --keep-columns all --dry-run to see all columns"
+                if table.kind == "containers"
+                else None,
             )
         try:
             check_column_name(name)
@@ -193,6 +198,30 @@ def check_target(text: str, column: str, where: str, *, key: bytes) -> None:
         got=escape_for_display(text[:100]),
         hint=f"correct the row of {key_to_text(key)}, or remove it",
     )
+
+
+def note_missing_targets(texts: Sequence[str], column: str, path: str) -> list[str]:
+    """Return a note with the number of images without a target; none if all have one.
+
+    Args:
+        texts: the text of each image in the target column.
+        column: the name of the column.
+        path: the place of the images, for messages.
+
+    Raises:
+        UsageError: no image has a target.
+    """
+    missing, shown = sum(map(is_missing, texts)), escape_for_display(column)
+    if missing == len(texts):
+        raise UsageError(
+            f"no image has a value in the target column {shown}",
+            path=path,
+            hint="name the column with the numbers: --target-column NAME",
+        )
+    if not missing:
+        return []
+    without = f"{pluralize(missing, 'image')} without a value in the target column {shown}"
+    return [f"{without}: training with --target {shown} leaves them out"]
 
 
 def _to_float32(number: float) -> float:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from pipelines.options import ConvertOptions
 from pipelines.sources.base import SourceFilter, Sources
-from pipelines.sources.lists.columns import is_same_name
+from pipelines.sources.column_names import is_same_name
 from pipelines.sources.lists.image_list import ListPart, collect_rows, read_part
 from pipelines.sources.lists.open import parse_list
 from pipelines.sources.lists.rows import ListRow

@@ -12,9 +12,10 @@ from msgspec.structs import replace
 
 from pipelines.options import ConvertOptions
 from pipelines.sources.cells import Cell, Row, distinct_labels, read_labels, read_text
-from pipelines.sources.lists.columns import NO_SPLIT, ONE_CLASS, ONES, ZEROS, Roles
+from pipelines.sources.lists.columns import NO_SPLIT, ONE_CLASS, Roles
 from pipelines.sources.lists.kept_columns import check_target, check_texts
 from pipelines.sources.lists.table import ListTable
+from pipelines.sources.one_hot import read_one_hot
 from records.errors import UsageError
 from records.format.layout import SplitName, parse_split
 from records.storage import is_url
@@ -131,22 +132,8 @@ class _RowReader:
         if not self._roles.labels:
             return iter((ONE_CLASS,))
         if self._roles.is_one_hot:
-            return self._read_one_hot(cells, where)
+            return read_one_hot(cells, self._one_hot, where)
         return read_labels(cells, self._roles.labels[0], self._separator, where)
-
-    def _read_one_hot(self, cells: Row, where: str) -> Iterator[str]:
-        """Yield the classes whose columns have a 1."""
-        for name, value in cells.items():
-            if name in self._one_hot:
-                text = value.strip().lower() if isinstance(value, str) else None
-                if text in ONES:
-                    yield name
-                elif text not in ZEROS:
-                    raise UsageError(
-                        f"a value of the one-hot column {escape_for_display(name)} is not 0 or 1",
-                        path=where,
-                        got=escape_for_display(str(value)),
-                    )
 
     def _split(self, cells: Row, where: str) -> SplitName | None:
         if self._roles.split is None:

@@ -24,6 +24,8 @@ class ListTable(NamedTuple):
         unit: what the numbers of rows count: `line` or `row`.
         has_header: whether the names of the columns are part of the list.
         kind: the word for the list, for messages.
+        show: a function that returns the place of a row by its number, if it is not a place in
+            `path`.
     """
 
     path: str
@@ -32,10 +34,11 @@ class ListTable(NamedTuple):
     unit: str = "line"
     has_header: bool = True
     kind: str = "list"
+    show: Callable[[int], str] | None = None
 
     def place(self, number: int) -> str:
         """Return the place of a row, for messages."""
-        return f"{self.path} {self.unit} {number}"
+        return f"{self.path} {self.unit} {number}" if self.show is None else self.show(number)
 
     def shown_columns(self) -> str:
         """Return the first column names, for messages."""

@@ -205,6 +205,33 @@ def test_write_several_labels_and_kept_fields_give_the_bytes_of_a_list(
     assert list(verify(tmp_path / "b")) == []
 
 
+def test_write_rows_without_any_target_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(Exception, match=r"no image has a value in the target column age"):
+        write([GOOD | {"age": None}], tmp_path / "b", target_column="age")
+
+
+@pytest.mark.parametrize("has_labels", [False, True], ids=["no labels", "labels"])
+@pytest.mark.parametrize("options", [{"multi_label": True}, {"keep_columns": ["size"]}], ids=str)
+def test_write_target_gives_the_bytes_of_a_list(
+    rows: Rows, source: Path, tmp_path: Path, options: dict[str, Any], *, has_labels: bool
+) -> None:
+    lines = []
+    for number, row in enumerate(rows):
+        label = {"label": row.pop("label")}
+        age = None if number == 5 else number * 1.5
+        row.update({"age": age, "size": number}, **(label if has_labels else {}))
+        lines.append({name: value for name, value in row.items() if name != "image"})
+    rows[3]["age"] = np.float32(4.5)
+    rows[4]["age"] = np.int64(6)
+    listed = make_file(tmp_path, "list.jsonl", "\n".join(map(json.dumps, lines)).encode())
+    options = {"target_column": "age", "test": 0.3, **options}
+    sm.convert(source, tmp_path / "a", list=listed, path_column="key", **options)
+    report = write(rows + rows[:6], tmp_path / "b", **options)
+    assert content_of(tmp_path / "b") == content_of(tmp_path / "a")
+    assert (manifest_of(tmp_path / "b").labels == ("image",)) != has_labels
+    assert sum("1 image without a value in the target column age" in it for it in report.notes) == 1
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -256,7 +283,7 @@ def test_write_defaults_are_those_of_convert() -> None:
     }
     assert set(theirs) - set(own) == {
         "source", "list", "path_column", "label_column", "split_column", "group_column",
-        "target_column", "image_folder", "label_separator", "leaf_class", "layout",
+        "image_folder", "label_separator", "leaf_class", "layout",
         "follow_symlinks", "allow_url", "append", "allow_new_classes", "max_gone", "processes",
         "dry_run", "runner", "beam_flags", "storage_patience", "on_progress",
     }  # fmt: skip
@@ -306,10 +333,17 @@ def test_write_invalid_row_is_an_error_that_names_the_key(tmp_path: Path) -> Non
     [
         (GOOD | {"label": ["a", "b"]}, {}, "field label of a row is a list.*multi_label=True"),
         (GOOD | {"label": ["a", 1.5]}, {"multi_label": True}, "label of a row is neither text"),
-        (GOOD, {"keep_columns": ["age"]}, "a row lacks the field age, which keep_columns names"),
+        (GOOD, {"keep_columns": ["age"]}, "a row lacks the field age, which an option names"),
         (GOOD | {"age": [1, 2]}, {"keep_columns": ["age"]}, "column age is neither text nor"),
         (GOOD | {"age": {}}, {"keep_columns": ["age"]}, "column age is neither text nor"),
         (GOOD | {"age": "x" * 9000}, {"keep_columns": "age"}, "too long to be kept"),
+        (GOOD, {"target_column": "age"}, "a row lacks the field age, which an option names"),
+        (
+            GOOD | {"age": "x"},
+            {"target_column": "age"},
+            "column age is not a finite number.*got x",
+        ),
+        (GOOD | {"age": float("inf")}, {"target_column": "age"}, "is not a finite number.*got inf"),
     ],
 )
 def test_write_labels_or_values_that_cannot_be_stored_are_an_error_that_names_the_key(
@@ -361,6 +395,7 @@ def test_write_empty_collection_is_an_error_and_writes_nothing(tmp_path: Path) -
         ({"map": ["cat"]}, "cat"),
         ({"workers": 0}, "--workers must be at least 1"),
         ({"keep_columns": "all"}, "cannot keep all fields of rows; name the fields"),
+        ({"target_column": "a/b"}, "the name of a column cannot be the name of a feature"),
         ({"keep_columns": ["a/b"]}, "the name of a column cannot be the name of a feature"),
     ],
 )

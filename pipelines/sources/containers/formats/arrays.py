@@ -14,6 +14,8 @@ from pipelines.sources.containers.entry import Entry, split_in_name
 from pipelines.sources.containers.kinds import CIFAR_NAMES
 from pipelines.sources.containers.member import ArrayShape, Member
 from pipelines.sources.containers.stream import StreamBytes
+from records.errors import UsageError
+from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 
 _UBYTE = 8
@@ -21,6 +23,9 @@ _MOST_IMAGES = 100_000_000
 _MOST_SIDE = 1 << 16
 _CIFAR_SHAPE = ArrayShape(32, 32, 3, is_planar=True)
 _CIFAR_BYTES = 3072
+_CIFAR_10_NAMES = ("label",)
+_CIFAR_100_NAMES = ("coarse_label", "fine_label")
+"""The bytes before the samples of an image. `coarse` and `fine` are other names."""
 
 
 def list_cifar_file(data: ContainerBytes) -> Iterator[Entry]:
@@ -76,7 +81,15 @@ def list_idx(data: ContainerBytes) -> Iterator[Entry]:
         raise damaged(data, f"its dimensions are {'x'.join(map(str, dimensions))}")
     name = data.container.key.rpartition(b"/")[2]
     stem = re.split(rb"[-_.]?images[-_.]idx", name, flags=re.IGNORECASE)[0] or b"images"
-    labels = _read_labels(data, dimensions[0])
+    if data.wanted.label is not None:
+        raise UsageError(
+            "--label-column does not apply to idx files",
+            path=data.shown,
+            expected="none, or the only label of each image, from the file labels-idx1-ubyte",
+            got=escape_for_display(data.wanted.label),
+            hint="omit --label-column",
+        )
+    labels = _read_labels(data, dimensions[0]) if data.wanted.has_labels else None
     samples = Samples(4 + 4 * len(dimensions), shape, labels, stem)
     length = size_of(shape)
     for number in range(dimensions[0]):
@@ -151,14 +164,35 @@ def _list_cifar(
     data: ContainerBytes, samples: Samples, label_bytes: int, count: int
 ) -> Iterator[Entry]:
     split = split_in_name(samples.stem)
-    place = 0 if data.wanted.label == "coarse_label" else label_bytes - 1
+    names = _CIFAR_100_NAMES if label_bytes > 1 else _CIFAR_10_NAMES
+    place = label_bytes - 1
+    if data.wanted.label is not None:
+        place = _cifar_place("--label-column", data.wanted.label, names, data)
+    kept = {name: _cifar_place(flag, name, names, data) for flag, name in data.wanted.flags()}
+    if data.wanted.keeps_all:
+        kept |= {name: at for at, name in enumerate(names) if at != place}
     for number in range(count):
         offset = samples.offset - label_bytes + number * samples.stride
         record = data.read(offset, samples.stride)
         if len(record) < samples.stride:
             raise damaged(data, "it is cut short", offset)
         entry = sample_entry(data, samples, number, record[label_bytes:])
-        yield entry._replace(label=str(record[place]).zfill(label_bytes), split=split)
+        label = str(record[place]).zfill(label_bytes) if data.wanted.has_labels else ""
+        fields = {name: str(record[at]) for name, at in kept.items()}
+        yield entry._replace(label=label, split=split, fields=fields)
+
+
+def _cifar_place(flag: str, name: str, names: tuple[str, ...], data: ContainerBytes) -> int:
+    """Return the place of a label in a record, from 0. Raises UsageError if it does not exist."""
+    full = name if name in names else f"{name}_label"
+    if full not in names:
+        raise UsageError(
+            f"{flag} is not a label of the CIFAR file",
+            path=data.shown,
+            expected=", ".join(names),
+            got=escape_for_display(name),
+        )
+    return names.index(full)
 
 
 def expand_cifar(entries: Iterator[Entry], data: ContainerBytes) -> Iterator[Entry]:

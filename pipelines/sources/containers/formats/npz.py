@@ -1,66 +1,35 @@
-"""Images in the arrays of NumPy's .npz files; objects are never unpickled."""
+"""Images in the arrays of NumPy's .npz files, with labels and columns."""
 
 from __future__ import annotations
 
 import re
-import zlib
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, repeat
+from typing import Any
 
 import numpy as np
 
+from pipelines.sources.cells import MOST_LABELS, Cell, require_short
+from pipelines.sources.column_names import may_have_role
 from pipelines.sources.containers.byte_window import ContainerBytes, damaged
 from pipelines.sources.containers.entry import Entry, split_in_name
-from pipelines.sources.containers.formats.arrays import (
-    Samples,
-    array_shape,
-    sample_entry,
-    size_of,
+from pipelines.sources.containers.formats.arrays import Samples, sample_entry, size_of
+from pipelines.sources.containers.formats.npz_arrays import (
+    MOST_VALUE_BYTES,
+    Array,
+    python_values,
+    read_arrays,
+    read_samples,
+    read_values,
 )
-from pipelines.sources.containers.formats.zip import list_zip
-from pipelines.sources.containers.member import ArrayShape
-from pipelines.sources.containers.read import zip_pieces
-from pipelines.sources.reader import UnreadableError
 from records.errors import UsageError
 from records.text.escaping import escape_for_display
+from records.text.formatting import pluralize
 
-_MAGIC = b"\x93NUMPY"
-_MOST_HEADER_BYTES = 10_000
-_MOST_LABEL_BYTES = 64 << 20
-_DTYPE = re.compile(r"'descr': *'([<>|=]?(?:[iu][1248]|b1|f[248]|[SU][1-9][0-9]{0,3}))'")
-_FORTRAN = re.compile(r"'fortran_order': *True")
-_SHAPE = re.compile(r"'shape': *\(((?:[0-9]{1,15}, *)*(?:[0-9]{1,15})?)\)")
-
-
-class _Array(NamedTuple):
-    """One array of the file.
-
-    Attributes:
-        name: its name, without `.npy`.
-        entry: its file.
-        dimensions: its shape.
-        dtype: the type of its values; None if it is not read.
-        header_bytes: the number of bytes before the values.
-    """
-
-    name: str
-    entry: Entry
-    dimensions: tuple[int, ...]
-    dtype: np.dtype[Any] | None
-    header_bytes: int
-
-    @property
-    def shape(self) -> ArrayShape | None:
-        """Return the shape of its images; None if it has no images."""
-        is_image = self.dtype == np.uint8 and len(self.dimensions) in {3, 4}
-        return array_shape(self.dimensions[1:]) if is_image else None
-
-    @property
-    def is_label(self) -> bool:
-        """Return whether each value can be a label."""
-        is_column = len(self.dimensions) == 1 or self.dimensions[1:] == (1,)
-        kind = "" if self.dtype is None else self.dtype.kind
-        return bool(self.dimensions) and is_column and kind in {"i", "u", "U", "S"}
+_MOST_ONES = 16 << 20
+_MOST_VALUES = 8 << 20
+_SHOWN = 5
+_WORD = re.compile(r"[^-_.]+")
 
 
 def list_npz(data: ContainerBytes) -> Iterator[Entry]:
@@ -68,36 +37,45 @@ def list_npz(data: ContainerBytes) -> Iterator[Entry]:
 
     Images are an array of bytes with the shape (N, height, width) or (N, height, width, 1 or 3).
     Their labels are the only array of N numbers or texts or, if there are several, the one whose
-    name has the same split.
+    name has the same split. If an image may have several labels, they can be an array of zeros and
+    ones with the shape (N, classes). Other arrays of N values are columns.
 
     Raises:
         CorruptDataError: the file is damaged.
-        UsageError: no array, or an array of another type, has images; or labels are ambiguous.
+        UsageError: no array, or an array of another type, has images; labels are ambiguous; or an
+            array that the user names does not exist, or has other values.
     """
-    arrays = _read_arrays(data)
+    arrays = read_arrays(data)
     images = _images_of(arrays, data)
+    columns = [_columns_of(array, arrays, data) for array in images]
+    _require_named(columns, arrays, data)
     offset = 0
     stem = data.container.key.rpartition(b"/")[2].rpartition(b".")[0]
-    for array in images:
+    for array, found in zip(images, columns, strict=True):
         shape = array.shape
         assert shape is not None
-        labels = _labels_of(array, arrays, data)
+        label = _label_array(array, found, data)
+        labels = repeat("") if label is None else _read_labels(label, data)
+        rows = _read_columns(found, label, data)
         folder = stem + b"/" + array.name.encode() if len(images) > 1 else stem
-        samples = Samples(offset, shape, labels, folder)
+        samples = Samples(offset, shape, None, folder)
         split = split_in_name(array.name.encode())
-        for number, content in enumerate(_samples(data, array, size_of(shape))):
-            yield sample_entry(data, samples, number, content)._replace(split=split)
+        contents = read_samples(data, array, size_of(shape))
+        for number, (content, each, row) in enumerate(zip(contents, labels, rows, strict=False)):
+            entry = sample_entry(data, samples, number, content)
+            require_short(row, f"{data.shown}: image {number} of {escape_for_display(array.name)}")
+            yield entry._replace(split=split, label=each, fields=row)
         offset += array.dimensions[0] * size_of(shape)
 
 
 def unpack_npz(data: ContainerBytes) -> Iterator[bytes]:
     """Yield the samples of all images of a file. Raises as `list_npz`."""
-    for array in _images_of(_read_arrays(data), data):
+    for array in _images_of(read_arrays(data), data):
         assert array.shape is not None
-        yield from _samples(data, array, size_of(array.shape))
+        yield from read_samples(data, array, size_of(array.shape))
 
 
-def _images_of(arrays: Sequence[_Array], data: ContainerBytes) -> list[_Array]:
+def _images_of(arrays: Sequence[Array], data: ContainerBytes) -> list[Array]:
     images = [array for array in arrays if array.shape is not None]
     if not images:
         shown = ", ".join(f"{it.name} {it.dtype or 'objects'} {it.dimensions}" for it in arrays[:5])
@@ -111,89 +89,184 @@ def _images_of(arrays: Sequence[_Array], data: ContainerBytes) -> list[_Array]:
     return images
 
 
-def _labels_of(images: _Array, arrays: Sequence[_Array], data: ContainerBytes) -> list[str] | None:
-    count = images.dimensions[0]
-    found = [it for it in arrays if it.is_label and it.dimensions[0] == count]
+def _columns_of(images: Array, arrays: Sequence[Array], data: ContainerBytes) -> dict[str, Array]:
+    """Return the arrays with a row per image, by the names of columns.
+
+    The name of a column does not contain the split of the images: `age` for `age_train`.
+    """
+    split = split_in_name(images.name.encode())
+    columns: dict[str, Array] = {}
+    for array in arrays:
+        own = split_in_name(array.name.encode())
+        is_other = array.shape is not None or (split is not None and own not in {None, split})
+        if is_other or array.dimensions[:1] != images.dimensions[:1]:
+            continue
+        name = _without_split(array.name) if split is not None and own == split else array.name
+        if name in columns:
+            raise UsageError(
+                f"two arrays of the file can be the column {escape_for_display(name)}",
+                path=data.shown,
+                got=f"{escape_for_display(columns[name].name)}, {escape_for_display(array.name)}",
+                hint="rename one of the arrays",
+            )
+        columns[name] = array
+    return columns
+
+
+def _without_split(name: str) -> str:
+    """Return a name without the word of its split: `y` for `y_train`, `labels` for `val_labels`."""
+    for word in _WORD.finditer(name):
+        if split_in_name(word[0].encode()) is not None:
+            start, end = word.span()
+            rest = name[: start - 1] + name[end:] if start else name[end + 1 :]
+            return rest or name
+    return name
+
+
+def _require_named(
+    columns: Sequence[Mapping[str, Array]], arrays: Sequence[Array], data: ContainerBytes
+) -> None:
+    """Raise UsageError if an array that the user names does not exist, or cannot be kept."""
+    wanted = data.wanted
+    names = tuple(dict.fromkeys(chain.from_iterable(columns)))
+    label = wanted.label
+    others = {array.name for array in arrays if array.shape is None}
+    if label is not None and label not in names and label not in others:
+        raise _unknown("--label-column", label, names, data)
+    for flag, name in wanted.flags():
+        found = [each[name] for each in columns if name in each]
+        if not found:
+            raise _unknown(flag, name, names, data)
+        for array in found:
+            if not array.is_column:
+                raise UsageError(
+                    f"{flag} names an array that does not have one value per image",
+                    path=data.shown,
+                    expected="an array of N numbers, booleans or texts for N images",
+                    got=f"{escape_for_display(array.name)} {array.dtype or 'objects'} "
+                    f"{array.dimensions}",
+                )
+
+
+def _unknown(flag: str, name: str, names: tuple[str, ...], data: ContainerBytes) -> UsageError:
+    return UsageError(
+        f"{flag} is not an array of the file with a row per image",
+        path=data.shown,
+        expected=", ".join(map(escape_for_display, names[:_SHOWN])) or "none",
+        got=escape_for_display(name),
+    )
+
+
+def _label_array(images: Array, columns: Mapping[str, Array], data: ContainerBytes) -> Array | None:
+    """Return the array with the labels of images; None if there is none. Raises UsageError."""
+    wanted = data.wanted
+    if not wanted.has_labels:
+        return None
+    named = [it for name, it in columns.items() if wanted.label in {name, it.name}]
+    if named:
+        if not named[0].is_label and not named[0].is_one_hot:
+            raise UsageError(
+                "--label-column names an array that does not have labels",
+                path=data.shown,
+                expected="an array of N integers or texts, or of zeros and ones with the shape "
+                "(N, classes)",
+                got=f"{escape_for_display(named[0].name)} {named[0].dtype or 'objects'} "
+                f"{named[0].dimensions}",
+            )
+        return named[0]
+    candidates = {name: it for name, it in columns.items() if name not in wanted.named}
+    if wanted.target is not None:  # as in a list, only a name makes a column the label
+        candidates = {n: it for n, it in candidates.items() if may_have_role(n, "label")}
+    one_hot = [it for it in candidates.values() if it.is_one_hot]
+    found = {
+        name: it
+        for name, it in candidates.items()
+        if it.is_label or (it.is_one_hot and wanted.is_multi_label)
+    }
     if len(found) > 1:
-        split = split_in_name(images.name.encode())
-        found = [it for it in found if split_in_name(it.name.encode()) == split]
-    if data.wanted.label is not None:
-        found = [it for it in found if it.name == data.wanted.label] or found
-    if len(found) > 1:
+        shown = [*map(escape_for_display, found)][:_SHOWN]
         raise UsageError(
             f"several arrays can be the labels of {escape_for_display(images.name)}",
             path=data.shown,
-            got=", ".join(escape_for_display(it.name) for it in found[:5]),
-            hint=f"pass --label-column {escape_for_display(found[0].name)}",
+            got=", ".join(shown),
+            hint=f"pass --label-column {shown[0]}",
         )
-    return _read_labels(found[0], data) if found else None
+    if not found and one_hot and not wanted.is_label_optional:
+        raise UsageError(
+            f"no array has one label for each image of {escape_for_display(images.name)}",
+            path=data.shown,
+            got=f"{escape_for_display(one_hot[0].name)} with the shape {one_hot[0].dimensions}",
+            hint="pass --multi-label to store any number of labels per image; or --label-column "
+            f"{escape_for_display(one_hot[0].name)} if each row has a single 1",
+        )
+    return next(iter(found.values()), None)
 
 
-def _read_labels(array: _Array, data: ContainerBytes) -> list[str]:
-    assert array.dtype is not None
-    if array.entry.size_bytes > _MOST_LABEL_BYTES:
-        raise damaged(data, f"the labels have more than {_MOST_LABEL_BYTES:,} bytes")
-    content = b"".join(_pieces(data, array.entry))[array.header_bytes :]
-    count = array.dimensions[0]
-    if len(content) < count * array.dtype.itemsize:
-        raise damaged(data, "the labels are cut short")
-    values = np.frombuffer(content, array.dtype, count)
-    if array.dtype.kind == "S":
-        return [value.decode("utf-8", "replace").strip() for value in values.tolist()]
-    texts = [str(value).strip() for value in values.tolist()]
-    width = max(map(len, texts), default=0) if array.dtype.kind in "iu" else 0
-    return [text.zfill(width) for text in texts]
+def _read_labels(array: Array, data: ContainerBytes) -> Iterator[str | tuple[str, ...]]:
+    """Yield the label of each image, or its labels: the numbers of the columns with a 1."""
+    if array.is_one_hot:
+        return _read_one_hot(array, data)
+    values = python_values(data, array)
+    if array.kind == "S":
+        return (value.decode("utf-8", "replace").strip() for value in values)
+    texts = [str(value).strip() for value in values]
+    width = max(map(len, texts), default=0) if array.kind in "iu" else 0
+    return (text.zfill(width) for text in texts)
 
 
-def _read_arrays(data: ContainerBytes) -> list[_Array]:
-    entries = [it for it in list_zip(data) if it.key.endswith(b".npy") and it.member is not None]
-    return [_read_header(data, entry) for entry in entries]
+def _read_one_hot(array: Array, data: ContainerBytes) -> Iterator[tuple[str, ...]]:
+    values = read_values(data, array)
+    classes = array.dimensions[1]
+    if classes > MOST_LABELS or np.count_nonzero(values == 1) > _MOST_ONES:
+        raise damaged(data, f"the array {escape_for_display(array.name)} has too many labels")
+    # As in columns of a list, -1 is unknown, and counts as 0.
+    wrong = np.argwhere((values != 0) & (values != 1) & (values != -1))
+    if len(wrong):
+        row, column = wrong[0].tolist()
+        raise UsageError(
+            f"a value of the array {escape_for_display(array.name)} is not 0 or 1",
+            path=f"{data.shown}: image {row}, class {column}",
+            got=str(values[row, column]),
+            hint="name the array with the labels: --label-column NAME",
+        )
+    names = [str(number).zfill(len(str(classes - 1))) for number in range(classes)]
+    return (tuple(names[number] for number in np.flatnonzero(row == 1)) for row in values)
 
 
-def _read_header(data: ContainerBytes, entry: Entry) -> _Array:
-    """Return the description of an array; NumPy's own reader evaluates it as Python."""
-    head = next(_pieces(data, entry), b"")
-    name = entry.key.removesuffix(b".npy").decode("utf-8", "replace")
-    size_bytes = 2 if head[6:7] == b"\1" else 4
-    start = 8 + size_bytes
-    end = start + int.from_bytes(head[8:start], "little")
-    text = head[start:end].decode("latin-1")
-    is_header = head.startswith(_MAGIC) and start < end <= min(len(head), _MOST_HEADER_BYTES)
-    shape = _SHAPE.search(text) if is_header else None
-    if shape is None:
-        raise damaged(data, f"the header of the array {escape_for_display(name)} is invalid")
-    kind = _DTYPE.search(text)
-    dimensions = tuple(int(size) for size in shape[1].split(",") if size.strip())
-    if _FORTRAN.search(text) and len(dimensions) > 1:
-        kind = None
-    # Arrays of objects and of records, and those in the order of Fortran, are not read.
-    return _Array(name, entry, dimensions, kind and np.dtype(kind[1]), end)
+def _read_columns(
+    columns: Mapping[str, Array], label: Array | None, data: ContainerBytes
+) -> Iterator[dict[str, Cell]]:
+    """Yield the values to keep of each image. Raises UsageError if they are too large."""
+    wanted = data.wanted
+    kept = {
+        name: array
+        for name, array in columns.items()
+        if wanted.keeps(name, (name,) if array is label else ())
+    }
+    size_bytes = sum(array.entry.size_bytes for array in kept.values() if array.is_column)
+    count = sum(array.dimensions[0] for array in kept.values())
+    if size_bytes > MOST_VALUE_BYTES or count > _MOST_VALUES:
+        raise UsageError(
+            "the arrays to keep are too large",
+            path=data.shown,
+            expected=f"at most {_MOST_VALUES:,} values and {MOST_VALUE_BYTES:,} bytes",
+            got=f"{pluralize(count, 'value')} and {pluralize(size_bytes, 'byte')}",
+            hint="name fewer arrays: --keep-columns NAME,NAME",
+        )
+    values: dict[str, Any] = {
+        # Arrays of lists and of objects are not read; a column without values is left out.
+        name: map(_decode, python_values(data, array)) if array.is_column else repeat(object())
+        for name, array in kept.items()
+    }
+    while True:
+        yield {name: wanted.cell(name, next(each, None)) for name, each in values.items()}
 
 
-def _samples(data: ContainerBytes, array: _Array, length: int) -> Iterator[bytes]:
-    """Yield the samples of each image of an array."""
-    pending = bytearray()
-    to_skip = array.header_bytes
-    left = array.dimensions[0]
-    for piece in _pieces(data, array.entry):
-        skipped = min(to_skip, len(piece))
-        to_skip -= skipped
-        pending += piece[skipped:]
-        count = min(len(pending) // length, left)
-        for number in range(count):
-            yield bytes(pending[number * length : (number + 1) * length])
-        del pending[: count * length]
-        left -= count
-    if left:
-        raise damaged(data, f"the array {escape_for_display(array.name)} is cut short")
-
-
-def _pieces(data: ContainerBytes, entry: Entry) -> Iterator[bytes]:
-    """Yield the bytes of a file in the archive; those of labels and arrays are checked."""
-    assert entry.member is not None
+def _decode(value: Any) -> Any:
+    """Return bytes as a text if they are UTF-8; any other value unchanged."""
+    if not isinstance(value, bytes):
+        return value
     try:
-        yield from zip_pieces(data.read, entry.member, entry.size_bytes)
-    except (UnreadableError, zlib.error) as error:
-        raise damaged(
-            data, f"the array {escape_for_display(entry.key.decode('utf-8', 'replace'))} is damaged"
-        ) from error
+        return value.decode()
+    except UnicodeDecodeError:
+        return value

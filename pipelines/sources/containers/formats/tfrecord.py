@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import xxhash
 
+from pipelines.sources.cells import MOST_LABELS, require_short
 from pipelines.sources.containers.byte_window import ContainerBytes, damaged
 from pipelines.sources.containers.entry import (
     Entry,
@@ -16,6 +17,11 @@ from pipelines.sources.containers.entry import (
     image_extension,
     name_problem,
     refuse,
+)
+from pipelines.sources.containers.formats.features import (
+    column_name,
+    kept_fields,
+    require_features,
 )
 from pipelines.sources.containers.member import Member
 from pipelines.sources.containers.stream import StreamBytes
@@ -31,8 +37,6 @@ from records.format.tfrecord import (
     payload_length,
 )
 from records.inspection.feature_stats import FeatureAccumulator
-
-_Value = TypeVar("_Value", bytes, int)
 
 _SUFFIX = re.compile(rb"\.tf(?:records?|rec)(?:\.gz)?", re.IGNORECASE)
 _SAMPLE_RECORDS = 100
@@ -78,16 +82,20 @@ def list_compressed_tfrecords(data: ContainerBytes) -> Iterator[Entry]:
 def _entry(
     data: ContainerBytes, record: _Record, names: FeatureNames, stem: bytes, number: int
 ) -> Entry:
-    image = _first(record.features, names.image, bytes)
+    image = _first(record.features, names.image)
     key = _key(record.features, names)
     if not image:
         return refuse(key or b"%s/%08d" % (stem, number), "its record has no image")
+    where = f"{data.shown} record {number}"
     digest = xxhash.xxh3_128_digest(image)
     offset = record.offset + record.payload.index(image)
     member = Member(data.number, offset, len(image), xxh3_128=digest)
     key = key or b"%s/%08d%s" % (stem, number, image_extension(image))
-    label = _label(record.features, names)
-    return Entry(key, len(image), int.from_bytes(digest[:8], "big"), member, label=label)
+    label = _label(record.features, names, where)
+    fields = kept_fields(record.features, names, data.wanted)
+    require_short(fields, where)
+    fingerprint = int.from_bytes(digest[:8], "big")
+    return Entry(key, len(image), fingerprint, member, label=label, fields=fields)
 
 
 def _read_records(data: ContainerBytes) -> Iterator[_Record]:
@@ -114,40 +122,66 @@ def _choose_features(sample: Sequence[_Record], data: ContainerBytes) -> Feature
     for record in sample:
         for name, values in record.features.items():
             found.setdefault(name, FeatureAccumulator(name)).add(values)
+    wanted = data.wanted
+    require_features(wanted, found, data.shown)
     stats = {name: feature.stats() for name, feature in found.items()}
     requested: dict[str, str] = {}
-    if (column := data.wanted.label) is not None:
+    if (column := wanted.label) is not None:
         is_number = column in stats and stats[column].kind == "int64"
         requested = {"label" if is_number else "text": column}
+    candidates = [it for name, it in stats.items() if column_name(name) != wanted.target]
     try:
-        names = choose_features(stats.values(), requested, path=data.shown)
+        names = choose_features(
+            stats.values() if requested else candidates,
+            requested,
+            path=data.shown,
+            has_several_labels=wanted.is_multi_label,
+            needs_class=not wanted.is_label_optional,
+        )
     except UsageError as error:
         raise UsageError(
             error.what,
             path=data.shown,
             got=error.got,
-            hint="name the feature of the class with --label-column NAME",
+            hint="name the feature of the class with --label-column NAME, and pass --multi-label if"
+            " it has several values; or name that of a number to predict with --target-column NAME",
         ) from error
-    if "label" in requested:
-        return FeatureNames(names.image, names.label, None, names.key)
+    if requested or not wanted.has_labels:  # no other feature is a label
+        return FeatureNames(names.image, requested.get("label"), requested.get("text"), names.key)
     return names
 
 
-def _label(features: dict[str, FeatureValue], names: FeatureNames) -> str:
-    """Return the name of the class, or its number as text; empty if the record has none."""
-    if names.text is not None and (text := _first(features, names.text, bytes)):
-        return text.decode("utf-8", "replace").strip()
-    number = None if names.label is None else _first(features, names.label, int)
-    return "" if number is None else str(number)
+def _label(
+    features: dict[str, FeatureValue], names: FeatureNames, where: str
+) -> str | tuple[str, ...]:
+    """Return the names of classes, or their numbers as texts; empty if the record has none.
+
+    Raises UsageError if there are too many.
+    """
+    texts = () if names.text is None else features.get(names.text, ())
+    numbers = () if names.label is None else features.get(names.label, ())
+    if max(len(texts), len(numbers)) > MOST_LABELS:
+        raise UsageError(
+            "an image has too many labels",
+            path=where,
+            expected=f"at most {MOST_LABELS:,}",
+            got=max(len(texts), len(numbers)),
+        )
+    found = tuple(
+        text.decode("utf-8", "replace").strip() for text in texts if isinstance(text, bytes)
+    )
+    if not any(found):
+        found = tuple(str(number) for number in numbers if isinstance(number, int))
+    return found if len(found) > 1 else "".join(found)
 
 
 def _key(features: dict[str, FeatureValue], names: FeatureNames) -> bytes | None:
-    name = None if names.key is None else _first(features, names.key, bytes)
+    name = None if names.key is None else _first(features, names.key)
     cleaned = None if name is None else clean_name(name)
     return None if cleaned is None or name_problem(cleaned) else cleaned
 
 
-def _first(features: dict[str, FeatureValue], name: str, kind: type[_Value]) -> _Value | None:
-    """Return the first value of a feature, if it has the type."""
+def _first(features: dict[str, FeatureValue], name: str) -> bytes | None:
+    """Return the first value of a feature, if it is bytes."""
     value = next(iter(features.get(name, ())), None)
-    return value if isinstance(value, kind) else None
+    return value if isinstance(value, bytes) else None

@@ -116,6 +116,8 @@ class _Sample:
         is_multi_label = self._wanted.is_multi_label
         kinds = (str, int, float, list) if is_multi_label else (str, int)
         for name in _LIST_FIELDS if is_multi_label else _FIELDS:
+            if name == self._wanted.target:
+                continue
             value = self._fields.get(name)
             if not isinstance(value, kinds):
                 continue
@@ -136,6 +138,8 @@ class _Sample:
 
     def _may_have_label(self, entry: Entry, extension: bytes) -> bool:
         """Return whether the file can have a label, by its place and its size."""
+        if not self._wanted.has_labels:
+            return False
         # With several labels, a large JSON file is read or refused: its image must not lose them.
         is_refused = extension == b"json" and self._wanted.is_multi_label
         is_small = entry.size_bytes <= _MOST_BYTES or is_refused
@@ -183,18 +187,19 @@ class _Sample:
         if has_image and self._problem is not None and is_needed:
             raise self._problem
         rank, label = (None, None) if self._label is None or not has_image else self._label
+        if has_image and label is None and self._wanted.is_label_optional:
+            label = "" if any(extension in _RANKS for _, extension in self.entries) else None
         used = (self._label_field,) if rank == _RANKS[b"json"] else ()
-        fields = {
-            name: cell_text(value)
-            for name, value in self._fields.items()
-            if self._wanted.keeps(name, used)
-        }
+        fields = self._wanted.cells(self._fields, used)
         if fields and has_image:
             require_short(fields, self._place(self.entries[0][0]))
         for entry, extension in self.entries:
             if entry.member is not None and _is_image(extension):
                 # An image in a binary file of CIFAR has a label already.
-                yield entry._replace(label=entry.label if label is None else label, fields=fields)
+                yield entry._replace(
+                    label=entry.label if label is None else label,
+                    fields={**entry.fields, **fields},
+                )
             elif label is None or entry.member is None or extension not in _RANKS:
                 yield entry
 

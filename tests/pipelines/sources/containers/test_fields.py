@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 from collections.abc import Callable, Sequence
@@ -20,6 +21,8 @@ from pipelines.sources import Sources, list_sources
 from records.dataset import open_dataset
 from records.errors import CorruptDataError, UsageError
 from records.format.columns import unpack_values
+from records.format.example import encode_example
+from records.format.tfrecord import frame_bytes
 from records.untrusted_parquet import page_sizes
 from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import PICTURE, content_of, make_file, make_picture
@@ -87,6 +90,27 @@ def table_bytes(tags: Sequence[object], *, metadata: object = None, **columns: A
     return stream.getvalue()
 
 
+def records(label: Callable[[Sample], dict[str, Any]], prefix: str = "") -> bytes:
+    """Return a TFRecord file; a value that is missing is a feature without values, or absent."""
+    examples = []
+    for sample in SAMPLES:
+        features: dict[str, Any] = {
+            "image/encoded": [IMAGES[sample.key]],
+            "image/filename": [sample.key.encode()],
+            f"{prefix}age": [] if sample.age is None else [sample.age],
+            f"{prefix}score": [sample.score],
+            **({f"{prefix}site": [sample.site.encode()]} if sample.site else {}),
+        }
+        examples.append(frame_bytes(encode_example(features | label(sample))))
+    return b"".join(examples)
+
+
+def texts_of(sample: Sample) -> dict[str, Any]:
+    numbers = [NAMES.index(tag) for tag in sample.tags]
+    texts = [tag.encode() for tag in sample.tags]
+    return {"image/class/text": texts, "image/class/label": numbers}
+
+
 NUMBERS = [[NAMES.index(tag) for tag in sample.tags] for sample in SAMPLES]
 CLASS_LABEL = {"_type": "ClassLabel", "names": NAMES}
 BY_NAME: dict[str, Any] = {"label_column": "tags", "multi_label": True}
@@ -133,6 +157,22 @@ FORMS: dict[str, tuple[str, bytes, dict[str, Any]]] = {
         table_bytes(NUMBERS, metadata=[CLASS_LABEL], label=["x"] * len(SAMPLES)),
         {"multi_label": True},
     ),
+    "records with texts and numbers": ("a.tfrecord", records(texts_of), {"multi_label": True}),
+    "records, compressed": (
+        "a.tfrecord.gz",
+        gzip.compress(records(texts_of, "column/")),
+        {"multi_label": True},
+    ),
+    "records with a text": (
+        "a.tfrecord",
+        records(lambda it: {"image/class/text": ["|".join(it.tags).encode()]}, "image/"),
+        {"label_separator": "|"},
+    ),
+    "records with a named feature": (
+        "a.tfrecord",
+        records(lambda it: {"x/tags": [tag.encode() for tag in it.tags], "image/class/label": [7]}),
+        {"multi_label": True, "label_column": "x/tags"},
+    ),
     "parquet classes of datasets 4": (
         "a.parquet",
         table_bytes(NUMBERS, metadata={"_type": "List", "feature": CLASS_LABEL, "length": -1}),
@@ -169,7 +209,9 @@ def test_container_with_labels_and_columns_gives_bytes_of_folder_with_list(
     assert types == [("age", "float32"), ("score", "float32"), ("site", "string")]
 
 
-@pytest.mark.parametrize("form", ["json list", "parquet list"])
+@pytest.mark.parametrize(
+    "form", ["json list", "parquet list", "records with texts and numbers", "records, compressed"]
+)
 def test_container_keeps_all_columns_without_another_use(
     convert: Convert, output: Path, tmp_path: Path, expected: dict[str, bytes], form: str
 ) -> None:
@@ -179,7 +221,7 @@ def test_container_keeps_all_columns_without_another_use(
     assert content_of(output) == expected
 
 
-@pytest.mark.parametrize("form", ["json list", "parquet classes"])
+@pytest.mark.parametrize("form", ["json list", "parquet classes", "records, compressed"])
 def test_append_of_containers_keeps_columns_and_labels(
     convert: Convert, output: Path, tmp_path: Path, form: str
 ) -> None:
@@ -310,7 +352,7 @@ def test_parquet_column_of_numbers_with_decimals_has_the_type_of_a_list(tmp_path
     ("name", "content", "options", "message"),
     [
         ("a.tar", shard(lambda it: {"json": as_json(it, label=it.tags)}), {"label_column": "label"},
-         r"image 1: a row has several labels.*--multi-label"),
+         r"a\.tar: 00\.png: a row has several labels.*--multi-label"),
         ("a.parquet", table_bytes([it.tags for it in SAMPLES]), {"label_column": "tags"},
          r"several labels.*--multi-label"),
         ("a.parquet", table_bytes(NUMBERS, metadata=[CLASS_LABEL]), {},
@@ -327,7 +369,7 @@ def test_parquet_column_of_numbers_with_decimals_has_the_type_of_a_list(tmp_path
          {"label_column": "label", "multi_label": True},
          r"00\.json: a value of the field with the labels is neither.*got label"),
         ("a.tar", shard(lambda it: {"cls": b"1", "json": b'{"pose": {"x": 1}}'}),
-         {"keep_columns": "all"}, r"a value of the column pose is neither text nor a number"),
+         {"keep_columns": "pose"}, r"a\.tar: 00\.png: a value of the column pose is neither"),
         ("a.tar", shard(lambda it: {"cls": b"1", "json": b'{"pose": '}), {"keep_columns": "pose"},
          r"00\.json: a JSON file of a sample has no fields"),
         ("a.tar", shard(lambda it: {"cls": b"1", "json": b" " * 300_000}), {"keep_columns": "x"},
@@ -338,8 +380,6 @@ def test_parquet_column_of_numbers_with_decimals_has_the_type_of_a_list(tmp_path
          r"--split-column needs a list"),
         ("a.parquet", FORMS["parquet list"][1], {**BY_NAME, "group_column": "site"},
          r"--group-column needs a list"),
-        ("a.tar", shard(lambda it: {"cls": b"1", "json": b'{"age": 4}'}), {"target_column": "age"},
-         r"--target-column needs a list"),
         ("a.tar", shard(lambda it: {"npy": b"1"}), {"multi_label": True}, r"there is no list"),
     ],
 )  # fmt: skip
@@ -348,18 +388,6 @@ def test_container_whose_labels_or_columns_are_not_usable_is_an_error_that_names
 ) -> None:
     with pytest.raises(UsageError, match=message):
         listed(tmp_path / name, content, **options)
-
-
-@pytest.mark.parametrize("options", [{"multi_label": True}, {"keep_columns": "all"}])
-def test_array_with_labels_and_options_of_lists_is_an_error_that_names_the_option(
-    tmp_path: Path, options: dict[str, Any]
-) -> None:
-    np.savez(tmp_path / "a.npz", x=np.zeros((2, 8, 8), np.uint8), y=np.arange(2))
-    flag = "--" + next(iter(options)).replace("_", "-")
-    with pytest.raises(
-        UsageError, match=f"{flag} needs WebDataset shards, Parquet files or a list"
-    ):
-        list_sources(ConvertOptions(source=str(tmp_path / "a.npz"), output="", **options))
 
 
 def test_append_of_a_container_without_the_columns_of_the_dataset_is_an_error(

@@ -1,4 +1,4 @@
-"""Images in third-party TFRecord files."""
+"""Images in third-party TFRecord files, with one label each."""
 
 from __future__ import annotations
 
@@ -107,3 +107,60 @@ def test_dataset_of_shardmill_is_not_a_source(
     convert()
     with pytest.raises(InputNotFoundError, match=r"no (images|classes)"):
         convert(source=str(output), output=str(tmp_path / "again"))
+
+
+def test_tfrecord_feature_of_several_labels_is_an_error_without_the_option(tmp_path: Path) -> None:
+    rows = [{"image": [PICTURE], "label": [0]}] * 100
+    write(tmp_path / "a.tfrecord", *rows, {"image": [PICTURE], "label": [0, 1]})
+    with pytest.raises(UsageError, match=r"a/00000100\.png: a row has several .*--multi-label"):
+        listed(tmp_path / "a.tfrecord")
+    write(tmp_path / "b.tfrecord", {"image": [PICTURE], "image/class/label": [1, 2]})
+    with pytest.raises(UsageError, match=r"no feature has the class.*pass --multi-label if"):
+        listed(tmp_path / "b.tfrecord")
+
+
+def test_tfrecord_of_objects_has_all_labels_of_each_image(tmp_path: Path) -> None:
+    labels = [[b"cat", b"dog", b"cat"], [], [b"dog"]]
+    rows = zip(PICTURES, labels, strict=False)
+    write(tmp_path / "a.tfrecord", *(
+        {"image": [image], "image/object/class/text": texts} for image, texts in rows
+    ))  # fmt: skip
+    options: dict[str, Any] = {"label_column": "image/object/class/text", "multi_label": True}
+    found = listed(tmp_path / "a.tfrecord", **options)
+    assert [{found.labels[label] for label in it.all_labels} for it in found.images] == [
+        {"cat", "dog"}, set(), {"dog"}
+    ]  # fmt: skip
+
+
+def test_tfrecord_keep_all_leaves_lists_and_bytes_out_with_a_note(tmp_path: Path) -> None:
+    mask = make_picture(7)
+    features: dict[str, Any] = {
+        "image/height": [5], "bbox": [0.1, 0.2], "mask": [mask], "image/note": ["süß".encode()],
+        "a/twice": [1], "b/twice": [2], "embedding": [0.5] * 100_000,
+    }  # fmt: skip
+    rows = ({"image": [it], "label": [n % 2], **features} for n, it in enumerate(PICTURES))
+    write(tmp_path / "a.tfrecord", *rows)
+    found = listed(tmp_path / "a.tfrecord", keep_columns="all")
+    types = {column.name: column.type for column in found.columns or ()}
+    assert types == {"height": "int64", "note": "string"}
+    (note,) = (note for note in found.notes if "not kept" in note)
+    assert {*note.partition(": ")[2].split(", ")} == {"bbox", "mask", "twice", "embedding"}
+
+
+@pytest.mark.parametrize(
+    ("features", "options", "words"),
+    [
+        ({"mask": [b"\xff"]}, {"keep_columns": "mask"}, "column mask is neither text"),
+        ({"box": [1, 2]}, {"keep_columns": "box"}, "column box is neither text.*got 1, 2"),
+        ({"box": [1] * 100_000}, {"keep_columns": "box"}, "column box is neither .*got 1, 1"),
+        ({"note": [b"x" * 9000]}, {"keep_columns": "note"}, r"a\.tfrecord record 0: .*too long"),
+        ({"label": [1] * 10_001}, {"multi_label": True}, r"record 0: .*too many labels.*got 10001"),
+        ({"x": [1]}, {"keep_columns": "y"}, "got y; pass --keep-columns all --dry-run"),
+    ],
+)
+def test_tfrecord_values_that_cannot_be_kept_are_one_error(
+    tmp_path: Path, features: dict[str, Any], options: dict[str, Any], words: str
+) -> None:
+    write(tmp_path / "a.tfrecord", {"image": [PICTURE], "label": [1], **features})
+    with pytest.raises(UsageError, match=words):
+        listed(tmp_path / "a.tfrecord", **options)
