@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from records.dataset.record import RecordDecoder
-from records.errors import CorruptDataError, ShardmillError
+from records.errors import CorruptDataError, ShardmillError, StorageError
 from records.format.index import Index, read_index, read_shard_index
 from records.format.layout import index_name
 from records.format.shard import missing_as_corrupt
@@ -126,25 +126,49 @@ class SkippedRecords:
 def locate_bad_records(
     dataset: Dataset, *selections: Selection, on_message: Callable[[str], None]
 ) -> Iterator[None]:
-    """Replace the TensorFlow error for a damaged record with an error that names the record.
+    """Replace errors of TensorFlow with errors that name the damaged record or the shard.
 
     Raises:
         CorruptDataError: a record is damaged; the error names the shard, number and key of the
             first damaged record.
         OutOfMemoryError: the device has too little memory.
+        StorageError: the file system failed while TensorFlow read a shard.
     """
     try:
         yield
-    except tf.errors.ResourceExhaustedError as error:
-        raise OutOfMemoryError(
-            "not enough memory for a step", hint="try a smaller --batch-size"
-        ) from error
-    except TF_READ_ERRORS as error:
-        on_message("a record cannot be read; searching for the record")
-        for selection in selections:
-            for damaged in find_bad_records(dataset, selection):
-                raise damaged.error from error
+    except tf.errors.OpError as error:
+        if isinstance(error, TF_READ_ERRORS):
+            on_message("a record cannot be read; searching for the record")
+            for selection in selections:
+                for damaged in find_bad_records(dataset, selection):
+                    raise damaged.error from error
+        _raise_failed_read(error, dataset, selections)
+        if isinstance(error, tf.errors.ResourceExhaustedError):
+            raise OutOfMemoryError(
+                "not enough memory for a step", hint="try a smaller --batch-size"
+            ) from error
         raise
+
+
+def _raise_failed_read(
+    error: tf.errors.OpError, dataset: Dataset, selections: Iterable[Selection]
+) -> None:
+    """Raise StorageError if the error is one of the file system that names a shard.
+
+    The class of the error depends on the error number, and also stands for errors of other kinds.
+    The text does not: PATH; REASON.
+    """
+    for name in {shard.name for selection in selections for shard in selection.shards}:
+        found = re.search(rf"{re.escape(name)}; ([^\n\[]+)", str(error))
+        if found is not None:
+            with missing_as_corrupt(dataset.storage, name):
+                dataset.storage.read_range(name, 0, 1)  # an error of this read names the remedy
+            raise StorageError(
+                "the shard could not be read",
+                path=dataset.storage.display_name(name),
+                got=escape_for_display(found[1].strip()),
+                hint="a later attempt may succeed; continue a training run with --resume",
+            ) from error
 
 
 def find_bad_records(dataset: Dataset, selection: Selection) -> Iterator[DamagedRecord]:

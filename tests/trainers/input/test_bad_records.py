@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+import tensorflow as tf
 from click.testing import CliRunner
 
 from records.dataset import open_dataset
-from records.errors import CorruptDataError, ShardmillError, UsageError
+from records.errors import CorruptDataError, ShardmillError, StorageError, UsageError
 from records.format.index import read_index
 from records.format.layout import index_name
 from records.storage import open_storage
@@ -21,7 +22,7 @@ from tests.fuzz.image_mutations import Part, join_jpeg, join_png, split_jpeg, sp
 from tests.trainers.conftest import make_source, write_shapes
 from tests.trainers.toy_backbone import make_network
 from trainers.evaluation import evaluate
-from trainers.input.bad_records import find_bad_records
+from trainers.input.bad_records import OutOfMemoryError, find_bad_records, locate_bad_records
 from trainers.input.selection import select_for_evaluation
 from trainers.options import TrainOptions
 from trainers.runs.run_dir import open_run
@@ -220,3 +221,65 @@ def test_verify_decode_refused_images_are_found(data: Path) -> None:
     assert result.exit_code == 1
     assert "0003.png" in result.stdout
     assert "0008.jpeg" in result.stdout
+
+
+# The classes that TensorFlow raises for a failed open or read, depending on the error number.
+FILE_ERRORS = (
+    tf.errors.AbortedError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.InternalError,
+    tf.errors.InvalidArgumentError,
+    tf.errors.PermissionDeniedError,
+    tf.errors.ResourceExhaustedError,
+    tf.errors.UnavailableError,
+    tf.errors.UnknownError,
+)
+
+
+@pytest.mark.parametrize("kind", FILE_ERRORS)
+def test_failed_read_of_an_intact_shard_is_a_storage_error_that_names_it(
+    tmp_path: Path, kind: type[tf.errors.OpError]
+) -> None:
+    write_shapes(tmp_path / "data", {"train": [range(6), range(6, 12)]})
+    dataset = open_dataset(tmp_path / "data")
+    selection = select_for_evaluation(dataset, "train")
+    name = selection.shards[1].name
+    text = (
+        f"{{{{function_node f}}}} {tmp_path}/data/{name}; Stale file handle\n\t [[{{{{node x}}}}]]"
+    )
+    with (
+        pytest.raises(StorageError, match=f"{name}: .*got Stale file handle; ") as raised,
+        locate_bad_records(dataset, selection, on_message=lambda _: None),
+    ):
+        raise kind(None, None, text)
+    assert isinstance(raised.value.__cause__, kind)
+
+
+@pytest.mark.parametrize("kind", FILE_ERRORS)
+def test_tensorflow_error_that_names_no_shard_stays_as_it_is(
+    tmp_path: Path, kind: type[tf.errors.OpError]
+) -> None:
+    write_shapes(tmp_path / "data", {"train": [range(6)]})
+    dataset = open_dataset(tmp_path / "data")
+    selection = select_for_evaluation(dataset, "train")
+    expected = OutOfMemoryError if kind is tf.errors.ResourceExhaustedError else kind
+    with (
+        pytest.raises(expected),
+        locate_bad_records(dataset, selection, on_message=lambda _: None),
+    ):
+        raise kind(None, None, "other.tfrecord; Stale file handle")
+
+
+def test_failed_read_of_a_missing_shard_is_the_error_of_the_shard(tmp_path: Path) -> None:
+    write_shapes(tmp_path / "data", {"train": [range(6)]})
+    dataset = open_dataset(tmp_path / "data")
+    selection = select_for_evaluation(dataset, "train")
+    shard = tmp_path / "data" / selection.shards[0].name
+    shard.unlink()
+    with (
+        pytest.raises((CorruptDataError, FileNotFoundError)) as raised,
+        locate_bad_records(dataset, selection, on_message=lambda _: None),
+    ):
+        raise tf.errors.PermissionDeniedError(None, None, f"{shard}; Permission denied")
+    assert shard.name in str(raised.value)
