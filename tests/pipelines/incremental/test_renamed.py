@@ -490,6 +490,41 @@ class TestSources:
             assert report.relabelled == ("dog/moved.png",)
         assert records_of(output) == before
 
+    @pytest.mark.parametrize("left", ["dangling link", "link to itself", "fifo"])
+    def test_append_renamed_file_with_a_reject_at_its_old_path_is_renamed(
+        self, append: Convert, source: Path, output: Path, left: str
+    ) -> None:
+        append()
+        before = records_of(output)
+        expected = move(source, "cat/000.png", "cat/renamed.png")
+        old = source / expected.stored_key
+        if left == "fifo":
+            os.mkfifo(old)
+        else:
+            old.symlink_to(old if left == "link to itself" else source / "absent.png")
+        for _ in range(2):
+            report = append(max_gone=0)
+            assert (report.status, report.renamed) == ("nothing-to-do", (expected,))
+            assert report.deleted == ()
+        assert records_of(output) == before
+
+    def test_append_moved_file_with_its_old_row_in_the_list_is_renamed(
+        self, convert: Convert, source: Path, output: Path, tmp_path: Path
+    ) -> None:
+        rows = [f"{key},{key.split('/')[0]}" for key, _ in files_of(source)]
+        path = tmp_path / "list.csv"
+        options: dict[str, Any] = {"list": str(path), "append": True, "test": 0.3}
+        path.write_text("\n".join(["path,label", *rows]))
+        convert(**options)
+        before = records_of(output)
+        expected = move(source, "cat/000.png", "moved/0.png")
+        path.write_text("\n".join(["path,label", *rows, "moved/0.png,cat"]))
+        for _ in range(2):
+            report = convert(**options, max_gone=0)
+            assert (report.status, report.renamed) == ("nothing-to-do", (expected,))
+            assert report.deleted == ()
+        assert records_of(output) == before
+
     @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
     @pytest.mark.parametrize("removed", [0, 1])
     def test_append_images_of_a_renamed_numpy_file_are_renamed(
