@@ -6,6 +6,7 @@ last success becomes too old: one alert detects all of these cases.
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from records.errors import OutputError, UsageError
 from records.runtime.extras import require_extra
 from records.storage.errors import HINT_FIX, translate_write_errors
-from records.storage.exclusive import replace_file
+from records.storage.exclusive import replace_file, require_outside
 from records.storage.urls import local_path, redact_url
 
 if TYPE_CHECKING:
@@ -27,33 +28,44 @@ _PREFIX = "shardmill_"
 _FIRST_BYTES = f"# HELP {_PREFIX}".encode()
 
 
-def check_metrics_file(path: str) -> None:
+def check_metrics_file(path: str, output: str) -> None:
     """Check that metrics can be written to a local file, before the run begins.
+
+    Args:
+        path: the path of the file.
+        output: the path or URL of the dataset that the run writes.
 
     Raises:
         OutputError: the folder does not exist, or the file exists and contains no metrics of
             shardmill.
         StorageError: storage failed.
-        UsageError: the path is a URL, or prometheus_client is not installed.
+        UsageError: the path is a URL or inside the dataset, or prometheus_client is not installed.
     """
     require_extra(_PACKAGE, _EXTRA)
     file = _local_file(path)
+    require_outside(str(file), output, name="metrics file")
     with translate_write_errors(path, hint=HINT_FIX):
         if not file.parent.is_dir():
             raise OutputError("the folder of the file does not exist", path=path)
-        if file.is_dir() or (file.exists() and not _has_metrics(file)):
-            raise OutputError(
-                "the file exists, and contains no metrics of shardmill",
-                path=path,
-                hint="choose another name, or remove this file",
-            )
+        _check_content(file, path)
 
 
 def _local_file(path: str) -> Path:
+    """Return the file of a path; of a link, the file to which it points."""
     local = local_path(path)
     if local is None:
         raise UsageError("--metrics takes the path of a local file", got=redact_url(path))
-    return Path(local)
+    return Path(os.path.realpath(local))
+
+
+def _check_content(file: Path, path: str) -> None:
+    """Raise OutputError if a file exists that contains no metrics of shardmill."""
+    if os.path.lexists(file) and not _has_metrics(file):
+        raise OutputError(
+            "the file exists, and contains no metrics of shardmill",
+            path=path,
+            hint="choose another name, or remove this file",
+        )
 
 
 def _has_metrics(file: Path) -> bool:
@@ -73,7 +85,7 @@ def write_metrics(path: str, report: Report, manifest: Manifest, *, seconds: flo
         seconds: the duration of the run.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: the file cannot be written, or another program has created it during the run.
         StorageError: storage failed.
         UsageError: prometheus_client is not installed.
     """
@@ -88,7 +100,10 @@ def write_metrics(path: str, report: Report, manifest: Manifest, *, seconds: flo
     for split, info in manifest.splits.items():
         images.labels(report.output, split).set(info.records)
         size.labels(report.output, split).set(info.bytes)
-    replace_file(str(_local_file(path)), client.generate_latest(registry))
+    file = _local_file(path)
+    with translate_write_errors(path, hint=HINT_FIX):
+        _check_content(file, path)
+    replace_file(str(file), client.generate_latest(registry))
 
 
 def _list_values(report: Report, seconds: float) -> Iterator[tuple[str, str, float]]:

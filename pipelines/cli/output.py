@@ -56,7 +56,7 @@ def run_with_progress(
     """
     silence_beam_logs()
     if shown.metrics is not None:
-        check_metrics_file(shown.metrics)
+        check_metrics_file(shown.metrics, output)
     started_at = time.monotonic()
     with progress_callback(what, unit="images", quiet=shown.is_quiet) as on_progress:
         report = run(on_progress)

@@ -111,8 +111,10 @@ def select_new(
     saved = read_fingerprints(output)
     hash_files = file_hasher(sources, options)
     matches = RecordMatches(images, ingested, saved, hash_files)
-    missing = _without_listed(matches.missing(), ingested, saved, sources)
-    unmatched = matches.match(missing)
+    excluded, rejected = _excluded_keys(sources), _rejected_keys(sources)
+    missing = _without_listed(matches.missing(), ingested, saved, excluded)
+    # A rejected file is not missing, but its content may be in another file now.
+    unmatched = _without_listed(matches.match(missing), ingested, saved, rejected)
     deleted = tuple(take_rows(ingested, unmatched)["key"].to_pylist())
     _refuse_many_missing(deleted, pc.sum(ingested["is_stored"]).as_py() or 0, options)
     diff = diff_sources(
@@ -129,24 +131,29 @@ def select_new(
     return diff
 
 
+def _excluded_keys(sources: Sources) -> set[bytes]:
+    if not sources.left_out.outcomes["excluded"]:
+        return set()
+    return {key_from_text(file.key) for file in sources.left_out if file.outcome == "excluded"}
+
+
+def _rejected_keys(sources: Sources) -> set[bytes]:
+    return {key_from_text(reject.key) for reject in sources.rejects}
+
+
 def _without_listed(
-    missing: Numbers, ingested: pa.Table, fingerprints: pa.Table, sources: Sources
+    missing: Numbers, ingested: pa.Table, fingerprints: pa.Table, listed: set[bytes]
 ) -> Numbers:
-    """Return missing files without those that exist, but are rejected or excluded.
+    """Return the missing files of which neither key, old or new, nor a folder of it, is listed.
 
     Args:
         missing: row numbers in `ingested`.
         ingested: the result of `read_ingested_files`.
         fingerprints: the result of `read_fingerprints`, with the new keys of renamed files.
-        sources: the listed files.
+        listed: keys of files, and of folders with a slash at the end.
     """
-    if not len(missing):
+    if not len(missing) or not listed:
         return missing
-    listed = {key_from_text(reject.key) for reject in sources.rejects}
-    if sources.left_out.outcomes["excluded"]:
-        listed.update(
-            key_from_text(file.key) for file in sources.left_out if file.outcome == "excluded"
-        )
     stored_keys = take_rows(ingested, missing)["key"]
     renamed = take_rows(fingerprints, find_rows(stored_keys, fingerprints["stored_key"]))["key"]
     is_listed = [

@@ -26,6 +26,9 @@ The hash of an unreadable file is empty.
 def file_hasher(sources: Sources, options: ConvertOptions) -> HashFiles:
     """Return a function that reads and hashes files of a source."""
     follow_symlinks = options.follow_symlinks
+    # An unpacked container is read from its start for each member that is not after the last one.
+    in_order = any(container.is_unpacked for container in sources.containers)
+    threads = 1 if in_order else options.workers or available_cpus()
     files = open_images(sources.location, sources.containers, follow_symlinks=follow_symlinks)
 
     def hash_file(key: bytes, url: str | None, size_bytes: int, member: bytes | None) -> bytes:
@@ -41,7 +44,7 @@ def file_hasher(sources: Sources, options: ConvertOptions) -> HashFiles:
         if not len(images):
             return []
         places = iter_rows(images, "key", "url", "size_bytes", "member")
-        with ThreadPoolExecutor(options.workers or available_cpus()) as pool:
+        with ThreadPoolExecutor(threads) as pool:
             return [*pool.map(lambda place: hash_file(*place), places)]
 
     return hash_files

@@ -25,13 +25,16 @@ if TYPE_CHECKING:
 _STAGED_NAME = "new"  # short: the name of the file may be as long as a name can be
 
 
-def require_outside(output: str, folder: str, *, what: str = "dataset") -> None:
-    """Check that an output is not in a folder that the same command reads.
+def require_outside(
+    output: str, folder: str, *, what: str = "dataset", name: str = "output"
+) -> None:
+    """Check that an output is not in a folder that the same command reads, or in another output.
 
     Args:
         output: the path or URL of the output.
         folder: the path or URL of the folder; links are resolved.
         what: what the folder is, for the message.
+        name: what the output is, for the message.
 
     Raises:
         UsageError: the output is the folder, or is inside it.
@@ -39,11 +42,11 @@ def require_outside(output: str, folder: str, *, what: str = "dataset") -> None:
     inner, outer = (_real_location(each).rstrip("/") + "/" for each in (output, folder))
     if inner.startswith(outer):
         raise UsageError(
-            f"{what} and output are the same folder"
+            f"{what} and {name} are the same folder"
             if inner == outer
-            else f"the output is inside the {what}",
+            else f"the {name} is inside the {what}",
             path=escape_for_display(redact_url(inner.rstrip("/"))),
-            hint=f"choose an output outside the {what}",
+            hint=f"choose a path outside the {what}",
         )
 
 

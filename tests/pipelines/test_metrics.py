@@ -12,7 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pipelines.cli.compact import compact
 from pipelines.cli.convert import convert
-from records.errors import ShardmillError
+from pipelines.convert import convert as run_conversion
+from records.errors import OutputError, ShardmillError, UsageError
 from records.format.manifest import read_manifest
 from records.storage import open_storage
 from tests.pipelines.pictures import make_file, make_folders
@@ -129,6 +130,55 @@ def test_metrics_at_an_unsuitable_place_is_an_error_before_the_run(
     assert raised.value.exit_code == (2 if place == "URL" else 73)
     assert not (tmp_path / "data").exists()
     assert place != "file of the user" or file.read_text() == "# HELP other_metric\n"
+
+
+@pytest.mark.parametrize("name", ["dataset_info.json", "train-00000-of-00001.tfrecord", "m.prom"])
+@pytest.mark.parametrize("through_link", [False, True])
+def test_metrics_inside_the_dataset_is_an_error_before_the_run(
+    source: Path, tmp_path: Path, name: str, through_link: bool
+) -> None:
+    data, link = tmp_path / "data", tmp_path / "link"
+    data.mkdir()
+    link.symlink_to(data)
+    file = (link if through_link else data) / name
+    with pytest.raises(UsageError, match="metrics file is inside the dataset"):
+        run(convert, source, data, "--metrics", file)
+    assert [*data.iterdir()] == []
+
+
+@pytest.mark.parametrize("is_link", [False, True])
+def test_metrics_file_of_the_user_that_appears_during_the_run_is_kept(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_link: bool
+) -> None:
+    file, own = tmp_path / "m.prom", tmp_path / "own.txt"
+
+    def convert_and_create(*arguments: Any) -> Any:
+        report = run_conversion(*arguments)
+        own.write_text("of the user")
+        if is_link:
+            file.symlink_to(own)
+        else:
+            own.rename(file)
+        return report
+
+    monkeypatch.setattr("pipelines.convert.convert", convert_and_create)
+    with pytest.raises(OutputError, match="contains no metrics"):
+        run(convert, source, tmp_path / "data", "--metrics", file)
+    assert file.read_text() == "of the user"
+
+
+@pytest.mark.parametrize("runs", [1, 2])
+def test_metrics_at_a_link_are_in_the_file_of_the_link(
+    source: Path, tmp_path: Path, runs: int
+) -> None:
+    link, file = tmp_path / "m.prom", tmp_path / "collector" / "photos.prom"
+    file.parent.mkdir()
+    link.symlink_to(file)
+    for _ in range(runs):
+        run(convert, source, tmp_path / "data", "--metrics", link)
+    assert link.is_symlink()
+    assert not file.is_symlink()
+    assert read_metrics(file)["images train"] == 10
 
 
 def test_metrics_without_the_package_is_an_error_before_the_run(

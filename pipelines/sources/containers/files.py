@@ -18,7 +18,7 @@ from pipelines.sources.containers.kinds import kind_of
 from pipelines.sources.containers.listing import MemberListing, list_members
 from pipelines.sources.containers.member import Container, decode_member
 from pipelines.sources.containers.read import ChangedMemberError, read_part, read_whole
-from pipelines.sources.containers.unpack import copy_name, write_copies
+from pipelines.sources.containers.unpack import UnstoredCopy, copy_name, write_copies
 from pipelines.sources.containers.wanted import NO_FIELDS, WantedFields
 from pipelines.sources.reader import (
     HEAD_BYTES,
@@ -47,8 +47,8 @@ class ContainerFiles:
         location: the local path or URL of the folder with the containers.
         files: the files of this folder.
         containers: the containers.
-        copies: the storage of unpacked copies; without it, each read of a member of a compressed
-            container begins at the start of the container.
+        copies: the storage of unpacked copies; without it, members of such containers are best
+            read in the order of their offsets: see `UnstoredCopy`.
         for_list: whether a list gives the labels; see `list_members`.
         wanted: the columns and fields that the user names.
     """
@@ -68,6 +68,7 @@ class ContainerFiles:
         self._files = files
         self._copies = copies
         self._open_copies: dict[int, RangeReader] = {}
+        self._unstored: dict[int, UnstoredCopy] = {}
         self._wanted = wanted
         self._for_list = for_list
         self._members: MemberListing | None = None
@@ -213,9 +214,10 @@ class ContainerFiles:
 
     def _read_copy(self, number: int, offset: int, size_bytes: int) -> bytes:
         if self._copies is None:
-            from pipelines.sources.containers.stream import StreamBytes
-
-            return StreamBytes(self._windows()[number]).read(offset, size_bytes)
+            if (unstored := self._unstored.get(number)) is None:
+                new = UnstoredCopy(self._windows()[number])
+                unstored = self._unstored.setdefault(number, new)
+            return unstored.read(offset, size_bytes)
         reader = self._open_copies.get(number)
         if reader is None:
             reader = self._copies.open_random_access(copy_name(number, self.containers[number]))

@@ -115,18 +115,26 @@ class StreamBytes:
     """The decompressed bytes of a container; see `ContainerBytes`. Offsets must increase.
 
     Bytes up to 128 KiB before the last offset can be read again.
+
+    Args:
+        data: the bytes of the container.
+        pieces: the pieces of its unpacked copy; by default, of its decompressed bytes.
     """
 
-    def __init__(self, data: ContainerBytes) -> None:
+    def __init__(self, data: ContainerBytes, pieces: Iterator[bytes] | None = None) -> None:
         self.shown = data.shown
         self.container = data.container
         self.number = data.number
         self.end: int | None = None
         self.wanted = data.wanted
         self._data = data
-        self._pieces = decompress(data)
+        self._pieces = decompress(data) if pieces is None else pieces
         self._start = 0
         self._buffer = bytearray()
+
+    def can_read(self, offset: int) -> bool:
+        """Return whether bytes from this offset can still be read."""
+        return offset >= self._start
 
     def read(self, offset: int, size_bytes: int) -> bytes:
         """See `ContainerBytes.read`."""
@@ -140,7 +148,7 @@ class StreamBytes:
                 del self._buffer[:unneeded]
                 self._start += unneeded
         first = offset - self._start
-        assert first >= 0, "the container is read backwards"
+        assert self.can_read(offset), "the container is read backwards"
         return bytes(self._buffer[first : first + size_bytes])
 
     def sibling(self, key: bytes) -> ContainerBytes | None:

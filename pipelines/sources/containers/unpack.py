@@ -8,12 +8,17 @@ folder of the output, and workers read ranges of this copy.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import Lock
+from typing import TYPE_CHECKING
 
 from pipelines.sources.containers.byte_window import ContainerBytes
 from pipelines.sources.containers.kinds import kind_of
 from pipelines.sources.containers.member import Container
 from records.format.layout import WORK_FOLDER
 from records.storage import Storage
+
+if TYPE_CHECKING:
+    from pipelines.sources.containers.stream import StreamBytes
 
 
 def copy_name(number: int, container: Container) -> str:
@@ -43,3 +48,25 @@ def write_copies(containers: Sequence[ContainerBytes], output: Storage) -> int:
                 stream.write(piece)
         written += 1
     return written
+
+
+class UnstoredCopy:
+    """The bytes of the unpacked copy of a container, without the copy; any thread may read them.
+
+    A read after the previous one continues. A read before it begins at the start of the container.
+    """
+
+    def __init__(self, data: ContainerBytes) -> None:
+        self._data = data
+        self._lock = Lock()
+        self._stream: StreamBytes | None = None
+
+    def read(self, offset: int, size_bytes: int) -> bytes:
+        """Return up to this many bytes from an offset. Raises the errors of `write_copies`."""
+        from pipelines.sources.containers.stream import StreamBytes
+
+        with self._lock:
+            if self._stream is None or not self._stream.can_read(offset):
+                pieces = kind_of(self._data.container.key).unpack(self._data)
+                self._stream = StreamBytes(self._data, pieces)
+            return self._stream.read(offset, size_bytes)

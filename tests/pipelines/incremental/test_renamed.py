@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -18,6 +19,8 @@ from pipelines.cli.convert import convert as convert_command
 from pipelines.incremental import hashing
 from pipelines.report import RenamedFile, Report
 from pipelines.sources.containers import read_image
+from pipelines.sources.containers.byte_window import ContainerBytes
+from pipelines.sources.containers.kinds import Kind
 from pipelines.sources.reader import UnreadableError
 from records import open_dataset, verify
 from records.errors import InputNotFoundError, UsageError
@@ -486,6 +489,87 @@ class TestSources:
             assert (report.status, report.renamed) == ("nothing-to-do", (*expected,))
             assert report.relabelled == ("dog/moved.png",)
         assert records_of(output) == before
+
+    @pytest.mark.parametrize("left", ["dangling link", "link to itself", "fifo"])
+    def test_append_renamed_file_with_a_reject_at_its_old_path_is_renamed(
+        self, append: Convert, source: Path, output: Path, left: str
+    ) -> None:
+        append()
+        before = records_of(output)
+        expected = move(source, "cat/000.png", "cat/renamed.png")
+        old = source / expected.stored_key
+        if left == "fifo":
+            os.mkfifo(old)
+        else:
+            old.symlink_to(old if left == "link to itself" else source / "absent.png")
+        for _ in range(2):
+            report = append(max_gone=0)
+            assert (report.status, report.renamed) == ("nothing-to-do", (expected,))
+            assert report.deleted == ()
+        assert records_of(output) == before
+
+    def test_append_moved_file_with_its_old_row_in_the_list_is_renamed(
+        self, convert: Convert, source: Path, output: Path, tmp_path: Path
+    ) -> None:
+        rows = [f"{key},{key.split('/')[0]}" for key, _ in files_of(source)]
+        path = tmp_path / "list.csv"
+        options: dict[str, Any] = {"list": str(path), "append": True, "test": 0.3}
+        path.write_text("\n".join(["path,label", *rows]))
+        convert(**options)
+        before = records_of(output)
+        expected = move(source, "cat/000.png", "moved/0.png")
+        path.write_text("\n".join(["path,label", *rows, "moved/0.png,cat"]))
+        for _ in range(2):
+            report = convert(**options, max_gone=0)
+            assert (report.status, report.renamed) == ("nothing-to-do", (expected,))
+            assert report.deleted == ()
+        assert records_of(output) == before
+
+    @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+    @pytest.mark.parametrize("removed", [0, 1])
+    def test_append_images_of_a_renamed_numpy_file_are_renamed(
+        self, convert: Convert, output: Path, tmp_path: Path, save: Any, removed: int
+    ) -> None:
+        place = tmp_path / "arrays"
+        place.mkdir()
+        rng = np.random.default_rng(0)
+        arrays: dict[str, Any] = {}
+        for split, count in (("train", 8), ("test", 5)):
+            arrays[f"x_{split}"] = rng.integers(0, 256, (count, 9, 7, 3), np.uint8)
+            arrays[f"y_{split}"] = np.arange(count) % 2
+        options: dict[str, Any] = {"source": str(place), "append": True, "max_gone": 1.0}
+        save(place / "first.npz", **arrays)
+        convert(**options)
+        before = records_of(output)
+        (place / "first.npz").unlink()
+        save(place / "second.npz", **{name: array[removed:] for name, array in arrays.items()})
+        for _ in range(2):
+            report = convert(**options)
+            assert (report.status, report.relabelled) == ("nothing-to-do", ())
+            assert len(report.renamed) == 13 - 2 * removed
+            assert len(report.deleted) == 2 * removed
+        assert records_of(output) == before
+
+    def test_append_images_of_a_compressed_array_are_read_in_one_pass(
+        self, convert: Convert, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        passes: list[str] = []
+        unpack = Kind.unpack
+
+        def count(kind: Kind, data: ContainerBytes) -> Iterator[bytes]:
+            passes.append(data.shown)
+            return unpack(kind, data)
+
+        place = tmp_path / "arrays"
+        place.mkdir()
+        pixels = np.random.default_rng(0).integers(0, 256, (9, 200, 200, 3), np.uint8)
+        np.savez_compressed(place / "first.npz", x=pixels, y=np.arange(9) % 2)
+        options: dict[str, Any] = {"source": str(place), "append": True}
+        convert(**options, workers=4)
+        (place / "first.npz").rename(place / "second.npz")
+        monkeypatch.setattr(Kind, "unpack", count)
+        assert len(convert(**options, workers=4).renamed) == 9
+        assert len(passes) == 1
 
     def test_append_files_of_a_url_are_recognised(
         self, convert: Convert, source: Path, memory: Any, put: Callable[[], None]
