@@ -49,7 +49,7 @@ def list_labelled(
     """
     _refuse_options(options, files)
     members = files.members
-    given = members.given or []
+    given = _name_numbers(members.given or [])
     listed = members.listing.files.to_table()
     names, lists = _field_names(given, options)
     table = ListTable(
@@ -105,6 +105,18 @@ def _places(listed: pa.Table, files: ContainerFiles) -> Callable[[int], str]:
     return show
 
 
+def _name_numbers(given: Sequence[Given]) -> list[Given]:
+    """Return what containers give, with the names of classes in place of their numbers.
+
+    All names have the same length, so that a number has one name in all arrays and files.
+    """
+    width = max((len(str(it.label)) for it in given if isinstance(it.label, int)), default=0)
+    return [
+        each._replace(label=str(each.label).zfill(width)) if isinstance(each.label, int) else each
+        for each in given
+    ]
+
+
 def _field_names(
     given: Sequence[Given], options: ConvertOptions
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -155,6 +167,7 @@ def _read_row(
     labels: tuple[str, ...] = (ONE_CLASS,)
     if roles.labels:
         separator = None if given.class_columns else options.label_separator
+        assert not isinstance(given.label, int), "_name_numbers has named it"
         found = read_labels({"label": given.label or ""}, "label", separator, where)
         labels = distinct_labels(found, where, is_multi_label=options.is_multi_label)
     texts = check_texts({name: read_text(given.fields, name, where) for name in roles.kept}, where)

@@ -12,7 +12,7 @@ import numpy as np
 from pipelines.sources.cells import MOST_LABELS, Cell, require_short
 from pipelines.sources.column_names import may_have_role
 from pipelines.sources.containers.byte_window import ContainerBytes, damaged
-from pipelines.sources.containers.entry import Entry, split_in_name
+from pipelines.sources.containers.entry import Entry, Label, split_in_name
 from pipelines.sources.containers.formats.arrays import Samples, sample_entry, size_of
 from pipelines.sources.containers.formats.npz_arrays import (
     MOST_VALUE_BYTES,
@@ -202,16 +202,14 @@ def _label_array(images: Array, columns: Mapping[str, Array], data: ContainerByt
     return next(iter(found.values()), None)
 
 
-def _read_labels(array: Array, data: ContainerBytes) -> Iterator[str | tuple[str, ...]]:
+def _read_labels(array: Array, data: ContainerBytes) -> Iterator[Label]:
     """Yield the label of each image, or its labels: the numbers of the columns with a 1."""
     if array.is_one_hot:
         return _read_one_hot(array, data)
     values = python_values(data, array)
     if array.kind == "S":
         return (value.decode("utf-8", "replace").strip() for value in values)
-    texts = [str(value).strip() for value in values]
-    width = max(map(len, texts), default=0) if array.kind in "iu" else 0
-    return (text.zfill(width) for text in texts)
+    return iter(values) if array.kind in "iu" else (value.strip() for value in values)
 
 
 def _read_one_hot(array: Array, data: ContainerBytes) -> Iterator[tuple[str, ...]]:
