@@ -76,7 +76,9 @@ def list_labelled(
     sources.understood = _describe(options, roles, class_columns)
     if lists:
         shown = show_names(lists)
-        sources.notes.append(f"columns with lists or objects, which are not kept: {shown}")
+        sources.notes.append(
+            f"columns without texts, numbers or booleans, which are not kept: {shown}"
+        )
     for file in members.listing.skipped:
         sources.left_out.append(file)
     rejects = [(key, "unreadable", reason, 0) for key, reason in members.listing.refused]
@@ -120,7 +122,7 @@ def _name_numbers(given: Sequence[Given]) -> list[Given]:
 def _field_names(
     given: Sequence[Given], options: ConvertOptions
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the names of columns and fields with single values, and those with lists or objects.
+    """Return the names of columns and fields with single values, and those with other values.
 
     A column that the user names counts as one with single values.
     """
