@@ -141,10 +141,16 @@ def _field_names(
 
 
 def _class_columns(given: Sequence[Given], table: ListTable) -> tuple[str, ...]:
-    """Return the columns of classes. Raises UsageError if they are not those of all containers."""
-    found = {each.class_columns: number for number, each in enumerate(given, start=1)}
+    """Return the columns of classes. Raises UsageError if they are not those of all containers.
+
+    Their order may differ.
+    """
+    found = {
+        frozenset(each.class_columns): (number, each.class_columns)
+        for number, each in enumerate(given, start=1)
+    }
     if len(found) > 1:
-        (columns, _), (others, number) = sorted(found.items(), key=lambda item: item[1])[-2:]
+        (_, columns), (number, others) = sorted(found.values())[-2:]
         raise UsageError(
             "the containers have different columns of classes",
             path=table.place(number),
@@ -152,7 +158,7 @@ def _class_columns(given: Sequence[Given], table: ListTable) -> tuple[str, ...]:
             got=show_names(others),
             hint="name the columns of classes: --label-column NAME,NAME",
         )
-    return next(iter(found), ())
+    return next((columns for _, columns in found.values()), ())
 
 
 def _is_unlabelled(given: Sequence[Given], options: ConvertOptions) -> bool:

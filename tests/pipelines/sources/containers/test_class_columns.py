@@ -173,6 +173,15 @@ def test_parquet_files_with_different_class_columns_are_one_error(tmp_path: Path
     assert set(found.labels) == {"zoo", "beach"}
 
 
+def test_parquet_files_may_have_class_columns_in_any_order(tmp_path: Path) -> None:
+    make_file(tmp_path / "d", "0.parquet", parquet(slice(0, 3), **CLASSES))
+    swapped = dict(reversed(CLASSES.items()))
+    make_file(tmp_path / "d", "1.parquet", parquet(slice(3, 7), **swapped))
+    found = listed(tmp_path / "d", multi_label=True)
+    assert set(found.labels) == CLASSES.keys()
+    assert len(found.images) + len(found.rejects) == 7
+
+
 @given(
     rows=st.lists(
         st.tuples(
