@@ -49,7 +49,7 @@ def list_labelled(
     """
     _refuse_options(options, files)
     members = files.members
-    given = members.given or []
+    given = _name_numbers(members.given or [])
     listed = members.listing.files.to_table()
     names, lists = _field_names(given, options)
     table = ListTable(
@@ -76,7 +76,9 @@ def list_labelled(
     sources.understood = _describe(options, roles, class_columns)
     if lists:
         shown = show_names(lists)
-        sources.notes.append(f"columns with lists or objects, which are not kept: {shown}")
+        sources.notes.append(
+            f"columns without texts, numbers or booleans, which are not kept: {shown}"
+        )
     for file in members.listing.skipped:
         sources.left_out.append(file)
     rejects = [(key, "unreadable", reason, 0) for key, reason in members.listing.refused]
@@ -105,10 +107,22 @@ def _places(listed: pa.Table, files: ContainerFiles) -> Callable[[int], str]:
     return show
 
 
+def _name_numbers(given: Sequence[Given]) -> list[Given]:
+    """Return what containers give, with the names of classes in place of their numbers.
+
+    All names have the same length, so that a number has one name in all arrays and files.
+    """
+    width = max((len(str(it.label)) for it in given if isinstance(it.label, int)), default=0)
+    return [
+        each._replace(label=str(each.label).zfill(width)) if isinstance(each.label, int) else each
+        for each in given
+    ]
+
+
 def _field_names(
     given: Sequence[Given], options: ConvertOptions
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the names of columns and fields with single values, and those with lists or objects.
+    """Return the names of columns and fields with single values, and those with other values.
 
     A column that the user names counts as one with single values.
     """
@@ -127,10 +141,16 @@ def _field_names(
 
 
 def _class_columns(given: Sequence[Given], table: ListTable) -> tuple[str, ...]:
-    """Return the columns of classes. Raises UsageError if they are not those of all containers."""
-    found = {each.class_columns: number for number, each in enumerate(given, start=1)}
+    """Return the columns of classes. Raises UsageError if they are not those of all containers.
+
+    Their order may differ.
+    """
+    found = {
+        frozenset(each.class_columns): (number, each.class_columns)
+        for number, each in enumerate(given, start=1)
+    }
     if len(found) > 1:
-        (columns, _), (others, number) = sorted(found.items(), key=lambda item: item[1])[-2:]
+        (_, columns), (number, others) = sorted(found.values())[-2:]
         raise UsageError(
             "the containers have different columns of classes",
             path=table.place(number),
@@ -138,7 +158,7 @@ def _class_columns(given: Sequence[Given], table: ListTable) -> tuple[str, ...]:
             got=show_names(others),
             hint="name the columns of classes: --label-column NAME,NAME",
         )
-    return next(iter(found), ())
+    return next((columns for _, columns in found.values()), ())
 
 
 def _is_unlabelled(given: Sequence[Given], options: ConvertOptions) -> bool:
@@ -155,6 +175,7 @@ def _read_row(
     labels: tuple[str, ...] = (ONE_CLASS,)
     if roles.labels:
         separator = None if given.class_columns else options.label_separator
+        assert not isinstance(given.label, int), "_name_numbers has named it"
         found = read_labels({"label": given.label or ""}, "label", separator, where)
         labels = distinct_labels(found, where, is_multi_label=options.is_multi_label)
     texts = check_texts({name: read_text(given.fields, name, where) for name in roles.kept}, where)

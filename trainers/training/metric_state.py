@@ -74,7 +74,9 @@ def sync_jax_state(model: keras.Model) -> None:
 
 
 def to_numpy(tensor: Any) -> Any:
-    """Return a tensor or variable of the backend as a NumPy array."""
+    """Return a tensor or variable of the backend as a NumPy array; bfloat16 becomes float32."""
+    if "bfloat16" in str(getattr(tensor, "dtype", "")):
+        tensor = ops.cast(tensor, "float32")  # exact; neither NumPy nor HDF5 has bfloat16
     return ops.convert_to_numpy(tensor)
 
 

@@ -25,6 +25,10 @@ _NO_VALUES: Row = MappingProxyType({})
 _DRIVE = re.compile(rb"[A-Za-z]:")
 
 
+Label = str | tuple[str, ...] | int
+"""A label or several labels, or the number of a class: the class name has leading zeros."""
+
+
 class Entry(NamedTuple):
     """One entry of a container.
 
@@ -36,7 +40,7 @@ class Entry(NamedTuple):
         refused: the reason why the entry is not read, None for files and folders.
         inner: the name of the archive inside the container that the entry is in, without suffix;
             empty if it is in none.
-        label: the label or the labels that the container gives the file; None if it gives none.
+        label: the label that the container gives the file; None if it gives none.
         split: the split that the container gives the file; None if it gives none.
         fields: the values of the columns and fields to keep, by name.
         class_columns: the columns of classes from which the labels come; empty if they do not.
@@ -51,7 +55,7 @@ class Entry(NamedTuple):
     member: Member | None = None
     refused: str | None = None
     inner: bytes = b""
-    label: str | tuple[str, ...] | None = None
+    label: Label | None = None
     split: SplitName | None = None
     fields: Row = _NO_VALUES
     class_columns: tuple[str, ...] = ()

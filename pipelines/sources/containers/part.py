@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pipelines.sources.cells import Row
-from pipelines.sources.containers.entry import Entry, is_image_name, name_problem
+from pipelines.sources.containers.entry import Entry, Label, is_image_name, name_problem
 from pipelines.sources.containers.kinds import suffix_of
 from pipelines.sources.walk import ListedFile, Listing, first_hidden
 from records.format.layout import SplitName
@@ -17,14 +17,14 @@ class Given(NamedTuple):
     """What a container gives a file.
 
     Attributes:
-        label: the label or the labels; None if it gives none.
+        label: the label or the labels, or the number of a class; None if it gives none.
         split: the split; None if it gives none.
         fields: the values of the columns and fields to keep, by name.
         class_columns: the columns of classes from which the labels come; empty if they do not.
         problem: the reason why the labels of the file are unknown; None if they are known.
     """
 
-    label: str | tuple[str, ...] | None
+    label: Label | None
     split: SplitName | None
     fields: Row
     class_columns: tuple[str, ...] = ()

@@ -46,6 +46,7 @@ METRICS: dict[str, Callable[[], keras.metrics.Metric]] = {
     "f1": lambda: keras.metrics.F1Score(average=None, threshold=0.5, name="f1"),
     "auc": lambda: keras.metrics.AUC(multi_label=True, num_labels=3, from_logits=True, name="auc"),
     "counts": lambda: CountsByClass(name="counts"),
+    "short": lambda: keras.metrics.BinaryAccuracy(name="short", dtype="bfloat16"),
 }
 
 

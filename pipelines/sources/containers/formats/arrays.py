@@ -50,7 +50,7 @@ class Samples(NamedTuple):
 
     offset: int
     shape: ArrayShape
-    labels: Sequence[str] | None
+    labels: Sequence[int] | None
     stem: bytes
     stride: int = 0
 
@@ -116,7 +116,7 @@ def _read_dimensions(stream: ContainerBytes) -> tuple[int, ...]:
     return tuple(int.from_bytes(sizes[at : at + 4], "big") for at in range(0, len(sizes), 4))
 
 
-def _read_labels(data: ContainerBytes, count: int) -> list[str] | None:
+def _read_labels(data: ContainerBytes, count: int) -> bytes | None:
     """Return the labels in the file next to a file of images; None if it does not exist."""
     key = data.container.key
     folder, separator, name = key.rpartition(b"/")
@@ -132,8 +132,7 @@ def _read_labels(data: ContainerBytes, count: int) -> list[str] | None:
     values = stream.read(8, count)
     if len(values) < count:
         raise damaged(found, "it is cut short", 8)
-    width = len(str(max(values, default=0)))
-    return [str(value).zfill(width) for value in values]
+    return values
 
 
 def list_cifar(

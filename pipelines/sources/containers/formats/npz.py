@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain, repeat
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from pipelines.sources.cells import MOST_LABELS, Cell, require_short
 from pipelines.sources.column_names import may_have_role
 from pipelines.sources.containers.byte_window import ContainerBytes, damaged
-from pipelines.sources.containers.entry import Entry, split_in_name
+from pipelines.sources.containers.entry import Entry, Label, split_in_name
 from pipelines.sources.containers.formats.arrays import Samples, sample_entry, size_of
 from pipelines.sources.containers.formats.npz_arrays import (
     MOST_VALUE_BYTES,
@@ -48,13 +48,14 @@ def list_npz(data: ContainerBytes) -> Iterator[Entry]:
     arrays = read_arrays(data)
     images = _images_of(arrays, data)
     columns = [_columns_of(array, arrays, data) for array in images]
-    _require_named(columns, arrays, data)
+    _require_kept(columns, data)
+    named = _named_label(columns, data)
     offset = 0
     stem = data.container.key.rpartition(b"/")[2].rpartition(b".")[0]
     for array, found in zip(images, columns, strict=True):
         shape = array.shape
         assert shape is not None
-        label = _label_array(array, found, data)
+        label = _label_array(array, found, named, data)
         labels = repeat("") if label is None else _read_labels(label, data)
         rows = _read_columns(found, label, data)
         folder = stem + b"/" + array.name.encode() if len(images) > 1 else stem
@@ -123,20 +124,27 @@ def _without_split(name: str) -> str:
     return name
 
 
-def _require_named(
-    columns: Sequence[Mapping[str, Array]], arrays: Sequence[Array], data: ContainerBytes
-) -> None:
+def _named_label(columns: Sequence[Mapping[str, Array]], data: ContainerBytes) -> frozenset[str]:
+    """Return the names of the column that `--label-column` names, for all arrays of images.
+
+    The option may also name an array, such as `y_train`: the labels of the test images are `y_test`
+    then. Raises UsageError if no column has this name.
+    """
+    label = data.wanted.label
+    if label is None:
+        return frozenset()
+    found = [name for each in columns for name, it in each.items() if label in {name, it.name}]
+    if not found:
+        raise _unknown("--label-column", label, columns, data)
+    return frozenset(found)
+
+
+def _require_kept(columns: Sequence[Mapping[str, Array]], data: ContainerBytes) -> None:
     """Raise UsageError if an array that the user names does not exist, or cannot be kept."""
-    wanted = data.wanted
-    names = tuple(dict.fromkeys(chain.from_iterable(columns)))
-    label = wanted.label
-    others = {array.name for array in arrays if array.shape is None}
-    if label is not None and label not in names and label not in others:
-        raise _unknown("--label-column", label, names, data)
-    for flag, name in wanted.flags():
+    for flag, name in data.wanted.flags():
         found = [each[name] for each in columns if name in each]
         if not found:
-            raise _unknown(flag, name, names, data)
+            raise _unknown(flag, name, columns, data)
         for array in found:
             if not array.is_column:
                 raise UsageError(
@@ -148,7 +156,10 @@ def _require_named(
                 )
 
 
-def _unknown(flag: str, name: str, names: tuple[str, ...], data: ContainerBytes) -> UsageError:
+def _unknown(
+    flag: str, name: str, columns: Sequence[Mapping[str, Array]], data: ContainerBytes
+) -> UsageError:
+    names = tuple(dict.fromkeys(chain.from_iterable(columns)))
     return UsageError(
         f"{flag} is not an array of the file with a row per image",
         path=data.shown,
@@ -157,23 +168,40 @@ def _unknown(flag: str, name: str, names: tuple[str, ...], data: ContainerBytes)
     )
 
 
-def _label_array(images: Array, columns: Mapping[str, Array], data: ContainerBytes) -> Array | None:
-    """Return the array with the labels of images; None if there is none. Raises UsageError."""
-    wanted = data.wanted
-    if not wanted.has_labels:
+def _label_array(
+    images: Array, columns: Mapping[str, Array], names: Collection[str], data: ContainerBytes
+) -> Array | None:
+    """Return the array with the labels of images; None if there is none. Raises UsageError.
+
+    Args:
+        images: the array of images.
+        columns: the arrays with a row per image.
+        names: the names of the column that the user names.
+        data: the file.
+    """
+    if not data.wanted.has_labels:
         return None
-    named = [it for name, it in columns.items() if wanted.label in {name, it.name}]
-    if named:
-        if not named[0].is_label and not named[0].is_one_hot:
-            raise UsageError(
-                "--label-column names an array that does not have labels",
-                path=data.shown,
-                expected="an array of N integers or texts, or of zeros and ones with the shape "
-                "(N, classes)",
-                got=f"{escape_for_display(named[0].name)} {named[0].dtype or 'objects'} "
-                f"{named[0].dimensions}",
-            )
-        return named[0]
+    if not names:
+        return _find_label(images, columns, data)
+    named = next((it for name, it in columns.items() if name in names), None)
+    # If there is none, no other array may take its place.
+    if named is not None and not named.is_label and not named.is_one_hot:
+        raise UsageError(
+            "--label-column names an array that does not have labels",
+            path=data.shown,
+            expected="an array of N integers or texts, or of zeros and ones with the shape "
+            "(N, classes)",
+            got=f"{escape_for_display(named.name)} {named.dtype or 'objects'} {named.dimensions}",
+        )
+    return named
+
+
+def _find_label(images: Array, columns: Mapping[str, Array], data: ContainerBytes) -> Array | None:
+    """Return the only array that can have the labels of images, or that of their split, if any.
+
+    Raises UsageError if there are several.
+    """
+    wanted = data.wanted
     candidates = {name: it for name, it in columns.items() if name not in wanted.named}
     if wanted.target is not None:  # as in a list, only a name makes a column the label
         candidates = {n: it for n, it in candidates.items() if may_have_role(n, "label")}
@@ -183,6 +211,10 @@ def _label_array(images: Array, columns: Mapping[str, Array], data: ContainerByt
         for name, it in candidates.items()
         if it.is_label or (it.is_one_hot and wanted.is_multi_label)
     }
+    if len(found) > 1:
+        split = split_in_name(images.name.encode())
+        own = {n: it for n, it in found.items() if split_in_name(it.name.encode()) == split}
+        found = own or found
     if len(found) > 1:
         shown = [*map(escape_for_display, found)][:_SHOWN]
         raise UsageError(
@@ -202,16 +234,14 @@ def _label_array(images: Array, columns: Mapping[str, Array], data: ContainerByt
     return next(iter(found.values()), None)
 
 
-def _read_labels(array: Array, data: ContainerBytes) -> Iterator[str | tuple[str, ...]]:
+def _read_labels(array: Array, data: ContainerBytes) -> Iterator[Label]:
     """Yield the label of each image, or its labels: the numbers of the columns with a 1."""
     if array.is_one_hot:
         return _read_one_hot(array, data)
     values = python_values(data, array)
     if array.kind == "S":
         return (value.decode("utf-8", "replace").strip() for value in values)
-    texts = [str(value).strip() for value in values]
-    width = max(map(len, texts), default=0) if array.kind in "iu" else 0
-    return (text.zfill(width) for text in texts)
+    return iter(values) if array.kind in "iu" else (value.strip() for value in values)
 
 
 def _read_one_hot(array: Array, data: ContainerBytes) -> Iterator[tuple[str, ...]]:

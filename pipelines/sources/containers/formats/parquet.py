@@ -73,7 +73,7 @@ def _rows(file: ParquetStream, columns: ParquetColumns, wanted: WantedFields) ->
         cells = column_cells(batch, classes)
         for (image, path, value, *kept), each in zip(found, cells, strict=True):
             row = wanted.cells(dict(zip(columns.kept, kept, strict=True)), ())
-            yield _Row(number, image, path, value, each, row)
+            yield _Row(number, image, path, value, each, {**columns.unread, **row})
             number += 1
 
 

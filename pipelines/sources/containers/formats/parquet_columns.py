@@ -35,6 +35,8 @@ class ParquetColumns(NamedTuple):
         labels: the column of the label, or several columns of classes; empty if there is none.
         names: the names of the classes, by the values of the only column of labels.
         kept: the columns whose values the records keep.
+        unread: the cell of all rows in each column to keep that is not read: empty if the column
+            has only missing values, None if it has neither texts, numbers nor booleans.
     """
 
     image: str
@@ -42,6 +44,7 @@ class ParquetColumns(NamedTuple):
     labels: tuple[str, ...] = ()
     names: Mapping[int, str] = MappingProxyType({})
     kept: tuple[str, ...] = ()
+    unread: Row = MappingProxyType({})
 
     @property
     def paths(self) -> list[str]:
@@ -60,10 +63,17 @@ def choose_columns(file: ParquetStream, data: ContainerBytes) -> ParquetColumns:
     """
     names = _class_names(file.metadata)
     labels = _choose_labels(file, names, data)
-    return choose_image(file, data)._replace(
+    columns = choose_image(file, data)
+    image = next(it.name for it in file.schema if columns.image in {it.name, f"{it.name}.bytes"})
+    return columns._replace(
         labels=labels,
         names=dict(enumerate(names.get(labels[0], ()))) if len(labels) == 1 else {},
         kept=_choose_kept(file, labels, data),
+        unread={
+            field.name: "" if pa.types.is_null(field.type) else None
+            for field in file.schema
+            if not _has_texts(field.type) and data.wanted.keeps(field.name, (*labels, image))
+        },
     )
 
 
@@ -125,7 +135,7 @@ def _choose_kept(
     """Return the columns to keep. Raises UsageError if one does not exist, or has no texts."""
     kinds = {field.name: field.type for field in file.schema}
     for flag, name in data.wanted.flags():
-        if name not in kinds or not _has_texts(kinds[name]):
+        if name not in kinds or not (_has_texts(kinds[name]) or pa.types.is_null(kinds[name])):
             raise UsageError(
                 f"{flag} names a column of the Parquet file that does not hold text, numbers"
                 " or booleans"
@@ -268,7 +278,12 @@ def _element_type(kind: pa.DataType) -> pa.DataType:
 
 
 def _is_label(kind: pa.DataType) -> bool:
-    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer)
+    tests = (
+        pa.types.is_string,
+        pa.types.is_large_string,
+        pa.types.is_string_view,
+        pa.types.is_integer,
+    )
     return any(test(_element_type(kind)) for test in tests)
 
 

@@ -162,6 +162,24 @@ def test_npz_columns_of_splits_have_names_without_the_split(tmp_path: Path) -> N
         listed(tmp_path, "a.npz", npz(**arrays))
 
 
+@pytest.mark.parametrize("name", ["y", "y_train"])
+def test_npz_named_labels_that_a_split_lacks_are_not_replaced_by_others(
+    tmp_path: Path, name: str
+) -> None:
+    arrays = {"x_train": GREY, "y_train": LABELS, "x_test": GREY[:20], "coarse_test": AGES[:20]}
+    found = listed(tmp_path, "a.npz", npz(**arrays), label_column=name)
+    assert len(found.images) == COUNT
+    assert {reject.reason for reject in found.rejects} == {"no-class"}
+    assert len(found.rejects) == 20
+
+
+@pytest.mark.parametrize("names", [("x_train", "y_train", "id"), ("x", "y", "y_train")])
+def test_npz_labels_have_the_split_of_the_images(tmp_path: Path, names: tuple[str, ...]) -> None:
+    arrays = dict(zip(names, (GREY, LABELS, AGES + 100), strict=True))
+    found = listed(tmp_path, "a.npz", npz(**arrays))
+    assert found.labels == tuple(map(str, range(10)))
+
+
 def test_npz_keep_all_leaves_arrays_of_lists_and_objects_out_with_a_note(tmp_path: Path) -> None:
     arrays: dict[str, Any] = {
         "x": GREY, "y": LABELS, "points": np.zeros((COUNT, 3)), "size": np.zeros(7),
@@ -184,6 +202,8 @@ def test_npz_keep_all_leaves_arrays_of_lists_and_objects_out_with_a_note(tmp_pat
         ({"y": BITS.astype(float)}, MULTI, "give no image a class"),
         ({"y": BITS.astype(float)}, MULTI | {"label_column": "y"}, r"does not have labels"),
         ({"y": LABELS}, {"label_column": "z"}, r"--label-column is not an array.*y, got z"),
+        ({"y": LABELS, "names": np.array(["a"] * 10)}, {"label_column": "names"},
+         r"--label-column is not an array.*y, got names"),
         ({"y": LABELS}, {"label_column": "x"}, r"--label-column is not an array.*y, got x"),
         ({"y": LABELS}, {"keep_columns": "z"}, r"--keep-columns is not an array.*y, got z"),
         ({"y": LABELS}, {"target_column": "z"}, r"--target-column is not an array.*expected y"),

@@ -252,3 +252,26 @@ def test_npz_damaged_array_is_one_error(tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_bytes(bytes(content))
     with pytest.raises(CorruptDataError, match="damaged"):
         listed(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("kind", ["arrays of a file", "npz", "idx"])
+def test_class_numbers_have_the_same_names_in_all_splits(tmp_path: Path, kind: str) -> None:
+    """The largest number of a class has more digits in one split than in the other."""
+    numbers = {"train": np.arange(40) % 11, "test": np.arange(20) % 10}
+    place = tmp_path / "data"
+    place.mkdir()
+    if kind == "arrays of a file":
+        arrays: dict[str, Any] = {f"y_{split}": values for split, values in numbers.items()}
+        arrays |= {f"x_{split}": GREY[: len(values)] for split, values in numbers.items()}
+        _write(place, "a.npz", npz(**arrays))
+    for split, values in numbers.items():
+        images = GREY[: len(values)]
+        if kind == "npz":
+            _write(place, f"{split}.npz", npz(x=images, y=values))
+        if kind == "idx":
+            name = {"train": "train", "test": "t10k"}[split]
+            _write(place, f"{name}-images-idx3-ubyte", idx(images))
+            _write(place, f"{name}-labels-idx1-ubyte", idx(values.astype(np.uint8)))
+    found = listed(place)
+    assert found.splits == {"train", "test"}
+    assert found.labels == tuple(f"{number:02}" for number in range(11))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import io
 import json
+import math
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +55,9 @@ FORMS: dict[str, dict[str, Any]] = {
     "floats": {name: with_none(values) for name, values in CLASSES.items()},
     "texts": {
         name: pa.array([*map(str, values)]).dictionary_encode() for name, values in CLASSES.items()
+    },
+    "views of texts": {
+        name: pa.array([*map(str, values)], pa.string_view()) for name, values in CLASSES.items()
     },
     "minus one": {name: [value or -1 for value in values] for name, values in CLASSES.items()},
 }
@@ -167,6 +173,15 @@ def test_parquet_files_with_different_class_columns_are_one_error(tmp_path: Path
     assert set(found.labels) == {"zoo", "beach"}
 
 
+def test_parquet_files_may_have_class_columns_in_any_order(tmp_path: Path) -> None:
+    make_file(tmp_path / "d", "0.parquet", parquet(slice(0, 3), **CLASSES))
+    swapped = dict(reversed(CLASSES.items()))
+    make_file(tmp_path / "d", "1.parquet", parquet(slice(3, 7), **swapped))
+    found = listed(tmp_path / "d", multi_label=True)
+    assert set(found.labels) == CLASSES.keys()
+    assert len(found.images) + len(found.rejects) == 7
+
+
 @given(
     rows=st.lists(
         st.tuples(
@@ -232,7 +247,7 @@ def test_keep_all_leaves_lists_and_objects_out_with_a_note(
     make_file(tmp_path / "d", "a.tar", tar_bytes(files))
     report = convert(source=str(tmp_path / "d"), keep_columns="all")
     assert [column.name for column in open_dataset(output).columns] == ["age", "one"]
-    note = "columns with lists or objects, which are not kept: tags, pose, boxes"
+    note = "columns without texts, numbers or booleans, which are not kept: tags, pose, boxes"
     assert note in report.notes
 
 
@@ -244,6 +259,39 @@ def test_keep_all_leaves_lists_of_parquet_out_with_a_note(tmp_path: Path) -> Non
     assert any(note.endswith("not kept: boxes") for note in found.notes)
     with pytest.raises(UsageError, match="column boxes is neither text nor"):
         listed(path, keep_columns="boxes")
+
+
+def test_keep_all_leaves_other_types_of_parquet_out_with_a_note(tmp_path: Path) -> None:
+    day = datetime.date(2026, 1, 1)
+    values = {
+        "day": day, "time": datetime.datetime(2026, 1, 1), "price": Decimal("1.5"),
+        "pose": {"x": 1}, "raw": b"a", "days": [day, day],
+    }  # fmt: skip
+    others = {name: [value] * 7 for name, value in values.items()}
+    path = make_file(tmp_path, "a.parquet", parquet(label=["x"] * 7, age=AGES, **others))
+    found = listed(path, keep_columns="all")
+    assert [column.name for column in found.columns or ()] == ["age"]
+    (note,) = (note for note in found.notes if "not kept" in note)
+    assert note.endswith(f": {', '.join(others)}")
+
+
+@pytest.mark.parametrize("options", [{"keep_columns": "all"}, {"target_column": "age"}])
+def test_parquet_column_without_values_in_one_file_is_kept(
+    convert: Convert, output: Path, tmp_path: Path, options: dict[str, str]
+) -> None:
+    """Pandas gives such a column the type null in this file."""
+    for name, rows, ages in (("0", slice(0, 4), [40.5] * 7), ("1", slice(4, 7), pa.nulls(7))):
+        content = parquet(rows, label=["x"] * 7, age=ages)
+        make_file(tmp_path / "d", f"{name}.parquet", content)
+    convert(source=str(tmp_path / "d"), **options)
+    found = {record.key: record.columns["age"] for record in open_dataset(output)["train"]}
+    assert [math.isnan(float(found[key])) for key in sorted(found)] == [False] * 4 + [True] * 3
+
+
+def test_parquet_labels_that_are_views_of_texts_are_read_with_a_target(tmp_path: Path) -> None:
+    label = pa.array([*"abcabca"], pa.string_view())
+    path = make_file(tmp_path, "a.parquet", parquet(label=label, age=AGES))
+    assert listed(path, target_column="age").labels == ("a", "b", "c")
 
 
 def test_parquet_class_columns_of_many_rows_are_read_in_batches(tmp_path: Path) -> None:
