@@ -207,7 +207,10 @@ class _LocalWalk:
 
     def _walk(self, folder: _Folder) -> None:
         try:
-            descriptor = self._open(folder)
+            try:
+                descriptor = self._open(folder)
+            except PermissionError:  # a server may deny a call for a moment
+                descriptor = self._open(folder)
         except OSError as error:
             self._refuse(folder, error)
             return

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from pipelines.sources.local_errors import stat_entry
+from pipelines.sources.walk import walk_local
 from records.errors import StorageError
 
 if TYPE_CHECKING:
@@ -61,3 +62,27 @@ def test_stat_entry_error_passes_ends_command_or_is_permanent(
         assert status.st_size == 5
     else:
         assert stat() is None
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("code", sorted(DENIED))
+def test_walk_folder_denied_once_is_listed_and_denied_twice_is_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, times: int
+) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.png").write_bytes(b"12345")
+    open_folder, left = os.open, [times]
+
+    def open_sometimes(path: bytes, *arguments: int, **options: int) -> int:
+        if path == b"dog" and left[0]:
+            left[0] -= 1
+            raise OSError(code, os.strerror(code))
+        return open_folder(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", open_sometimes)
+    listing = walk_local(os.fsencode(tmp_path), follow_symlinks=False)
+    keys = [key for files in listing.files.consume() for key in files["key"].to_pylist()]
+    assert left == [0]
+    assert keys == ([b"cat/1.png", b"dog/1.png"] if times == 1 else [b"cat/1.png"])
+    assert listing.forbidden_folders == ([] if times == 1 else [b"dog"])
