@@ -112,7 +112,7 @@ def read_labels(cells: Row, column: str, separator: str | None, where: str) -> I
                     "a label is not valid UTF-8",
                     path=where,
                     got=escape_for_display(label),
-                    hint="save the list as UTF-8",
+                    hint="save the labels as UTF-8",
                 )
             if label:
                 yield label

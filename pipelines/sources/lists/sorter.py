@@ -92,7 +92,7 @@ class RowSorter:
         if file is None:
             reject = Reject(key_to_text(key), name, "unreadable", "no such file", 0)
         elif not names and not is_multi_label:
-            detail = "no label in the list"
+            detail = "the image has no label"
             reject = Reject(key_to_text(key), None, "no-class", detail, file.size_bytes)
         elif rejection := check_file_size(file.size_bytes, self._options):
             reason, detail = rejection.reason, rejection.detail
