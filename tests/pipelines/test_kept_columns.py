@@ -244,7 +244,7 @@ def test_columns_that_cannot_be_kept_are_errors(
 def test_kept_columns_of_class_folders_are_an_error(convert: Convert, given: str) -> None:
     with pytest.raises(UsageError) as caught:
         convert(keep_columns=given)
-    assert caught.value.hint == "add --list FILE"
+    assert str(caught.value.hint).startswith("add --list FILE")
 
 
 def test_too_many_columns_are_an_error(convert: Convert, tmp_path: Path) -> None:

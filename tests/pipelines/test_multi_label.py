@@ -264,7 +264,8 @@ def test_several_labels_of_class_folders_are_an_error(
 ) -> None:
     with pytest.raises(UsageError) as caught:
         convert(**options)
-    assert (caught.value.got, caught.value.hint) == ("--multi-label", "add --list FILE")
+    assert caught.value.got == "--multi-label"
+    assert str(caught.value.hint).startswith("add --list FILE")
 
 
 @pytest.mark.parametrize("options", [{"test": 0.25}, {"test": 3}])
