@@ -46,7 +46,9 @@ def check_metrics_file(path: str, output: str) -> None:
     require_outside(str(file), output, name="metrics file")
     with translate_write_errors(path, hint=HINT_FIX):
         if not file.parent.is_dir():
-            raise OutputError("the folder of the file does not exist", path=path)
+            raise OutputError(
+                "the folder of the file does not exist", path=path, hint="create the folder"
+            )
         _check_content(file, path)
 
 

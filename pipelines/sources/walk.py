@@ -207,10 +207,7 @@ class _LocalWalk:
 
     def _walk(self, folder: _Folder) -> None:
         try:
-            try:
-                descriptor = self._open(folder)
-            except PermissionError:  # a server may deny a call for a moment
-                descriptor = self._open(folder)
+            descriptor = self._open(folder)
         except OSError as error:
             self._refuse(folder, error)
             return
@@ -228,6 +225,12 @@ class _LocalWalk:
 
     def _open(self, folder: _Folder) -> int:
         """Return a descriptor for `os.scandir`."""
+        try:
+            return self._open_once(folder)
+        except PermissionError:  # a server may deny a call for a moment
+            return self._open_once(folder)
+
+    def _open_once(self, folder: _Folder) -> int:
         if len(folder.key) > MAX_KEY_BYTES:
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
         if folder.linked:  # only with --follow-symlinks
