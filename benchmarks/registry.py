@@ -55,15 +55,18 @@ def run(name: str, setting: Setting, command: str, only: Collection[str] = ()) -
         only: parts of the names of contestants to measure; empty measures all contestants.
     """
     shutil.rmtree(setting.derived, ignore_errors=True)
-    entry = BENCHMARKS[name](setting)
-    wanted = [each for each in entry.contestants if is_wanted(each.name, only)]
-    able, failed = wanted, dict[str, str]()
-    if entry.trial_images:
-        trial = photos(setting.data, setting.cache, entry.trial_images)
-        able, failed = find_able(wanted, trial, setting.out)
-    samples = run_rounds(able, entry.cases, setting.scale.rounds, setting.out)
+    try:
+        entry = BENCHMARKS[name](setting)
+        wanted = [each for each in entry.contestants if is_wanted(each.name, only)]
+        able, failed = wanted, dict[str, str]()
+        if entry.trial_images:
+            trial = photos(setting.data, setting.cache, entry.trial_images)
+            able, failed = find_able(wanted, trial, setting.out)
+        rounds = entry.rounds or setting.scale.rounds
+        samples = run_rounds(able, entry.cases, rounds, setting.out)
+    finally:
+        shutil.rmtree(setting.derived, ignore_errors=True)
     versions = {each.name: each.version for each in able if each.version != conversion.OURS}
-    shutil.rmtree(setting.derived, ignore_errors=True)
     return Result(
         benchmark=name,
         command=command,

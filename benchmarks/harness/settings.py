@@ -117,8 +117,10 @@ class Entry:
         cases: the inputs.
         trial_images: the number of photos that every program processes before the first round. The
             trial finds the programs that cannot run here. 0 means no trial.
+        rounds: the number of rounds; None means that of the scale.
     """
 
     contestants: Sequence[Contestant]
     cases: Sequence[Case]
     trial_images: int = 100
+    rounds: int | None = None
