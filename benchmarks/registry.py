@@ -14,10 +14,13 @@ from benchmarks.suites import (
     access,
     conversion,
     engines,
+    large_collection,
     large_photos,
     large_plan,
     linear,
+    near_duplicates,
     planning,
+    prediction,
     processes,
     raw_shares,
     reading,
@@ -29,7 +32,9 @@ if TYPE_CHECKING:
 
     from benchmarks.harness.settings import Entry, Setting
 
+# The large collection is first: if the disk lacks space for it, `make bench` fails early.
 BENCHMARKS: dict[str, Callable[[Setting], Entry]] = {
+    "large-collection": large_collection.enter,
     "conversion": conversion.enter,
     "reading": reading.enter,
     "remote-reading": remote_reading.enter,
@@ -42,6 +47,8 @@ BENCHMARKS: dict[str, Callable[[Setting], Entry]] = {
     "engines": engines.enter,
     "processes": processes.enter,
     "large-photos": large_photos.enter,
+    "prediction": prediction.enter,
+    "near-duplicates": near_duplicates.enter,
 }
 
 

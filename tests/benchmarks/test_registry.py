@@ -4,12 +4,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import pytest
 
 from benchmarks import registry
 from benchmarks.harness.process import ProcessError
 from benchmarks.harness.rounds import Case, Contestant
 from benchmarks.harness.settings import TRY, Entry, Setting
+from benchmarks.suites.large_collection import check_space
 
 
 def _register(monkeypatch: pytest.MonkeyPatch, program: str, rounds: int | None) -> None:
@@ -40,3 +42,10 @@ def test_run_failing_contestant_leaves_no_derived_files(
     with pytest.raises(ProcessError):
         registry.run("test", setting, "")
     assert not setting.derived.exists()
+
+
+def test_check_space_too_little_space_names_both_sizes(tmp_path: Path) -> None:
+    check_space(tmp_path / "new", 0)
+    assert (tmp_path / "new").is_dir()
+    with pytest.raises(click.ClickException, match=r"expected 1,000,000,000 GB, got [\d,]+ GB;"):
+        check_space(tmp_path, 10**18)
