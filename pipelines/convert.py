@@ -14,13 +14,13 @@ from functools import partial
 import msgspec
 
 from pipelines.clean import remove_run
+from pipelines.fingerprints import save_fingerprints
 from pipelines.incremental.append import (
     discard_stale_run,
     ensure_unchanged,
     open_existing,
     read_existing_splits,
     resolve_settings,
-    save_fingerprints,
     select_new,
 )
 from pipelines.options import ConvertOptions

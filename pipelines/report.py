@@ -87,7 +87,6 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     skipped_list: str | None = None
     notes: tuple[str, ...]
     plan_digest: str
-    fingerprint: str = msgspec.field(name="stamp")
     generation: int = 1
     differences: Differences = Differences()
     modified: tuple[str, ...] = msgspec.field(name="changed", default=())
@@ -133,7 +132,6 @@ def report_plan(run: Run, *, status: Status) -> Report:
         notes=(*sources.notes, *class_notes(run), *group_notes(run)),
         generation=plan.generation,
         plan_digest=plan.digest,
-        fingerprint=plan.fingerprint,
     )
     return _with_diff(report, run)
 
@@ -156,7 +154,6 @@ def report_finished(run: Run, manifest: Manifest) -> Report:
         notes=(),
         generation=manifest.generations[-1].number,
         plan_digest=run.plan.digest,
-        fingerprint=run.plan.fingerprint,
     )
     return _with_diff(report, run)
 

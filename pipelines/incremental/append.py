@@ -16,20 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.clean import remove_run
+from pipelines.fingerprints import read_fingerprints
 from pipelines.incremental.diff import SourceDiff, diff_sources
 from pipelines.incremental.hashing import file_hasher
-from pipelines.incremental.ingested import (
-    read_fingerprints,
-    read_ingested_files,
-    without_stored_keys,
-    write_fingerprints,
-)
+from pipelines.incremental.ingested import read_ingested_files
 from pipelines.incremental.labelling import list_labellings
 from pipelines.incremental.matching import Numbers, RecordMatches, find_rows, take_rows
 from pipelines.options import ConvertOptions
 from pipelines.planning.existing_splits import ExistingSplits, existing_splits
-from pipelines.planning.plan import make_fingerprint
-from pipelines.report import read_report
 from pipelines.resume import encoders
 from pipelines.run import Run
 from pipelines.run_state import read_run
@@ -120,7 +114,7 @@ def select_new(
     diff = diff_sources(
         images,
         matches,
-        _previous_fingerprints(images, matches, saved, output),
+        saved,
         hash_files,
         deleted=deleted,
         is_train_divided=bool(base.thresholds),
@@ -217,24 +211,6 @@ def _note_no_longer_excluded(
             )
 
 
-def _previous_fingerprints(
-    images: pa.Table, matches: RecordMatches, saved: pa.Table, output: Storage
-) -> pa.Table:
-    """Return the saved fingerprints, as `read_fingerprints` does.
-
-    The first run saves only a digest of the fingerprints, in its report. If this digest is
-    unchanged, the current fingerprints are returned, because they are the same.
-    """
-    report = read_report(output)
-    if len(saved) or report is None:
-        return saved
-    known = images.select(["key", "fingerprint"])
-    known = known.append_column("stored_key", matches.files()["key"]).drop_null()
-    stored = known.select(["stored_key", "fingerprint"]).rename_columns(["key", "fingerprint"])
-    is_same = make_fingerprint(stored.sort_by("key")) == report.fingerprint
-    return without_stored_keys(known.select(["key", "fingerprint"])) if is_same else saved
-
-
 def _remove_known_rejects(sources: Sources, ingested: pa.Table) -> None:
     """Remove the rejects that the dataset already lists."""
     keys = {key_from_text(reject.key): reject for reject in sources.rejects}
@@ -271,9 +247,3 @@ def ensure_unchanged(run: Run) -> None:
             path=run.output.url,
             hint="run the same command again",
         )
-
-
-def save_fingerprints(run: Run) -> None:
-    """Write the modification times (or ETags) of the files that the dataset contains."""
-    if run.diff is not None and run.diff.fingerprints is not None and not run.options.dry_run:
-        write_fingerprints(run.output, run.diff.fingerprints)

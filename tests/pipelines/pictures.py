@@ -42,9 +42,9 @@ def make_folders(root: Path, **classes: int) -> Path:
 
 
 def content_of(folder: Path) -> dict[str, bytes]:
-    """Return the content of all files below a folder by name, except the report."""
+    """Return the content of all files below a folder by name, except those that depend on times."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "report.json"
+        if path.is_file() and path.name not in {"report.json", "fingerprints.parquet"}
     }

@@ -8,7 +8,11 @@ from records.storage import Storage
 
 def content_at(target: Storage) -> dict[str, bytes]:
     """Return the files of a dataset, as `content_of` does."""
-    return {name: target.read(name) for name in target.list() if name != layout.REPORT}
+    return {
+        name: target.read(name)
+        for name in target.list()
+        if name not in {layout.REPORT, layout.FINGERPRINTS}
+    }
 
 
 def shards_at(target: Storage) -> dict[str, str | None]:

@@ -66,7 +66,6 @@ class TestWhatIsNew:
         changed = {name for name in before if after[name] != before[name]}
         assert changed == {layout.MANIFEST}
         assert {name.rpartition("/")[0] for name in after.keys() - before.keys()} == {
-            "generations",
             "generations/0002",
             "generations/0002/index",
         }
