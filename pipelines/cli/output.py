@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from pipelines.metrics import check_metrics_file, write_metrics
-from pipelines.report import Report
+from pipelines.report import Report, list_reasons
 from records.cli.output import print_json, print_text
 from records.format.index import Reject
 from records.format.layout import REJECTS, generation_path
@@ -151,9 +151,10 @@ def _describe_file(outcome: str, file: Reject | SkippedFile) -> str:
 
 def _counts(report: Report) -> str:
     counts = report.counts
-    reasons = ", ".join(f"{n:,} {reason}" for reason, n in report.rejects_by_reason.items())
+    reasons = list_reasons(report.rejects_by_reason)
     rejected = f"{counts.rejected:,} rejected" + (f" ({reasons})" if reasons else "")
+    known = f" + {counts.known:,} known" if counts.known else ""
     return (
         f"{pluralize(counts.found, 'file')} found = {counts.stored:,} stored + {rejected}"
-        f" + {counts.skipped:,} skipped + {counts.excluded:,} excluded"
+        f" + {counts.skipped:,} skipped + {counts.excluded:,} excluded{known}"
     )

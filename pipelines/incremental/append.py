@@ -91,7 +91,7 @@ def _flag(setting: str) -> str:
 def select_new(
     sources: Sources, output: Storage, base: Manifest, options: ConvertOptions
 ) -> SourceDiff:
-    """Remove from `sources` the files that need no conversion; return the differences.
+    """Count the files of `sources` that need no conversion as known; return the differences.
 
     A file needs conversion if it is new, or a reject that `diff_sources` retries.
 
@@ -99,6 +99,7 @@ def select_new(
         CorruptDataError: the dataset is damaged.
         InputNotFoundError: more stored images are missing from the source than allowed.
     """
+    found = sources.found
     ingested = read_ingested_files(output, base)
     images = sources.images.sort("key")
     images = images.append_column("labelling", list_labellings(images))
@@ -122,6 +123,7 @@ def select_new(
     sources.images.filter(pa.array(diff.is_new))
     _note_no_longer_excluded(sources, images.filter(pa.array(diff.is_new)), output, base)
     _remove_known_rejects(sources, ingested)
+    sources.known = found - sources.found
     return diff
 
 

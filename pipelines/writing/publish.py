@@ -13,6 +13,7 @@ from pipelines.report import (
     Report,
     count_reasons,
     encode_report,
+    list_reasons,
     read_report,
     report_plan,
     report_splits,
@@ -238,7 +239,7 @@ def _short_split_warnings(run: Run, result: ConversionResult) -> list[str]:
 def _too_many_rejects(
     result: ConversionResult, report: Report, *, listed_in: str | None = None
 ) -> TooManyRejectsError:
-    reasons = ", ".join(f"{count} {reason}" for reason, count in report.rejects_by_reason.items())
+    reasons = list_reasons(report.rejects_by_reason)
     first = result.rejects[0]
     images = result.counts.stored + result.counts.rejected
     advice = _advise(result.rejects)

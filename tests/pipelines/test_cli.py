@@ -81,7 +81,7 @@ def test_convert_command_json_prints_only_the_report(source: Path, output: Path,
     assert report == json.loads((output / layout.REPORT).read_bytes())
     assert report["splits"]["test"]["images"] == 5
     assert report["counts"] == {
-        "found": 21, "stored": 21, "rejected": 0, "skipped": 0, "excluded": 0,
+        "found": 21, "stored": 21, "rejected": 0, "skipped": 0, "excluded": 0, "known": 0,
     }  # fmt: skip
 
 
