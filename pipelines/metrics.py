@@ -118,6 +118,8 @@ def _list_values(report: Report, seconds: float) -> Iterator[tuple[str, str, flo
     yield "known_files", "Files that earlier runs stored or rejected.", counts.known
     yield "new_images", "Images that the run stored.", counts.stored
     yield "rejected_files", "Files that the run rejected.", counts.rejected
+    quarantined = counts.rejected if report.quarantined else 0
+    yield "quarantined_files", "Files that --quarantine rejected.", quarantined
     yield "skipped_files", "Files that are not images.", counts.skipped
     yield "excluded_files", "Files that options exclude.", counts.excluded
     yield "changed_files", "Stored files with other content in the source.", differences.changed

@@ -87,6 +87,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     `counts` are those of the files that this run found in the source.
     `source_splits` are the splits that the folders or the list of the source specify, and
     `understood` describes the columns of the list and the paths of the images.
+    `quarantined` is whether the run rejected more images than allowed, and publishes the others.
     `skipped_by_reason` and `first_skipped` include excluded files; `skipped_list` is the name of
     the list of these files in the output, None if none was written.
     `modified` and `deleted` are keys of stored files; JSON calls them `changed` and `gone`.
@@ -102,6 +103,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     layout: str | None
     source_splits: tuple[SplitName, ...] = ()
     understood: str | None = None
+    quarantined: bool = False
     rejects_by_reason: dict[str, int]
     first_rejects: tuple[Reject, ...] = ()
     skipped_by_reason: dict[str, int] = {}

@@ -28,10 +28,11 @@ Examples:
   shardmill convert photos.zip data/ --test 0.2
   shardmill convert photos/ data/ --runner prism
 
-Exit codes: 0 done or nothing to do, 2 usage error, 65 too many rejects,
-66 no input, 69 the engine failed, 73 output cannot be written, or contains a
-different dataset or a file with the name of a dataset file, 74 storage failed,
-75 output in use by another run.
+Exit codes: 0 done or nothing to do, 1 too many rejects, and the other images
+are published (--quarantine), 2 usage error, 65 too many rejects, 66 no input,
+69 the engine failed, 73 output cannot be written, or contains a different
+dataset or a file with the name of a dataset file, 74 storage failed, 75 output
+in use by another run.
 """
 
 
@@ -259,6 +260,11 @@ different dataset or a file with the name of a dataset file, 74 storage failed,
         metavar="F|N",
         help="Maximum fraction or number of rejected images.  [default: 0.01, at least 10 images]",
     ),
+    click.option(
+        "--quarantine",
+        is_flag=True,
+        help="If more images are rejected, publish the others, and end with exit code 1.",
+    ),
 )
 @option_group(
     "Shards",
@@ -315,7 +321,8 @@ def convert(*, metrics: str | None, as_json: bool, quiet: bool, **given: Any) ->
     from pipelines.convert import convert as run
 
     options, shown = _options(given), Shown(metrics, as_json, quiet)
-    run_with_progress("converting", partial(run, options), options.output, shown)
+    report = run_with_progress("converting", partial(run, options), options.output, shown)
+    click.get_current_context().exit(1 if report.quarantined else 0)
 
 
 def _options(given: dict[str, Any]) -> ConvertOptions:

@@ -250,6 +250,7 @@ def test_write_target_gives_the_bytes_of_a_list(
         {"test": 0.3, "stratify": True},
         {"test": 0.4, "group_by": r"(\d)\.png"},
         {"max_pixels": 29, "max_rejects": 25},
+        {"max_pixels": 29, "quarantine": True},
         {"shard_mb": 1, "check": "header"},
     ],
     ids=str,
