@@ -18,15 +18,18 @@ from records.format.index import Reject
 from records.format.layout import REJECTS, generation_path
 from records.format.manifest import read_manifest
 from records.format.skipped import SkippedFile
-from records.runtime.logging import is_json, log_event, log_line
+from records.runtime.logging import add_to_last_line, is_json, log_event, log_line
 from records.runtime.progress import progress_callback
 from records.runtime.shard_worker import OnProgress
 from records.storage import open_storage
 from records.text.escaping import escape_for_display
 from records.text.formatting import abbreviate, format_bytes, pluralize
 
+_QUARANTINED = 1
+_NO_NEW_IMAGES = 9
 _KEY_CHARACTERS = 200
 _DETAIL_CHARACTERS = 200
+_LAST_LINE_FIELDS = ("status", "target", "generation", "stored", "quarantined")
 
 
 class Shown(NamedTuple):
@@ -66,11 +69,20 @@ def run_with_progress(
         print_text(summarize(report))
     if report.quarantined:
         log_line(_describe_quarantine(report), level=logging.ERROR)
-    log_event(f"{report.output}: {report.status}", **_log_fields(report))
+    fields = _log_fields(report)
+    log_event(f"{report.output}: {report.status}", **fields)
+    add_to_last_line(**{name: fields[name] for name in _LAST_LINE_FIELDS})
     if shown.metrics is not None and report.status in {"converted", "nothing-to-do"}:
         manifest, seconds = read_manifest(open_storage(output)), time.monotonic() - started_at
         write_metrics(shown.metrics, report, manifest, seconds=seconds)
     return report
+
+
+def exit_code(report: Report, *, error_on_no_new_images: bool) -> int:
+    """Return the exit code of a command that has written, or found complete, a dataset."""
+    if report.quarantined:
+        return _QUARANTINED
+    return _NO_NEW_IMAGES if error_on_no_new_images and not report.counts.stored else 0
 
 
 def _log_fields(report: Report) -> dict[str, object]:
