@@ -37,7 +37,8 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     With `quarantine`, a run that rejects more images than `max_rejects` publishes the others.
     Files over `max_file_mb` megabytes, and images that take more than `image_timeout` seconds to
     decode, are rejected. `runner` is `local` or the name of a Beam runner; Beam receives
-    `beam_flags` unchanged.
+    `beam_flags` unchanged. `explicit` are the names of the options that the user has passed: an
+    append compares them with those of the dataset, also if they have their defaults.
     """
 
     source: str
@@ -80,6 +81,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool = False
     runner: str = LOCAL
     beam_flags: tuple[str, ...] = ()
+    explicit: tuple[str, ...] = ()
 
     def settings(self) -> Settings:
         """Return the options that determine the bytes of the dataset.

@@ -173,7 +173,8 @@ def convert(
 def append(source: str | PathLike[str], output: str | PathLike[str], **options: Any) -> Report:
     """Add the new images of a source to an existing dataset, as one generation.
 
-    Takes the arguments of `convert`. Creates the dataset if it does not exist.
+    Takes the arguments of `convert`. Creates the dataset if it does not exist. The settings of an
+    existing dataset apply: another value is an error, unless it is the default of the argument.
 
         sm.append("photos", "data", test=0.2)
 

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from pipelines.cli.image_options import image_options
 from pipelines.cli.option_values import empty_to_none, parse_names
@@ -252,6 +253,8 @@ def convert(
 def _options(given: dict[str, Any]) -> ConvertOptions:
     from pipelines.options import make_options
 
+    source_of = click.get_current_context().get_parameter_source
+    passed = [name for name in given if source_of(name) is ParameterSource.COMMANDLINE]
     for split in ("test", "validation"):
         count = given.pop(f"{split}_count")
         if count is not None and given[split] is not None:
@@ -259,4 +262,5 @@ def _options(given: dict[str, Any]) -> ConvertOptions:
         given[split] = given[split] if count is None else count
     given["list"] = given.pop("list_")
     given["channels"] = int(given["channels"])
-    return make_options({name: value for name, value in given.items() if value is not None})
+    options = {name: value for name, value in given.items() if value is not None}
+    return make_options({**options, "explicit": passed})

@@ -62,20 +62,23 @@ def resolve_settings(options: ConvertOptions, base: Manifest) -> Settings:
     """Return the settings of the dataset.
 
     Raises:
-        UsageError: an option differs from its default and from the setting of the dataset.
+        UsageError: an option that was passed differs from the setting of the dataset.
     """
     default = ConvertOptions(source="", output="").settings()
-    _refuse_other_settings(options.settings(), default, base.settings)
-    _refuse_other_settings(options.images, default.images, base.settings.images)
+    passed = frozenset(options.explicit)
+    _refuse_other_settings(options.settings(), default, base.settings, passed)
+    _refuse_other_settings(options.images, default.images, base.settings.images, passed)
     return base.settings
 
 
 def _refuse_other_settings(
-    given: msgspec.Struct, default: msgspec.Struct, own: msgspec.Struct
+    given: msgspec.Struct, default: msgspec.Struct, own: msgspec.Struct, passed: frozenset[str]
 ) -> None:
+    """Compare settings that differ from their defaults, or that the user has `passed`."""
     for name in given.__struct_fields__:
         requested, existing = getattr(given, name), getattr(own, name)
-        if name != "images" and requested not in (getattr(default, name), existing):
+        is_passed = name in passed or requested != getattr(default, name)
+        if name != "images" and is_passed and requested != existing:
             raise UsageError(
                 f"the dataset was written with a different {_flag(name)}",
                 expected=existing,

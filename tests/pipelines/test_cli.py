@@ -279,6 +279,34 @@ def test_json_log_successful_run_has_outcome_and_exit_code(
     assert json.loads(night.out)["gone"] == ["cat/000.png"]
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        "--seed 7 0",
+        "--shard-mb 64 128",
+        "--fit pad stretch",
+        "--store png source",
+        "--channels 1 3",
+        "--jpeg-quality 80 95",
+        "--background 00ff00 FFFFFF",
+        "--check header decode",
+        "--max-pixels 1000000 100000000",
+    ],
+)
+def test_append_option_with_its_default_is_compared_with_the_dataset(
+    source: Path, output: Path, run: Run, values: str
+) -> None:
+    flag, made, default = values.split()
+    command = ("convert", source, output, "--append", "--resize", "8", "--quiet")
+    assert run(*command, flag, made) == (0, "", "")
+    assert run(*command) == run(*command, flag, made) == (0, "", "")
+    ended = run(*command, flag, default)
+    assert ended.code == 2
+    assert f"the dataset was written with a different {flag}, expected {made}" in ended.err.replace(
+        "00FF00", "00ff00"
+    )
+
+
 def test_json_log_last_line_of_each_run_has_its_result(
     source: Path, output: Path, tmp_path: Path, run: Run
 ) -> None:
