@@ -1,4 +1,4 @@
-"""Saved fingerprints: later runs read only new files, and a lost file costs only time."""
+"""Saved fingerprints, and the files that later runs read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Incremental runs from bucket to bucket, by the files of the source that the server sends."""
+"""Incremental runs from bucket to bucket, by the files they read."""
 
 from __future__ import annotations
 
