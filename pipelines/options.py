@@ -34,9 +34,11 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     the number of processes of the runner `local`, and `workers` the number of threads in each
     process that writes shards; if None, they follow from the usable CPUs and the work. `append`
     adds new images to an existing dataset; with `allow_new_classes`, also images of new classes.
+    With `quarantine`, a run that rejects more images than `max_rejects` publishes the others.
     Files over `max_file_mb` megabytes, and images that take more than `image_timeout` seconds to
     decode, are rejected. `runner` is `local` or the name of a Beam runner; Beam receives
-    `beam_flags` unchanged.
+    `beam_flags` unchanged. `explicit` are the names of the options that the user has passed: an
+    append compares them with those of the dataset, also if they have their defaults.
     """
 
     source: str
@@ -67,6 +69,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     follow_symlinks: bool = False
     allow_url: bool = False
     max_rejects: SplitSize | None = None
+    quarantine: bool = False
     max_file_mb: int = MAX_FILE_MB
     image_timeout: int = 60
     images: ImageOptions = ImageOptions()
@@ -78,6 +81,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool = False
     runner: str = LOCAL
     beam_flags: tuple[str, ...] = ()
+    explicit: tuple[str, ...] = ()
 
     def settings(self) -> Settings:
         """Return the options that determine the bytes of the dataset.

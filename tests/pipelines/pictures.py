@@ -41,10 +41,14 @@ def make_folders(root: Path, **classes: int) -> Path:
     return root
 
 
+NOT_OF_THE_DATASET = frozenset({"report.json", "generations/fingerprints.parquet"})
+"""The files that every run writes, and that depend on times."""
+
+
 def content_of(folder: Path) -> dict[str, bytes]:
-    """Return the content of all files below a folder by name, except the report."""
+    """Return the content of all files below a folder by name, except `NOT_OF_THE_DATASET`."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "report.json"
+        if path.is_file() and path.relative_to(folder).as_posix() not in NOT_OF_THE_DATASET
     }

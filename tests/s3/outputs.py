@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from records.format import layout
 from records.storage import Storage
+from tests.pipelines.pictures import NOT_OF_THE_DATASET
 
 
 def content_at(target: Storage) -> dict[str, bytes]:
     """Return the files of a dataset, as `content_of` does."""
-    return {name: target.read(name) for name in target.list() if name != layout.REPORT}
+    return {name: target.read(name) for name in target.list() if name not in NOT_OF_THE_DATASET}
 
 
 def shards_at(target: Storage) -> dict[str, str | None]:

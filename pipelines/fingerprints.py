@@ -1,0 +1,84 @@
+"""Fingerprints of source files, saved for later runs.
+
+`generations/fingerprints.parquet` contains the fingerprint (`mtime_ns` or a hash of the ETag) of
+each file when it was last seen unmodified, so that later runs do not read the file again, and the
+stored key of each renamed file. It is written after the manifest, and is not part of the dataset.
+If it is lost, the next run reads every file, and saves the fingerprints again.
+"""
+
+from __future__ import annotations
+
+import io
+from contextlib import suppress
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.run import Run
+from records.errors import CorruptDataError, OutputError
+from records.format import layout
+from records.storage import Storage
+from records.storage.work_folder import warn_kept
+from records.untrusted_parquet import InvalidParquetError, read_untrusted
+
+_STORED_KEY = pa.field("stored_key", pa.large_binary())
+_OLD_FILE = pa.schema({"key": pa.large_binary(), "fingerprint": pa.uint64()})
+_FILE = _OLD_FILE.append(_STORED_KEY)
+_GROUP_ROWS = 65_536
+
+
+def read_fingerprints(output: Storage) -> pa.Table:
+    """Return a table of the saved fingerprints; empty if they are lost or damaged.
+
+    The columns are key, fingerprint, and `stored_key`: the key of the record of a renamed file,
+    null for any other file.
+    """
+    saved = _read_saved(output)
+    return _FILE.empty_table() if saved is None else saved
+
+
+def _read_saved(output: Storage) -> pa.Table | None:
+    try:
+        content = output.read(layout.FINGERPRINTS)
+        with suppress(InvalidParquetError):
+            return read_untrusted(content, _FILE, nullable={_STORED_KEY.name})
+        return _without_stored_keys(read_untrusted(content, _OLD_FILE))
+    except (OSError, CorruptDataError, InvalidParquetError):
+        return None
+
+
+def _without_stored_keys(fingerprints: pa.Table) -> pa.Table:
+    return fingerprints.append_column(_STORED_KEY, pa.nulls(len(fingerprints), _STORED_KEY.type))
+
+
+def save_fingerprints(run: Run) -> None:
+    """Save the fingerprints of the files that the dataset of a run contains, if any has changed."""
+    if run.options.dry_run:
+        return
+    if run.diff is None:
+        images = run.sources.images.to_table()  # in the order of their keys since the plan
+        _write(run.output, _without_stored_keys(images.select(_OLD_FILE.names)))
+    elif run.diff.fingerprints is not None:
+        _write(run.output, run.diff.fingerprints)
+
+
+def copy_fingerprints(dataset: Storage, output: Storage) -> None:
+    """Save the fingerprints of a dataset in another output, unless the output has fingerprints."""
+    if output.stat(layout.FINGERPRINTS) is None and len(saved := read_fingerprints(dataset)):
+        _write(output, saved)
+
+
+def _write(output: Storage, fingerprints: pa.Table) -> None:
+    """Write the file. A failure is ignored: the next run then reads the source files again.
+
+    A file of this name that contains no fingerprints is kept: it belongs to the user.
+    """
+    if output.stat(layout.FINGERPRINTS) is not None and _read_saved(output) is None:
+        warn_kept(output, [layout.FINGERPRINTS])
+        return
+    stream = io.BytesIO()
+    # All values differ: dictionaries would take twice the memory. A million rows take 30 MB.
+    options = {"use_dictionary": False, "row_group_size": _GROUP_ROWS}
+    pq.write_table(fingerprints.cast(_FILE), stream, compression="zstd", **options)
+    with suppress(OutputError):
+        output.replace(layout.FINGERPRINTS, stream.getvalue())
