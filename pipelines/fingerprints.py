@@ -9,16 +9,18 @@ If it is lost, the next run reads every file, and saves the fingerprints again.
 from __future__ import annotations
 
 import io
+import logging
 from contextlib import suppress
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.run import Run
-from records.errors import CorruptDataError, OutputError
+from records.errors import CorruptDataError, OutputError, StorageError
 from records.format import layout
+from records.runtime.logging import log_line
 from records.storage import Storage
-from records.storage.work_folder import warn_kept
+from records.storage.local import LocalStorage
 from records.untrusted_parquet import InvalidParquetError, read_untrusted
 
 _STORED_KEY = pa.field("stored_key", pa.large_binary())
@@ -62,23 +64,43 @@ def save_fingerprints(run: Run) -> None:
         _write(run.output, run.diff.fingerprints)
 
 
-def copy_fingerprints(dataset: Storage, output: Storage) -> None:
-    """Save the fingerprints of a dataset in another output, unless the output has fingerprints."""
-    if output.stat(layout.FINGERPRINTS) is None and len(saved := read_fingerprints(dataset)):
-        _write(output, saved)
+def copy_fingerprints(dataset: Storage, output: Storage, *, is_new: bool) -> None:
+    """Save the fingerprints of a dataset in another output, to which its records were copied.
+
+    Args:
+        dataset: the dataset with the fingerprints.
+        output: the output.
+        is_new: whether the records were copied now; otherwise later runs may have saved newer
+            fingerprints, which are kept.
+    """
+    if is_new or output.stat(layout.FINGERPRINTS) is None:
+        _write(output, read_fingerprints(dataset))
 
 
 def _write(output: Storage, fingerprints: pa.Table) -> None:
-    """Write the file. A failure is ignored: the next run then reads the source files again.
+    """Write the file. After a failure, the next run reads the source files again.
 
     A file of this name that contains no fingerprints is kept: it belongs to the user.
     """
-    if output.stat(layout.FINGERPRINTS) is not None and _read_saved(output) is None:
-        warn_kept(output, [layout.FINGERPRINTS])
-        return
     stream = io.BytesIO()
     # All values differ: dictionaries would take twice the memory. A million rows take 30 MB.
     options = {"use_dictionary": False, "row_group_size": _GROUP_ROWS}
     pq.write_table(fingerprints.cast(_FILE), stream, compression="zstd", **options)
-    with suppress(OutputError):
+    try:
+        _require_fingerprints(output)
         output.replace(layout.FINGERPRINTS, stream.getvalue())
+        if isinstance(output, LocalStorage):  # without a lock, nothing else removes the folder
+            output.remove_unused_staging()
+    except (OutputError, StorageError) as error:
+        problem = "the fingerprints cannot be saved, so the next run reads every source file"
+        log_line(f"{problem}: {error}", level=logging.WARNING)
+
+
+def _require_fingerprints(output: Storage) -> None:
+    """Check that no other file has the name of the file. Raises OutputError, StorageError."""
+    if output.stat(layout.FINGERPRINTS) is not None and _read_saved(output) is None:
+        raise OutputError(
+            "the file contains no fingerprints: shardmill did not write it, or it is damaged",
+            path=output.display_name(layout.FINGERPRINTS),
+            hint="move the file away",
+        )
