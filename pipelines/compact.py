@@ -87,7 +87,7 @@ def compact(
     runner = runner or RunnerConfig()
     check_output(output)
     opened = open_dataset(dataset)
-    require_outside(output, dataset)
+    require_outside(output, opened.location)
     check_runner(runner, dataset, output)
     options = ConvertOptions(
         source=dataset,

@@ -28,17 +28,16 @@ from records.format.layout import SplitName
 from records.format.manifest import (
     Manifest,
     SplitInfo,
-    decode_manifest,
     encode_manifest,
     read_manifest,
 )
 from records.format.rejects import encode_rejects
 from records.format.skipped import write_skipped
 from records.format.tfds_metadata import tfds_files
+from records.generations import replace_manifest
 from records.images.formats import NEEDS_HEIF
 from records.runtime.extras import install_command
 from records.storage import FolderLock, Storage, write_file
-from records.storage.errors import replaced_by_other_run
 from records.storage.ownership import write_own
 from records.text.formatting import pluralize
 from records.text.keys import key_from_text
@@ -154,7 +153,7 @@ def publish(run: Run, result: ConversionResult, report: Report, *, lock: FolderL
     if base is None:
         write_file(output, layout.MANIFEST, encode_manifest(manifest))
     else:
-        _replace_manifest(run, base, manifest)
+        replace_manifest(output, base, manifest)
 
 
 def replaced_files(run: Run) -> Mapping[str, bytes | None]:
@@ -193,15 +192,6 @@ def read_published(output: Storage) -> Manifest | None:
             got=error.got,
             hint=error.hint or f"restore {layout.MANIFEST} from a copy, or choose another output",
         ) from error
-
-
-def _replace_manifest(run: Run, base: Manifest, manifest: Manifest) -> None:
-    """Replace a manifest if it is still the one that the run started from. Raises LockedError."""
-    name = run.output.display_name(layout.MANIFEST)
-    current = run.output.read(layout.MANIFEST)
-    if decode_manifest(current, path=name) != base:
-        raise replaced_by_other_run(name)
-    run.output.compare_and_swap(layout.MANIFEST, current, encode_manifest(manifest))
 
 
 def _tfds_files(manifest: Manifest, base: Manifest | None) -> dict[str, bytes]:
