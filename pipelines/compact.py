@@ -60,6 +60,7 @@ def compact(
     runner: RunnerConfig | None = None,
     processes: int | None = None,
     dry_run: bool = False,
+    message: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> Report:
     """Copy all generations of a dataset into a new dataset with one generation.
@@ -73,6 +74,7 @@ def compact(
         processes: the number of processes of the runner `local`; by default, it follows from the
             usable CPUs and the work.
         dry_run: whether to only report what would be written.
+        message: the reason for the new dataset, for its provenance.
         on_progress: a callback that receives the number of processed images and the total number.
 
     Raises:
@@ -96,6 +98,7 @@ def compact(
         workers=1,
         runner=runner.name,
         beam_flags=runner.flags,
+        message=message,
     )
     options.validate()
     run = _list_and_plan(opened, options)

@@ -36,7 +36,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     adds new images to an existing dataset; with `allow_new_classes`, also images of new classes.
     Files over `max_file_mb` megabytes, and images that take more than `image_timeout` seconds to
     decode, are rejected. `runner` is `local` or the name of a Beam runner; Beam receives
-    `beam_flags` unchanged.
+    `beam_flags` unchanged. `message` is the reason for the generation, for its provenance.
     """
 
     source: str
@@ -78,6 +78,24 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool = False
     runner: str = LOCAL
     beam_flags: tuple[str, ...] = ()
+    message: str | None = None
+
+    def given(self) -> dict[str, Any]:
+        """Return the options that differ from their defaults, for the provenance of a generation.
+
+        The values of Beam flags are left out: they may be secrets.
+        """
+        default = msgspec.to_builtins(ConvertOptions(source="", output=""))
+        options = msgspec.to_builtins(msgspec.structs.replace(self, beam_flags=()))
+        images, usual = options.pop("images"), default.pop("images")
+        changed = {
+            name: value
+            for values, defaults in ((options, default), (images, usual))
+            for name, value in values.items()
+            if value != defaults.get(name) and name not in {"source", "output", "append", "message"}
+        }
+        flags = [flag.partition("=")[0] for flag in self.beam_flags if flag.startswith("-")]
+        return {**changed, "beam_flags": flags} if flags else changed
 
     def settings(self) -> Settings:
         """Return the options that determine the bytes of the dataset.

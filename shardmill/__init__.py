@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from records.adopt import adopt
     from records.dataset import Dataset, Record, Split, open_dataset
     from records.errors import ShardmillError
+    from records.history import log
     from records.inspection import inspect
     from records.salvage import salvage
     from records.stats import stats
@@ -49,6 +50,7 @@ _MODULES = {
     "extract": "shardmill.datasets",
     "featurize": "shardmill.training",
     "inspect": "records.inspection",
+    "log": "records.history",
     "open_dataset": "records.dataset",
     "register_model": "trainers.models",
     "salvage": "records.salvage",
@@ -74,6 +76,7 @@ __all__ = [
     "extract",
     "featurize",
     "inspect",
+    "log",
     "open_dataset",
     "register_model",
     "salvage",

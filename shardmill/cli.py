@@ -51,6 +51,7 @@ _COMMANDS = {
     "extract": ("pipelines.cli.extract", "Write the images of a dataset into folders."),
     "inspect": ("records.cli.inspect", "Show the contents of a dataset or a TFRecord file."),
     "verify": ("records.cli.verify", "Check every checksum, count and size of a dataset."),
+    "log": ("records.cli.log", "List the generations of a dataset, the newest first."),
     "files": ("records.cli.files", "List the shards of a dataset, of all generations."),
     "salvage": (
         "records.cli.salvage",

@@ -64,6 +64,7 @@ def convert(
     dry_run: bool = False,
     runner: str = "local",
     beam_flags: Sequence[str] = (),
+    message: str | None = None,
     storage_patience: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Report:
@@ -139,6 +140,7 @@ def convert(
         runner: the name of the runner: `local`, `flink`, `spark`, `prism`, `dataflow`, or any Beam
             runner.
         beam_flags: the flags to pass to Beam.
+        message: the reason for the new generation; see `sm.log`.
         storage_patience: how long to wait for a store that does not answer, such as `90s` or `10m`;
             if None, the value of SHARDMILL_STORAGE_PATIENCE, or ten minutes.
         on_progress: a callback that receives the number of processed images and the total number.
@@ -188,6 +190,7 @@ def compact(
     beam_flags: Sequence[str] = (),
     processes: Processes | None = None,
     dry_run: bool = False,
+    message: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Write all generations of a dataset as one generation of a new dataset.
@@ -201,6 +204,7 @@ def compact(
         beam_flags: the flags to pass to Beam.
         processes: the number of processes of the runner `local`; see `convert`.
         dry_run: whether to only report what would be done, and write nothing.
+        message: the reason for the new dataset; see `sm.log`.
         on_progress: a callback that receives the number of processed images and the total number.
 
     Raises:
@@ -219,6 +223,7 @@ def compact(
         runner=RunnerConfig(runner, tuple(beam_flags)),
         processes=processes,
         dry_run=dry_run,
+        message=message,
         on_progress=on_progress,
     )
 

@@ -34,10 +34,10 @@ from records.format.manifest import (
 from records.format.rejects import encode_rejects
 from records.format.skipped import write_skipped
 from records.format.tfds_metadata import tfds_files
-from records.generations import replace_manifest
+from records.generations import Provenance, make_provenance, replace_manifest, write_provenance
 from records.images.formats import NEEDS_HEIF
 from records.runtime.extras import install_command
-from records.storage import FolderLock, Storage, write_file
+from records.storage import FolderLock, Storage, absolute_location, write_file
 from records.storage.ownership import write_own
 from records.text.formatting import pluralize
 from records.text.keys import key_from_text
@@ -148,12 +148,24 @@ def publish(run: Run, result: ConversionResult, report: Report, *, lock: FolderL
     for name, content in _tfds_files(manifest, base).items():
         write(name, content)
     del files[layout.REPORT]  # it is not part of the dataset
+    write_provenance(output, plan.generation, _make_provenance(run))
     manifest = msgspec.structs.replace(manifest, files=manifest.files | files)
     lock.ensure_held()
     if base is None:
         write_file(output, layout.MANIFEST, encode_manifest(manifest))
     else:
         replace_manifest(output, base, manifest)
+
+
+def _make_provenance(run: Run) -> Provenance:
+    options = run.options
+    return make_provenance(
+        f"{run.command} --append" if options.append else run.command,
+        source=None if run.command == "WriteDataset" else absolute_location(options.source),
+        options=options.given(),
+        message=options.message,
+        seconds=time.monotonic() - run.started_at,
+    )
 
 
 def replaced_files(run: Run) -> Mapping[str, bytes | None]:

@@ -1,6 +1,12 @@
-"""Generations of a dataset: their names and saved manifests."""
+"""Generations of a dataset: names, saved manifests and provenance."""
 
 from records.generations.names import require_whole_dataset, split_generation
+from records.generations.provenance import (
+    Provenance,
+    make_provenance,
+    read_provenance,
+    write_provenance,
+)
 from records.generations.saved import (
     list_saved,
     read_generation,
@@ -10,11 +16,15 @@ from records.generations.saved import (
 )
 
 __all__ = [
+    "Provenance",
     "list_saved",
+    "make_provenance",
     "read_generation",
+    "read_provenance",
     "read_saved",
     "replace_manifest",
     "require_whole_dataset",
     "saved_files",
     "split_generation",
+    "write_provenance",
 ]

@@ -71,6 +71,8 @@ JOBS = (
     Job(("verify", "@data", "--decode")),
     Job(("verify", "@grown", "--processes", "2")),
     Job(("files", "@data", "--json")),
+    Job(("log", "@grown")),
+    Job(("stats", "@grown@1", "--json")),
     Job(("stats", "@data", "--json")),
     Job(("inspect", "@data", "--grid", "OUT"), "grid.png"),
     Job(

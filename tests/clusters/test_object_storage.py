@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from records.format.layout import REPORT
+from records.format.layout import PROVENANCE, REPORT
 from tests.clusters.conftest import OPTIONS
 from tests.clusters.pools import open_pools
 from tests.clusters.testbed.flink import FlinkCluster
@@ -68,7 +68,7 @@ def content_at(server: S3Server, name: str) -> dict[str, bytes]:
     """Return the files of an object-store dataset, as `content_of` does."""
     client = server.client()
     found = client.list_objects_v2(Bucket=BUCKET, Prefix=f"{name}/")["Contents"]
-    keys = [entry["Key"] for entry in found if not entry["Key"].endswith(REPORT)]
+    keys = [entry["Key"] for entry in found if not entry["Key"].endswith((REPORT, PROVENANCE))]
     return {
         key.removeprefix(f"{name}/"): client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
         for key in keys

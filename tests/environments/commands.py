@@ -27,6 +27,7 @@ CALLS = {
     "extract": "{data} {new}",
     "inspect": "{data} --grid {new}.png",
     "verify": "{data} --decode",
+    "log": "{data}",
     "files": "{data} --split train",
     "salvage": "{shard} {new}",
     "adopt": "{loose}/train.tfrecord {loose} --dry-run",

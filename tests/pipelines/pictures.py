@@ -20,6 +20,8 @@ def make_picture(seed: int = 0, *, kind: str = "PNG", size: tuple[int, int] = (6
 
 
 PICTURE = make_picture()
+VARYING = {"report.json", "provenance.json"}
+"""Files that contain times."""
 CORRUPT = PICTURE[:45] + bytes([PICTURE[45] ^ 0xFF]) + PICTURE[46:]
 
 
@@ -42,9 +44,9 @@ def make_folders(root: Path, **classes: int) -> Path:
 
 
 def content_of(folder: Path) -> dict[str, bytes]:
-    """Return the content of all files below a folder by name, except the report."""
+    """Return the content of all files below a folder by name, except those with times."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "report.json"
+        if path.is_file() and path.name not in VARYING
     }

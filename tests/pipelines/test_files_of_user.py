@@ -128,11 +128,12 @@ class Run:
 
 
 def read_all(storage: Storage) -> dict[str, bytes]:
-    """Return all files by name, except the report and the fingerprints, which depend on the run."""
+    """Return all files by name, except those that depend on the run."""
     return {
         name: storage.read(name)
         for name in storage.list()
-        if name not in {layout.REPORT, layout.FINGERPRINTS}
+        if name not in {layout.REPORT, layout.FINGERPRINTS, layout.PROVENANCE}
+        and not name.endswith(f"/{layout.PROVENANCE}")
     }
 
 

@@ -8,7 +8,8 @@ from records.storage import Storage
 
 def content_at(target: Storage) -> dict[str, bytes]:
     """Return the files of a dataset, as `content_of` does."""
-    return {name: target.read(name) for name in target.list() if name != layout.REPORT}
+    varying = (layout.REPORT, layout.PROVENANCE)
+    return {name: target.read(name) for name in target.list() if not name.endswith(varying)}
 
 
 def shards_at(target: Storage) -> dict[str, str | None]:

@@ -105,6 +105,7 @@ _REQUIRED = {
     "extract": ("data", "out"),
     "featurize": ("data", "out"),
     "inspect": ("data",),
+    "log": ("data",),
     "open_dataset": ("data",),
     "salvage": ("a.tfrecord", "out"),
     "stats": ("data",),

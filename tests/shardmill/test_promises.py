@@ -39,7 +39,7 @@ HOSTILE = ("ab\u202egnp", "z\u200bw", "\u2066\u3164b")
 OTHER_TEXT = {
     "background", "group_by", "runner", "splits", "features", "split", "validation_split", "model",
     "classes", "resize", "beam_flags", "path_column", "label_column", "split_column",
-    "group_column", "target_column", "keep_columns", "label_separator", "target",
+    "group_column", "target_column", "keep_columns", "label_separator", "target", "message",
 }  # fmt: skip
 
 
