@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from records.stats import stats
     from records.verification import verify
     from records.version import __version__
-    from shardmill.datasets import append, compact, convert, extract
+    from shardmill.datasets import append, compact, convert, extract, rollback
     from shardmill.training import featurize, train
     from trainers.evaluation import evaluate
     from trainers.export import export
@@ -53,6 +53,7 @@ _MODULES = {
     "log": "records.history",
     "open_dataset": "records.dataset",
     "register_model": "trainers.models",
+    "rollback": "shardmill.datasets",
     "salvage": "records.salvage",
     "stats": "records.stats",
     "train": "shardmill.training",
@@ -79,6 +80,7 @@ __all__ = [
     "log",
     "open_dataset",
     "register_model",
+    "rollback",
     "salvage",
     "stats",
     "train",

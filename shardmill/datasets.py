@@ -1,17 +1,18 @@
-"""Python API of datasets: convert, append, compact, extract."""
+"""Python API of datasets: convert, append, compact, extract, rollback."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any, Literal
 
-from records.arguments import Processes, check_arguments
+from records.arguments import Positive, Processes, check_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from os import PathLike
 
     from pipelines.report import Report
+    from pipelines.rollback import RollbackReport
 
 
 @check_arguments
@@ -252,3 +253,36 @@ def extract(
     from pipelines.extract import extract as run
 
     return run(os.fspath(dataset), os.fspath(output), processes=processes)
+
+
+@check_arguments
+def rollback(
+    dataset: str | PathLike[str],
+    *,
+    to: Positive | None = None,
+    message: str | None = None,
+    dry_run: bool = False,
+) -> RollbackReport:
+    """Publish a new generation of a dataset that has the records of an earlier one.
+
+    No shard is written, and no file is removed, so a rollback can be rolled back. If the dataset
+    has these records already, nothing is done.
+
+        sm.rollback("data", to=3)
+
+    Args:
+        dataset: the folder or URL of a finished dataset.
+        to: the number of the earlier generation; by default, the one before the present one.
+        message: the reason for the new generation; see `sm.log`.
+        dry_run: whether to only report what would be done, and write nothing.
+
+    Raises:
+        InputNotFoundError: there is no finished dataset, or the generation was pruned.
+        UsageError: the dataset never had the generation.
+        CorruptDataError: a manifest is corrupt, or a shard of the generation is missing.
+        OutputError: the dataset cannot be written to, or a run of another command is unfinished.
+        LockedError: another process is writing to the dataset.
+    """
+    from pipelines.rollback import rollback as run
+
+    return run(os.fspath(dataset), to=to, message=message, dry_run=dry_run)

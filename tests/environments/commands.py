@@ -23,6 +23,7 @@ _SHARD = "data/train-00000-of-00001.tfrecord"
 CALLS = {
     "convert": "{photos} {new}",
     "compact": "{data} {new}",
+    "rollback": "{data} --to 1",
     "clean": "{photos}",
     "extract": "{data} {new}",
     "inspect": "{data} --grid {new}.png",

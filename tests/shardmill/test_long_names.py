@@ -24,6 +24,7 @@ LONG = ("o" * 300, "/".join(["o" * 200] * 30))
         ("verify", "LONG"),
         ("stats", "LONG"),
         ("log", "LONG"),
+        ("rollback", "LONG"),
         ("clean", "LONG"),
         ("extract", "LONG", "../out"),
         ("salvage", "LONG", "../out"),
