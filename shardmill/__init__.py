@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from records.adopt import adopt
     from records.dataset import Dataset, Record, Split, open_dataset
     from records.errors import ShardmillError
-    from records.history import log
+    from records.history import diff, log
     from records.inspection import inspect
     from records.salvage import salvage
     from records.stats import stats
@@ -45,6 +45,7 @@ _MODULES = {
     "as_tf_dataset": "trainers.input",
     "compact": "shardmill.datasets",
     "convert": "shardmill.datasets",
+    "diff": "records.history",
     "evaluate": "trainers.evaluation",
     "export": "trainers.export",
     "extract": "shardmill.datasets",
@@ -72,6 +73,7 @@ __all__ = [
     "as_tf_dataset",
     "compact",
     "convert",
+    "diff",
     "evaluate",
     "export",
     "extract",

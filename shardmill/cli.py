@@ -53,6 +53,7 @@ _COMMANDS = {
     "inspect": ("records.cli.inspect", "Show the contents of a dataset or a TFRecord file."),
     "verify": ("records.cli.verify", "Check every checksum, count and size of a dataset."),
     "log": ("records.cli.log", "List the generations of a dataset, the newest first."),
+    "diff": ("records.cli.diff", "Compare two datasets, or two generations of a dataset."),
     "files": ("records.cli.files", "List the shards of a dataset, of all generations."),
     "salvage": (
         "records.cli.salvage",

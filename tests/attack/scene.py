@@ -73,6 +73,7 @@ JOBS = (
     Job(("verify", "@grown", "--processes", "2")),
     Job(("files", "@data", "--json")),
     Job(("log", "@grown")),
+    Job(("diff", "@grown@1", "@grown", "--csv", "OUT"), "changes.csv", streams=True),
     Job(("stats", "@grown@1", "--json")),
     Job(("stats", "@data", "--json")),
     Job(("inspect", "@data", "--grid", "OUT"), "grid.png"),

@@ -29,6 +29,7 @@ CALLS = {
     "inspect": "{data} --grid {new}.png",
     "verify": "{data} --decode",
     "log": "{data}",
+    "diff": "{data} {data} --plot {new}.png --csv {new}.csv",
     "files": "{data} --split train",
     "salvage": "{shard} {new}",
     "adopt": "{loose}/train.tfrecord {loose} --dry-run",

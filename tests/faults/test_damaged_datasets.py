@@ -29,6 +29,7 @@ LIGHT: dict[str, tuple[str, ...]] = {
     "files": ("files", "DATA"),
     "files @1": ("files", "DATA@1"),
     "log": ("log", "DATA"),
+    "diff": ("diff", "DATA@1", "DATA"),
     "rollback": ("rollback", "DATA"),
     "stats": ("stats", "DATA"),
     "stats --near": ("stats", "DATA", "--near"),

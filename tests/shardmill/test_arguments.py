@@ -100,6 +100,7 @@ _REQUIRED = {
     "as_tf_dataset": ("data",),
     "compact": ("data", "out"),
     "convert": ("photos", "out"),
+    "diff": ("data", "other"),
     "evaluate": ("run",),
     "export": ("run", "out"),
     "extract": ("data", "out"),

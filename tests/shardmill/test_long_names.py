@@ -24,6 +24,7 @@ LONG = ("o" * 300, "/".join(["o" * 200] * 30))
         ("verify", "LONG"),
         ("stats", "LONG"),
         ("log", "LONG"),
+        ("diff", "LONG", "LONG"),
         ("rollback", "LONG"),
         ("clean", "LONG"),
         ("extract", "LONG", "../out"),
