@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from records.stats import stats
     from records.verification import verify
     from records.version import __version__
-    from shardmill.datasets import append, compact, convert, extract, rollback
+    from shardmill.datasets import append, compact, convert, extract, prune, rollback
     from shardmill.training import featurize, train
     from trainers.evaluation import evaluate
     from trainers.export import export
@@ -53,6 +53,7 @@ _MODULES = {
     "inspect": "records.inspection",
     "log": "records.history",
     "open_dataset": "records.dataset",
+    "prune": "shardmill.datasets",
     "register_model": "trainers.models",
     "rollback": "shardmill.datasets",
     "salvage": "records.salvage",
@@ -81,6 +82,7 @@ __all__ = [
     "inspect",
     "log",
     "open_dataset",
+    "prune",
     "register_model",
     "rollback",
     "salvage",

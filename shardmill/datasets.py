@@ -1,4 +1,4 @@
-"""Python API of datasets: convert, append, compact, extract, rollback."""
+"""Python API of datasets: convert, append, compact, extract, rollback, prune."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from os import PathLike
 
+    from pipelines.prune import PruneReport
     from pipelines.report import Report
     from pipelines.rollback import RollbackReport
 
@@ -286,3 +287,30 @@ def rollback(
     from pipelines.rollback import rollback as run
 
     return run(os.fspath(dataset), to=to, message=message, dry_run=dry_run)
+
+
+@check_arguments
+def prune(dataset: str | PathLike[str], *, older_than: str, dry_run: bool = False) -> PruneReport:
+    """Remove old generations of a dataset, and the files that only they need.
+
+    The present generation is never removed. A removed generation cannot be read or rolled back to,
+    but `sm.log` still lists it. A file that shardmill did not write, or that was changed since, is
+    kept.
+
+        sm.prune("data", older_than="7d")
+
+    Args:
+        dataset: the folder or URL of a finished dataset.
+        older_than: the time since a generation was replaced, such as `12h` or `7d`.
+        dry_run: whether to only report what would be removed, and remove nothing.
+
+    Raises:
+        InputNotFoundError: there is no finished dataset.
+        UsageError: the duration is invalid.
+        CorruptDataError: a manifest is corrupt, so that it is unknown which files it needs.
+        OutputError: a file cannot be removed.
+        LockedError: another process is writing to the dataset.
+    """
+    from pipelines.prune import prune as run
+
+    return run(os.fspath(dataset), older_than=older_than, dry_run=dry_run)

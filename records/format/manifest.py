@@ -176,7 +176,8 @@ def shard_names(manifest: Manifest) -> set[str]:
 def file_names(manifest: Manifest) -> set[str]:
     """Return the names of all files that a generation may have, except the manifest.
 
-    These include the saved manifests of all earlier generations, but not their other files.
+    These include the saved manifest and the provenance of every earlier generation, but not its
+    other files.
     """
     shards = shard_names(manifest)
     side_files = (
@@ -186,7 +187,8 @@ def file_names(manifest: Manifest) -> set[str]:
     )
     earlier = range(1, manifest.generations[-1].number)
     saved = map(layout.saved_manifest_name, earlier)
-    return {*shards, *map(layout.index_name, shards), *side_files, *saved}
+    provenances = (layout.generation_path(layout.PROVENANCE, number) for number in earlier)
+    return {*shards, *map(layout.index_name, shards), *side_files, *saved, *provenances}
 
 
 def encode_manifest(manifest: Manifest) -> bytes:

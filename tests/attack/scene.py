@@ -65,6 +65,7 @@ JOBS = (
     Job(("convert", "@more", "OUT", "--append", "--max-rejects", "1"), "data", "data"),
     Job(("compact", "@grown", "OUT"), "compacted"),
     Job(("rollback", "OUT"), "data", "grown"),
+    Job(("prune", "OUT", "--older-than", "0"), "data", "grown"),
     Job(("extract", "@data", "OUT"), "images"),
     Job(("extract", "@grown", "OUT", "--processes", "2"), "all-images"),
     Job(("adopt", "OUT/*.tfrecord", "OUT"), "files", "files"),

@@ -24,6 +24,7 @@ CALLS = {
     "convert": "{photos} {new}",
     "compact": "{data} {new}",
     "rollback": "{data} --to 1",
+    "prune": "{data} --older-than 0",
     "clean": "{photos}",
     "extract": "{data} {new}",
     "inspect": "{data} --grid {new}.png",

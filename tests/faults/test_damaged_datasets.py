@@ -31,6 +31,7 @@ LIGHT: dict[str, tuple[str, ...]] = {
     "log": ("log", "DATA"),
     "diff": ("diff", "DATA@1", "DATA"),
     "rollback": ("rollback", "DATA"),
+    "prune": ("prune", "DATA", "--older-than", "0"),
     "stats": ("stats", "DATA"),
     "stats --near": ("stats", "DATA", "--near"),
     "inspect": ("inspect", "DATA"),

@@ -108,6 +108,7 @@ _REQUIRED = {
     "inspect": ("data",),
     "log": ("data",),
     "open_dataset": ("data",),
+    "prune": ("data",),
     "rollback": ("data",),
     "salvage": ("a.tfrecord", "out"),
     "stats": ("data",),
@@ -115,7 +116,7 @@ _REQUIRED = {
     "verify": ("data",),
     "Predictor": ("run",),
 }
-_NAMED = {"featurize": {"model": "mobilenet_v2"}}
+_NAMED = {"featurize": {"model": "mobilenet_v2"}, "prune": {"older_than": "1d"}}
 
 
 class BytesPath:

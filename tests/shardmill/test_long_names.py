@@ -26,6 +26,7 @@ LONG = ("o" * 300, "/".join(["o" * 200] * 30))
         ("log", "LONG"),
         ("diff", "LONG", "LONG"),
         ("rollback", "LONG"),
+        ("prune", "LONG", "--older-than", "1d"),
         ("clean", "LONG"),
         ("extract", "LONG", "../out"),
         ("salvage", "LONG", "../out"),
