@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from records.text.escaping import escape_for_display
-from records.text.formatting import abbreviate, align, format_bytes
+from records.text.formatting import abbreviate, align, format_bytes, pluralize
 
 if TYPE_CHECKING:
     from records.history.diff import ChangedRecord, DiffSummary
@@ -19,7 +19,7 @@ def format_diff(summary: DiffSummary) -> list[str]:
     """Return the differences as lines: records, classes, and the shift of the images."""
     heading = f"{escape_for_display(summary.a)} → {escape_for_display(summary.b)}"
     return [
-        f"{heading}: {summary.records_a:,} → {summary.records_b:,} records",
+        f"{heading}: {summary.records_a:,} → {pluralize(summary.records_b, 'record')}",
         *align([(kind, f"{count:,}") for kind, count in summary.changes.items()], right=" >"),
         *_first_records(summary),
         *_classes(summary),
