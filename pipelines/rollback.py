@@ -247,14 +247,14 @@ def _publish(
     forget_fingerprints(storage, plan.base, plan.target)
     write_own(storage, layout.generation_path(layout.REJECTS, number), b"")
     _copy_skipped(storage, plan.target, number)
-    for name, content in derived_files(manifest).items():
-        if replaced.get(name) != content:
-            write_own(storage, name, content, known=replaced.get(name))
     options = {_TO: plan.to}
     provenance = msgspec.structs.replace(
         provenance, command=f"rollback --to {plan.to}", options=options
     )
     write_provenance(storage, number, provenance)
+    for name, content in derived_files(manifest).items():
+        if replaced.get(name) != content:
+            write_own(storage, name, content, known=replaced.get(name))
     lock.ensure_held()
     replace_manifest(storage, plan.base, manifest)
 

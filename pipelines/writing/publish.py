@@ -142,13 +142,13 @@ def publish(run: Run, result: ConversionResult, report: Report, *, lock: FolderL
     if plan.shards:
         # A run that was killed may have renamed an index into place without syncing the folder.
         output.fsync_folder(layout.generation_path(layout.INDEX_FOLDER, plan.generation))
+    write_provenance(output, plan.generation, _make_provenance(run))
     manifest = make_manifest(run, result)
     if base is None or base.labels != manifest.labels:
         write(layout.LABELS, format_labels(plan.labels))
     for name, content in _tfds_files(manifest, base).items():
         write(name, content)
     del files[layout.REPORT]  # it is not part of the dataset
-    write_provenance(output, plan.generation, _make_provenance(run))
     manifest = msgspec.structs.replace(manifest, files=manifest.files | files)
     lock.ensure_held()
     if base is None:

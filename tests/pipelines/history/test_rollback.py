@@ -210,6 +210,7 @@ def test_rollback_killed_anywhere_is_finished_or_undone(
             break
         except KilledError:
             pass
+        assert list(verify(grown.location)) == [], number
         is_published = len(log(grown.location).generations) == 4
         if after == "again":
             rollback(grown.location, to=to)
@@ -228,6 +229,26 @@ def test_rollback_killed_anywhere_is_finished_or_undone(
             assert len(log(grown.location).generations) == 4
         shutil.rmtree(grown.location)
     assert number > 8
+
+
+@pytest.mark.parametrize("step", [11, pytest.param(1, marks=pytest.mark.slow)])
+def test_append_of_a_class_killed_anywhere_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    base = Grown(tmp_path / "source", str(tmp_path / "base"))
+    base.grow(2)
+    kills, number = Kills(monkeypatch), 0
+    while True:
+        number += step
+        grown = Grown(base.source, str(tmp_path / f"data{number}"), dict(base.keys))
+        shutil.copytree(base.location, grown.location)
+        try:
+            with kills.at(number):
+                grown.append(["zebra/1.png"])
+            break
+        except KilledError:
+            assert list(verify(grown.location)) == [], number
+    assert number > 20
 
 
 def test_rollback_command_prints_what_it_did(tmp_path: Path) -> None:
