@@ -9,16 +9,23 @@ If it is lost, the next run reads every file, and saves the fingerprints again.
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from contextlib import suppress
 
+import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.run import Run
 from records.errors import CorruptDataError, OutputError
 from records.format import layout
+from records.format.index import read_shard_index
+from records.format.manifest import Manifest, shard_names
+from records.format.rejects import read_all_rejects
 from records.storage import Storage
 from records.storage.work_folder import warn_kept
+from records.text.keys import key_from_text
 from records.untrusted_parquet import InvalidParquetError, read_untrusted
 
 _STORED_KEY = pa.field("stored_key", pa.large_binary())
@@ -68,6 +75,45 @@ def copy_fingerprints(dataset: Storage, output: Storage) -> None:
         _write(output, saved)
 
 
+def forget_fingerprints(output: Storage, base: Manifest, manifest: Manifest) -> None:
+    """Remove the fingerprints of files that two manifests of a dataset do not store the same way.
+
+    A fingerprint is that of the content that the present generation stores. The next append reads
+    these files again.
+
+    Args:
+        output: the storage of the dataset.
+        base: the present manifest.
+        manifest: another manifest, whose shards the next generation has.
+
+    Raises:
+        CorruptDataError: an index or a list of rejects is damaged or missing.
+        OutputError, StorageError: the fingerprints cannot be written.
+    """
+    saved = read_fingerprints(output)
+    if not len(saved):
+        return
+    keys = pa.array(_differing_keys(output, base, manifest), pa.large_binary())
+    stored_keys = pc.coalesce(saved["stored_key"], saved["key"])
+    differs = pc.or_(pc.is_in(saved["key"], keys), pc.is_in(stored_keys, keys))
+    _replace(output, saved.filter(pc.invert(differs)))
+
+
+def _differing_keys(output: Storage, base: Manifest, manifest: Manifest) -> Iterator[bytes]:
+    """Yield the keys of the shards and of the generations that only one of two manifests has."""
+    for one, other in ((base, manifest), (manifest, base)):
+        common = shard_names(other)
+        for info in one.splits.values():
+            for shard in info.shards:
+                if shard.name not in common:
+                    keys = read_shard_index(output, shard).table["key"]
+                    yield from map(key_from_text, keys.to_pylist())
+        generations = tuple(each for each in one.generations if each not in other.generations)
+        only = msgspec.structs.replace(one, generations=generations)
+        for _, rejects in read_all_rejects(output, only):
+            yield from (key_from_text(reject.key) for reject in rejects)
+
+
 def _write(output: Storage, fingerprints: pa.Table) -> None:
     """Write the file. A failure is ignored: the next run then reads the source files again.
 
@@ -76,9 +122,13 @@ def _write(output: Storage, fingerprints: pa.Table) -> None:
     if output.stat(layout.FINGERPRINTS) is not None and _read_saved(output) is None:
         warn_kept(output, [layout.FINGERPRINTS])
         return
+    with suppress(OutputError):
+        _replace(output, fingerprints)
+
+
+def _replace(output: Storage, fingerprints: pa.Table) -> None:
     stream = io.BytesIO()
     # All values differ: dictionaries would take twice the memory. A million rows take 30 MB.
     options = {"use_dictionary": False, "row_group_size": _GROUP_ROWS}
     pq.write_table(fingerprints.cast(_FILE), stream, compression="zstd", **options)
-    with suppress(OutputError):
-        output.replace(layout.FINGERPRINTS, stream.getvalue())
+    output.replace(layout.FINGERPRINTS, stream.getvalue())

@@ -41,14 +41,21 @@ def make_folders(root: Path, **classes: int) -> Path:
     return root
 
 
-NOT_OF_THE_DATASET = frozenset({"report.json", "generations/fingerprints.parquet"})
-"""The files that every run writes, and that depend on times."""
+NOT_OF_THE_DATASET = frozenset(
+    {"report.json", "provenance.json", "generations/fingerprints.parquet"}
+)
+"""The files that a run into a new folder writes, and that depend on times."""
+
+
+def is_varying(name: str) -> bool:
+    """Return whether a file of a dataset depends on times."""
+    return name in NOT_OF_THE_DATASET or name.endswith("/provenance.json")
 
 
 def content_of(folder: Path) -> dict[str, bytes]:
-    """Return the content of all files below a folder by name, except `NOT_OF_THE_DATASET`."""
+    """Return the content of all files below a folder by name, except those that depend on times."""
     return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
+        name: path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.relative_to(folder).as_posix() not in NOT_OF_THE_DATASET
+        if path.is_file() and not is_varying(name := path.relative_to(folder).as_posix())
     }
