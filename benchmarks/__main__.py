@@ -14,15 +14,13 @@ from benchmarks.harness.process import ProcessError
 from benchmarks.harness.samples import write_result
 from benchmarks.harness.settings import FULL, QUICK, TRY, Setting
 from benchmarks.page.page import fill, make_tables, read_results
-from benchmarks.page.plot import plot_comparison, plot_linear, plot_raw_shares
+from benchmarks.page.plot import plot_results
 from benchmarks.registry import BENCHMARKS, run
 
 _ROOT = Path(__file__).resolve().parents[1]
 _SCALES = {"full": FULL, "quick": QUICK, "try": TRY}
 _PAGE = _ROOT / "docs" / "explanation" / "performance.md"
-_COMPARISON = _ROOT / "docs" / "pictures" / "comparison.png"
-_PLOT = _ROOT / "docs" / "pictures" / "conversion-linear.png"
-_RAW_SHARES = _ROOT / "docs" / "pictures" / "raw-shares.png"
+_PICTURES = _ROOT / "docs" / "pictures"
 _EPILOG = """\b
 Examples:
   python -m benchmarks environments
@@ -102,12 +100,7 @@ def write_page(results: Path) -> None:
     """Write the tables and the plots of docs/explanation/performance.md."""
     found = read_results(results)
     _PAGE.write_text(fill(_PAGE.read_text(), make_tables(found)))
-    if "linear" in found:
-        plot_linear(found["linear"], _PLOT)
-    if "raw-shares" in found:
-        plot_raw_shares(found["raw-shares"], _RAW_SHARES)
-    if {"conversion", "reading"} <= found.keys():
-        plot_comparison(found["conversion"], found["reading"], _COMPARISON)
+    plot_results(found, _PICTURES)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,13 @@ from benchmarks.suites import (
     access,
     conversion,
     engines,
+    large_collection,
     large_photos,
     large_plan,
     linear,
+    near_duplicates,
     planning,
+    prediction,
     processes,
     raw_shares,
     reading,
@@ -29,7 +32,9 @@ if TYPE_CHECKING:
 
     from benchmarks.harness.settings import Entry, Setting
 
+# The large collection is first: if the disk lacks space for it, `make bench` fails early.
 BENCHMARKS: dict[str, Callable[[Setting], Entry]] = {
+    "large-collection": large_collection.enter,
     "conversion": conversion.enter,
     "reading": reading.enter,
     "remote-reading": remote_reading.enter,
@@ -42,6 +47,8 @@ BENCHMARKS: dict[str, Callable[[Setting], Entry]] = {
     "engines": engines.enter,
     "processes": processes.enter,
     "large-photos": large_photos.enter,
+    "prediction": prediction.enter,
+    "near-duplicates": near_duplicates.enter,
 }
 
 
@@ -55,15 +62,18 @@ def run(name: str, setting: Setting, command: str, only: Collection[str] = ()) -
         only: parts of the names of contestants to measure; empty measures all contestants.
     """
     shutil.rmtree(setting.derived, ignore_errors=True)
-    entry = BENCHMARKS[name](setting)
-    wanted = [each for each in entry.contestants if is_wanted(each.name, only)]
-    able, failed = wanted, dict[str, str]()
-    if entry.trial_images:
-        trial = photos(setting.data, setting.cache, entry.trial_images)
-        able, failed = find_able(wanted, trial, setting.out)
-    samples = run_rounds(able, entry.cases, setting.scale.rounds, setting.out)
+    try:
+        entry = BENCHMARKS[name](setting)
+        wanted = [each for each in entry.contestants if is_wanted(each.name, only)]
+        able, failed = wanted, dict[str, str]()
+        if entry.trial_images:
+            trial = photos(setting.data, setting.cache, entry.trial_images)
+            able, failed = find_able(wanted, trial, setting.out)
+        rounds = entry.rounds or setting.scale.rounds
+        samples = run_rounds(able, entry.cases, rounds, setting.out)
+    finally:
+        shutil.rmtree(setting.derived, ignore_errors=True)
     versions = {each.name: each.version for each in able if each.version != conversion.OURS}
-    shutil.rmtree(setting.derived, ignore_errors=True)
     return Result(
         benchmark=name,
         command=command,

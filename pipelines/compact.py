@@ -15,6 +15,7 @@ import msgspec
 
 from pipelines import run_state
 from pipelines.clean import remove_run
+from pipelines.fingerprints import copy_fingerprints
 from pipelines.options import ConvertOptions
 from pipelines.planning.existing_splits import existing_splits
 from pipelines.planning.plan import make_plan
@@ -110,6 +111,7 @@ def compact(
             report = _write_and_publish(run, opened.manifest, lock, on_progress)
         else:
             report = report_finished(run, finished)
+        copy_fingerprints(opened, run.output)
         remove_run(run.output)
     return report
 

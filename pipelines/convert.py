@@ -14,18 +14,18 @@ from functools import partial
 import msgspec
 
 from pipelines.clean import remove_run
+from pipelines.fingerprints import save_fingerprints
 from pipelines.incremental.append import (
     discard_stale_run,
     ensure_unchanged,
     open_existing,
     read_existing_splits,
     resolve_settings,
-    save_fingerprints,
     select_new,
 )
 from pipelines.options import ConvertOptions
 from pipelines.planning.plan import make_plan
-from pipelines.report import Report, report_finished, report_plan
+from pipelines.report import Report, report_finished
 from pipelines.resume import check_unchanged, find_finished, find_unfinished, prepare_output
 from pipelines.run import Run
 from pipelines.run_state import has_state
@@ -33,7 +33,12 @@ from pipelines.runners import check_runner
 from pipelines.sources import Sources, list_sources
 from pipelines.sources.containers import ContainerFiles, open_images
 from pipelines.sources.path_checks import check_locations
-from pipelines.writing.publish import check_reject_limit_early, publish, report_result
+from pipelines.writing.publish import (
+    check_reject_limit_early,
+    publish,
+    report_dry_run,
+    report_result,
+)
 from pipelines.writing.results import collect_results
 from pipelines.writing.shard import ConvertJob, estimate_costs, write_shard
 from records.errors import InputNotFoundError
@@ -59,7 +64,8 @@ def convert(options: ConvertOptions, on_progress: OnProgress | None = None) -> R
     Raises:
         UsageError: an option or the source is invalid.
         InputNotFoundError: the source contains no images.
-        TooManyRejectsError: more images were rejected than allowed; no dataset is published.
+        TooManyRejectsError: more images were rejected than allowed; no dataset is published, unless
+            the option `quarantine` is set.
         OutputError: the output cannot be written, or contains a dataset that was made from
             different images or options.
         StorageError: storage failed after retries.
@@ -171,8 +177,7 @@ def _report_without_writing(run: Run) -> Report | None:
         return None
     if not run.options.append:
         find_unfinished(run)
-    check_reject_limit_early(run)
-    return report_plan(run, status="planned")
+    return report_dry_run(run)
 
 
 def _find_finished(run: Run) -> Manifest | None:

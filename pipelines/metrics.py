@@ -111,12 +111,15 @@ def write_metrics(path: str, report: Report, manifest: Manifest, *, seconds: flo
 def _list_values(report: Report, seconds: float) -> Iterator[tuple[str, str, float]]:
     """Yield the name, the description and the value of the metrics of a run."""
     counts, differences = report.counts, report.differences
-    is_new = report.status == "converted"
     yield "last_success_timestamp_seconds", "End of the last successful run.", time.time()
     yield "run_seconds", "Duration of the run.", seconds
     yield "generation", "Generations that the dataset has had.", report.generation
-    yield "new_images", "Images that the run stored.", counts.stored if is_new else 0
-    yield "rejected_files", "Files that the run rejected.", counts.rejected if is_new else 0
+    yield "found_files", "Files that the run found in the source.", counts.found
+    yield "known_files", "Files that earlier runs stored or rejected.", counts.known
+    yield "new_images", "Images that the run stored.", counts.stored
+    yield "rejected_files", "Files that the run rejected.", counts.rejected
+    quarantined = counts.rejected if report.quarantined else 0
+    yield "quarantined_files", "Files that --quarantine rejected.", quarantined
     yield "skipped_files", "Files that are not images.", counts.skipped
     yield "excluded_files", "Files that options exclude.", counts.excluded
     yield "changed_files", "Stored files with other content in the source.", differences.changed

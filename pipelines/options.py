@@ -18,6 +18,8 @@ from records.runtime.shard_worker import LOCAL, RunnerConfig
 DEFAULT_MAX_REJECTS = 0.01
 ALWAYS_ALLOWED_REJECTS = 10
 DEFAULT_MAX_GONE = 0.1
+_NOT_GIVEN = {"source", "output", "append", "explicit", "message"}
+"""Options that the provenance has in other fields."""
 
 
 class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,9 +36,12 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     the number of processes of the runner `local`, and `workers` the number of threads in each
     process that writes shards; if None, they follow from the usable CPUs and the work. `append`
     adds new images to an existing dataset; with `allow_new_classes`, also images of new classes.
+    With `quarantine`, a run that rejects more images than `max_rejects` publishes the others.
     Files over `max_file_mb` megabytes, and images that take more than `image_timeout` seconds to
     decode, are rejected. `runner` is `local` or the name of a Beam runner; Beam receives
-    `beam_flags` unchanged. `message` is the reason for the generation, for its provenance.
+    `beam_flags` unchanged. `explicit` are the names of the options that the user has passed: an
+    append compares them with those of the dataset, also if they have their defaults. `message` is
+    the reason for the generation, for its provenance.
     """
 
     source: str
@@ -67,6 +72,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     follow_symlinks: bool = False
     allow_url: bool = False
     max_rejects: SplitSize | None = None
+    quarantine: bool = False
     max_file_mb: int = MAX_FILE_MB
     image_timeout: int = 60
     images: ImageOptions = ImageOptions()
@@ -78,6 +84,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool = False
     runner: str = LOCAL
     beam_flags: tuple[str, ...] = ()
+    explicit: tuple[str, ...] = ()
     message: str | None = None
 
     def given(self) -> dict[str, Any]:
@@ -92,7 +99,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
             name: value
             for values, defaults in ((options, default), (images, usual))
             for name, value in values.items()
-            if value != defaults.get(name) and name not in {"source", "output", "append", "message"}
+            if value != defaults.get(name) and name not in _NOT_GIVEN
         }
         flags = [flag.partition("=")[0] for flag in self.beam_flags if flag.startswith("-")]
         return {**changed, "beam_flags": flags} if flags else changed

@@ -13,13 +13,14 @@ import pyarrow.compute as pc
 
 from pipelines.notes import class_notes, group_notes
 from pipelines.run import Run
+from pipelines.sources import Sources
 from records.errors import CorruptDataError
 from records.format import layout
 from records.format.index import Reject
 from records.format.layout import SPLITS, SplitName
 from records.format.manifest import Counts, Manifest, SplitInfo
 from records.format.rejects import read_unresolved_rejects
-from records.format.skipped import SkippedFile, read_skipped
+from records.format.skipped import SkippedFile
 from records.storage import Storage
 from records.strict_json import decode_json
 from records.text.escaping import escape_for_display
@@ -44,6 +45,26 @@ class SplitReport(msgspec.Struct, frozen=True):
     bytes: int
 
 
+class RunCounts(msgspec.Struct, frozen=True):
+    """Numbers of the files that a run found in the source, by outcome.
+
+    `found` is the sum of the others. `known` files were stored or rejected by earlier runs.
+    """
+
+    found: int
+    stored: int
+    rejected: int
+    skipped: int
+    excluded: int
+    known: int = 0
+
+    @property
+    def of_generation(self) -> Counts:
+        """The counts of the generation that the run adds, without known files."""
+        found = self.found - self.known
+        return Counts(found, self.stored, self.rejected, self.skipped, self.excluded)
+
+
 class RenamedFile(msgspec.Struct, frozen=True):
     """A stored file with a new key: the key in the source, and the key of its record."""
 
@@ -63,8 +84,10 @@ class Differences(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a conversion. It is not part of the dataset: `seconds` differs between runs.
 
+    `counts` are those of the files that this run found in the source.
     `source_splits` are the splits that the folders or the list of the source specify, and
     `understood` describes the columns of the list and the paths of the images.
+    `quarantined` is whether the run rejected more images than allowed, and publishes the others.
     `skipped_by_reason` and `first_skipped` include excluded files; `skipped_list` is the name of
     the list of these files in the output, None if none was written.
     `modified` and `deleted` are keys of stored files; JSON calls them `changed` and `gone`.
@@ -74,12 +97,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     status: Status
     output: str = msgspec.field(name="target")
-    counts: Counts
+    counts: RunCounts
     splits: dict[SplitName, SplitReport]
     classes: int
     layout: str | None
     source_splits: tuple[SplitName, ...] = ()
     understood: str | None = None
+    quarantined: bool = False
     rejects_by_reason: dict[str, int]
     first_rejects: tuple[Reject, ...] = ()
     skipped_by_reason: dict[str, int] = {}
@@ -87,7 +111,6 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     skipped_list: str | None = None
     notes: tuple[str, ...]
     plan_digest: str
-    fingerprint: str = msgspec.field(name="stamp")
     generation: int = 1
     differences: Differences = Differences()
     modified: tuple[str, ...] = msgspec.field(name="changed", default=())
@@ -104,17 +127,10 @@ def report_plan(run: Run, *, status: Status) -> Report:
     """Return the report of a plan before the plan is executed; count all images as stored."""
     plan, sources = run.plan, run.sources
     shards = Counter(shard.split for shard in plan.shards)
-    counts = Counts(
-        found=sources.found,
-        stored=plan.images,
-        rejected=len(sources.rejects),
-        skipped=sources.skipped,
-        excluded=sources.excluded,
-    )
     report = Report(
         status=status,
         output=run.output.url,
-        counts=counts,
+        counts=count_files(sources, stored=plan.images, rejected=len(sources.rejects)),
         splits={
             split: SplitReport(images, shards[split], 0)
             for split, images in plan.split_images().items()
@@ -133,59 +149,55 @@ def report_plan(run: Run, *, status: Status) -> Report:
         notes=(*sources.notes, *class_notes(run), *group_notes(run)),
         generation=plan.generation,
         plan_digest=plan.digest,
-        fingerprint=plan.fingerprint,
     )
     return _with_diff(report, run)
+
+
+def count_files(sources: Sources, *, stored: int, rejected: int, known: int = 0) -> RunCounts:
+    """Return the counts of a run; `known` is the number of images and rejects it need not store."""
+    left_out = sources.left_out.outcomes
+    return RunCounts(
+        sources.found,
+        stored,
+        rejected,
+        left_out["skipped"],
+        left_out["excluded"],
+        sources.known + known,
+    )
 
 
 def report_finished(run: Run, manifest: Manifest) -> Report:
-    """Return the report of a dataset that is already complete."""
-    rejects: Sequence[Reject] | None = None
-    with suppress(CorruptDataError):  # `verify` reports the damage
-        rejects = read_unresolved_rejects(run.output, manifest)
+    """Return the report of a run that finds its dataset complete: all its files are known."""
+    sources = run.sources
+    known = len(sources.images) + len(sources.rejects)
     report = Report(
         status="nothing-to-do",
         output=run.output.url,
-        counts=_count_dataset(manifest, rejects),
+        counts=count_files(sources, stored=0, rejected=0, known=known),
         splits=report_splits(manifest.splits),
         classes=len(manifest.labels),
         layout=None,
-        understood=run.sources.understood,
-        rejects_by_reason=count_reasons(rejects or ()),
-        skipped_by_reason=_count_skipped(run.output, manifest),
-        notes=(),
+        understood=sources.understood,
+        rejects_by_reason={},
+        skipped_by_reason=_by_count(sources.left_out.reasons),
+        notes=tuple(_note_known_rejects(run.output, manifest)),
         generation=manifest.generations[-1].number,
         plan_digest=run.plan.digest,
-        fingerprint=run.plan.fingerprint,
     )
     return _with_diff(report, run)
 
 
-def _count_skipped(output: Storage, manifest: Manifest) -> dict[str, int]:
-    """Return the number of skipped and excluded files of the last generation, by reason."""
-    reasons: Counter[str] = Counter()
-    with suppress(FileNotFoundError, CorruptDataError):  # `verify` reports the damage
-        number = manifest.generations[-1].number
-        reasons.update(file.reason for file in read_skipped(output, number))
-    return _by_count(reasons)
+def _note_known_rejects(output: Storage, manifest: Manifest) -> Iterator[str]:
+    """Yield a note on the files that earlier runs rejected, and that no later run has stored."""
+    with suppress(CorruptDataError):  # `verify` reports the damage
+        if rejects := read_unresolved_rejects(output, manifest):
+            reasons = list_reasons(count_reasons(rejects))
+            yield f"{pluralize(len(rejects), 'file')} rejected by earlier runs ({reasons})"
 
 
 def _by_count(reasons: Mapping[str, int]) -> dict[str, int]:
     """Return counts by reason, the most frequent first, in the same order on any storage."""
     return dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
-
-
-def _count_dataset(manifest: Manifest, rejects: Sequence[Reject] | None) -> Counts:
-    """Return the counts of all generations, in which each file counts once.
-
-    A file may be rejected by one generation, and stored by a later one. Each generation lists, and
-    counts, all skipped and excluded files of the source again.
-    """
-    counts = [generation.counts for generation in manifest.generations]
-    stored = sum(each.stored for each in counts)
-    rejected = sum(each.rejected for each in counts) if rejects is None else len(rejects)
-    parts = (stored, rejected, counts[-1].skipped, counts[-1].excluded)
-    return Counts(sum(parts), *parts)
 
 
 def _with_diff(report: Report, run: Run) -> Report:
@@ -252,6 +264,11 @@ def read_report(output: Storage) -> Report | None:
         return decode_json(output.read(layout.REPORT), Report)
     except (FileNotFoundError, CorruptDataError, msgspec.DecodeError):
         return None
+
+
+def list_reasons(counts: Mapping[str, int]) -> str:
+    """Return the numbers of rejects by reason as text."""
+    return ", ".join(f"{number:,} {reason}" for reason, number in counts.items())
 
 
 def count_reasons(rejects: Sequence[Reject]) -> dict[str, int]:

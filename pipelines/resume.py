@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
-import msgspec
 import pyarrow as pa
 import xxhash
 
 from pipelines import run_state
-from pipelines.planning.plan import PlannedShard
-from pipelines.report import encode_report, read_report
+from pipelines.fingerprints import read_fingerprints, save_fingerprints
+from pipelines.planning.plan import PlannedShard, make_fingerprint
 from pipelines.run import Run
 from pipelines.run_state import UnfinishedRun
 from pipelines.sources.base import SourceImage
@@ -86,12 +84,13 @@ def _check_sizes(run: Run, manifest: Manifest) -> None:
 def check_unchanged(run: Run) -> None:
     """Check that no source file was modified since the dataset was written.
 
+    Saves the fingerprints again if they differ, but no file was modified.
+
     Raises:
         OutputError: the content of a source file differs from its hash in the index.
     """
-    output, plan = run.output, run.plan
-    kept = read_report(output)
-    if kept is not None and kept.fingerprint == plan.fingerprint:
+    output = run.output
+    if make_fingerprint(read_fingerprints(output)) == run.plan.fingerprint:
         return
     for _, key in shards_with_modified_sources(run):
         raise OutputError(
@@ -100,11 +99,7 @@ def check_unchanged(run: Run) -> None:
             got=key,
             hint="choose another output to convert the current files",
         )
-    if kept is not None and not run.options.dry_run:
-        report = msgspec.structs.replace(kept, fingerprint=plan.fingerprint)
-        # If the output is read-only now, the next run hashes the files again.
-        with suppress(OutputError):
-            output.replace(layout.REPORT, encode_report(report))
+    save_fingerprints(run)
 
 
 def find_unfinished(run: Run) -> UnfinishedRun | None:

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from pipelines.clean import remove_run
-from pipelines.incremental.ingested import forget_fingerprints
+from pipelines.fingerprints import forget_fingerprints
 from pipelines.writing.publish import derived_files
 from records.errors import CorruptDataError, UsageError
 from records.format import layout

@@ -24,7 +24,7 @@ from records.runtime.cpu import ONE_BLAS_THREAD
 from records.runtime.logging import (
     format_native_line,
     is_terminal,
-    log_event,
+    log_end,
     log_line,
     set_log_format,
 )
@@ -155,7 +155,7 @@ def main() -> NoReturn:
             code = _run()
         finally:
             code = _check_stdout(code)
-            log_event("ended", exit_code=code, seconds=round(time.monotonic() - started_at, 3))
+            log_end(exit_code=code, seconds=round(time.monotonic() - started_at, 3))
     _leave(code)
 
 

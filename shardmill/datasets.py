@@ -48,6 +48,7 @@ def convert(
     allow_url: bool = False,
     check: Literal["header", "decode"] = "decode",
     max_rejects: float | int | None = None,
+    quarantine: bool = False,
     max_pixels: int = 100_000_000,
     max_file_mb: int = 1000,
     image_timeout: int = 60,
@@ -119,6 +120,9 @@ def convert(
         check: the images to decode: all if `decode`, only re-encoded images if `header`.
         max_rejects: the maximum fraction (float) or number (int) of rejected images; if None, 0.01
             of the images or 10 images, whichever is more.
+        quarantine: whether to publish the other images if more are rejected than `max_rejects`
+            allows, and not to raise `TooManyRejectsError`; the field `quarantined` of the report
+            is then true.
         max_pixels: the number of pixels above which an image is rejected.
         max_file_mb: the size in megabytes above which a file is rejected without being read.
         image_timeout: the time in seconds after which an image that is still being decoded is
@@ -173,7 +177,8 @@ def convert(
 def append(source: str | PathLike[str], output: str | PathLike[str], **options: Any) -> Report:
     """Add the new images of a source to an existing dataset, as one generation.
 
-    Takes the arguments of `convert`. Creates the dataset if it does not exist.
+    Takes the arguments of `convert`. Creates the dataset if it does not exist. The settings of an
+    existing dataset apply: another value is an error, unless it is the default of the argument.
 
         sm.append("photos", "data", test=0.2)
 

@@ -53,7 +53,7 @@ def order(contestants: Sequence[Contestant], number: int) -> list[Contestant]:
 def find_able(
     contestants: Sequence[Contestant], trial: Case, out: Path
 ) -> tuple[list[Contestant], dict[str, str]]:
-    """Run every contestant once on a small case, which also fills the page cache.
+    """Run every contestant once on a small case.
 
     Returns:
         the contestants that succeeded, and the error messages of the others by name.
@@ -80,7 +80,6 @@ def run_rounds(
     """
     samples: list[Sample] = []
     for case in cases:
-        warm(case.source)
         for number in range(rounds):
             for contestant in order(contestants, number):
                 sample = run_once(contestant, case, out, number=number)
@@ -93,6 +92,7 @@ def run_once(contestant: Contestant, case: Case, out: Path, *, number: int) -> S
     """Measure a contestant once, and remove its output."""
     shutil.rmtree(out, ignore_errors=True)
     os.sync()  # the writes of earlier contestants must not slow this one down
+    warm(case.source)
     try:
         done = measure(contestant.command(case, out), environ())
     finally:
@@ -123,7 +123,10 @@ def environ() -> Mapping[str, str]:
 
 
 def warm(source: Path) -> None:
-    """Read every file once, so that the page cache contains all files for each contestant."""
+    """Read every file, so that the page cache contains the files, as far as they fit.
+
+    The output of the contestant before can have taken the place of files.
+    """
     for folder, _, names in os.walk(source):
         for name in names:
             with open(os.path.join(folder, name), "rb", buffering=0) as stream:  # noqa: PTH118, PTH123

@@ -29,6 +29,10 @@ class Scale:
         accelerator_steps: the number of measured steps of each emulated accelerator.
         large_photos: the numbers of 12-megapixel photos to resize, ascending.
         linear_sizes: the numbers of images that show how the cost grows, ascending.
+        collection_images: the number of photos of the large collection.
+        predicted_photos: the numbers of photos to predict, ascending; two processes have the same
+            amount of work if each number is a multiple of 2,000.
+        searched_hashes: the numbers of images whose hashes are searched, ascending.
     """
 
     rounds: int
@@ -43,6 +47,9 @@ class Scale:
     accelerator_steps: int
     large_photos: tuple[int, ...]
     linear_sizes: tuple[int, ...]
+    collection_images: int
+    predicted_photos: tuple[int, ...]
+    searched_hashes: tuple[int, ...]
 
 
 FULL = Scale(
@@ -58,6 +65,9 @@ FULL = Scale(
     accelerator_steps=32,
     large_photos=(20, 120),
     linear_sizes=(1_000, 3_000, 10_000, 30_000, 100_000, 300_000),
+    collection_images=128_000,
+    predicted_photos=(2_000, 4_000),
+    searched_hashes=(100_000, 300_000, 1_000_000),
 )
 QUICK = Scale(
     rounds=1,
@@ -72,6 +82,9 @@ QUICK = Scale(
     accelerator_steps=12,
     large_photos=(10, 60),
     linear_sizes=(1_000, 3_000, 10_000, 30_000),
+    collection_images=4_000,
+    predicted_photos=(2_000,),
+    searched_hashes=(30_000, 100_000),
 )
 TRY = Scale(
     rounds=1,
@@ -86,6 +99,9 @@ TRY = Scale(
     accelerator_steps=4,
     large_photos=(4, 8),
     linear_sizes=(500, 1_000),
+    collection_images=500,
+    predicted_photos=(50, 100),
+    searched_hashes=(500, 1_000),
 )
 
 
@@ -117,8 +133,10 @@ class Entry:
         cases: the inputs.
         trial_images: the number of photos that every program processes before the first round. The
             trial finds the programs that cannot run here. 0 means no trial.
+        rounds: the number of rounds; None means that of the scale.
     """
 
     contestants: Sequence[Contestant]
     cases: Sequence[Case]
     trial_images: int = 100
+    rounds: int | None = None

@@ -1,1 +1,1 @@
-"""Inputs of the benchmarks: images and datasets."""
+"""Inputs of the benchmarks: images, datasets, and a training run."""

@@ -23,7 +23,7 @@ def converted(setting: Setting, case: Case, *options: str) -> Path:
     """Return a dataset that `convert` writes from the case with these options, once per run."""
     target = setting.derived / "-".join([case.source.name, "convert", *options])
     command = [sys.executable, "-m", "shardmill", "convert", str(case.source), str(target)]
-    return _make(target, [*command, "--quiet", *options])
+    return make_once(target, [*command, "--quiet", *options])
 
 
 def written(setting: Setting, case: Case, peer: Peer, *more: str) -> Path:
@@ -37,10 +37,15 @@ def written(setting: Setting, case: Case, peer: Peer, *more: str) -> Path:
     """
     target = setting.derived / "-".join([case.source.name, peer.program, *more])
     python = str(make_environment(peer.environment, setting.cache))
-    return _make(target, [python, program(peer.program), str(case.source), str(target), *more])
+    return make_once(target, [python, program(peer.program), str(case.source), str(target), *more])
 
 
-def _make(target: Path, command: list[str]) -> Path:
+def make_once(target: Path, command: list[str]) -> Path:
+    """Return the folder that a command writes; run the command if the folder does not exist.
+
+    Raises:
+        ClickException: the command failed.
+    """
     if not target.is_dir():
         target.parent.mkdir(parents=True, exist_ok=True)
         ended = subprocess.run(command, env=environ(), capture_output=True, text=True, check=False)

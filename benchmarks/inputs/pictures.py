@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import math
 import shutil
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,12 +27,19 @@ if TYPE_CHECKING:
 PHOTOS = "photos"
 SMALL = "small"
 LARGE = "large photos"
+COLLECTION = "collection"
+COLLECTION_BYTES = 110_000
+"""Mean size of a photo of a large collection; photos of ImageNet have about this size."""
 _MADE_PHOTOS = 200
 _MADE_SIZE_PX = (500, 375)
 _MADE_DIGITS = 200
-_LARGE_SIZE_PX = (4032, 3024)
+_QUALITY = 92
 _TILE_PX = (504, 378)
 _TILES = 64
+_QUARTER_PX = (260, 195)
+# With these qualities, a mosaic of four photos has about `COLLECTION_BYTES`.
+_REAL_QUALITY = 96
+_MADE_QUALITY = 93
 _DIGIT_SIDE_PX = 28
 _PNG_END_BYTES = 12
 
@@ -50,6 +58,7 @@ def describe(data: Path) -> dict[str, str]:
     return {
         PHOTOS: "photos of flowers, cats and dogs" if flowers else "synthetic: smooth colours",
         SMALL: "MNIST's digits, 28×28 grey PNGs" if digits else "synthetic: 28×28 grey PNGs",
+        COLLECTION: f"mosaics of four {'photos' if flowers else 'synthetic images'}",
     }
 
 
@@ -68,17 +77,34 @@ def large_photos(data: Path, cache: Path, images: int) -> Case:
     """Return a case with this number of 12-megapixel photos, each a mosaic of 64 photos."""
     pictures = _real_photos(data) or _made_photos()
     tiles = zip(*[pictures] * _TILES, strict=False)  # incomplete mosaics are omitted
-    return _case(LARGE, cache, images, map(_mosaic, tiles))
+    return _case(LARGE, cache, images, (_mosaic(each, _TILE_PX) for each in tiles))
 
 
-def _mosaic(tiles: Sequence[Picture]) -> Picture:
-    mosaic = Image.new("RGB", _LARGE_SIZE_PX)
-    across = _LARGE_SIZE_PX[0] // _TILE_PX[0]
+def collection(data: Path, cache: Path, images: int) -> Case:
+    """Return a case with this number of photos of about `COLLECTION_BYTES` on average.
+
+    Each photo is a mosaic of four smaller photos: each of them begins one mosaic, which continues
+    with the next three.
+    """
+    real = _real_photos(data)
+    quality = _MADE_QUALITY if real is None else _REAL_QUALITY
+    pictures = list(itertools.islice(real or _made_photos(), images))
+    # The last three continue with the first.
+    windows = zip(*(pictures[start:] + pictures[:start] for start in range(4)), strict=True)
+    return _case(
+        COLLECTION, cache, images, (_mosaic(each, _QUARTER_PX, quality) for each in windows)
+    )
+
+
+def _mosaic(tiles: Sequence[Picture], tile_px: tuple[int, int], quality: int = _QUALITY) -> Picture:
+    """Return a square of tiles of this width and height, with the class of the first tile."""
+    across = math.isqrt(len(tiles))
+    mosaic = Image.new("RGB", (across * tile_px[0], across * tile_px[1]))
     for number, tile in enumerate(tiles):
         image = Image.open(io.BytesIO(tile.content)).convert("RGB")
-        place = number % across * _TILE_PX[0], number // across * _TILE_PX[1]
-        mosaic.paste(image.resize(_TILE_PX, Image.Resampling.BICUBIC), place)
-    return Picture(tiles[0].class_name, _encode(np.asarray(mosaic), "jpeg"), ".jpg")
+        place = number % across * tile_px[0], number // across * tile_px[1]
+        mosaic.paste(image.resize(tile_px, Image.Resampling.BICUBIC), place)
+    return Picture(tiles[0].class_name, _encode(np.asarray(mosaic), "jpeg", quality), ".jpg")
 
 
 def _case(name: str, cache: Path, images: int, pictures: Iterator[Picture]) -> Case:
@@ -153,7 +179,7 @@ def _made_digits() -> Iterator[Picture]:
         yield Picture(str(number % 10), _encode(np.asarray(image), "png"), ".png")
 
 
-def _encode(pixels: np.ndarray, kind: str) -> bytes:
+def _encode(pixels: np.ndarray, kind: str, quality: int = _QUALITY) -> bytes:
     content = io.BytesIO()
-    Image.fromarray(pixels).save(content, kind, quality=92)
+    Image.fromarray(pixels).save(content, kind, quality=quality)
     return content.getvalue()

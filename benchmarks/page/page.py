@@ -35,7 +35,10 @@ _TABLES: dict[str, Callable[[Result], str]] = {
     "engines": tables.engines_table,
     "large-plan": tables.planning_table,
     "linear": tables.linear_table,
+    "large-collection": tables.large_collection_table,
     "large-photos": tables.large_photos_table,
+    "prediction": tables.prediction_table,
+    "near-duplicates": tables.near_duplicates_table,
     "processes": processes_table,
 }
 _NOT_MEASURED = "Not measured yet."

@@ -43,6 +43,13 @@ def median(
     return statistics.median(figure(each) for each in samples if each.contestant == contestant)
 
 
+def images_per_second(
+    samples: Sequence[Sample], contestant: str, figure: Callable[[Sample], float] = seconds
+) -> float:
+    """Return the number of images, divided by the median time of a contestant."""
+    return samples[0].images / median(samples, contestant, figure)
+
+
 def ratio(
     samples: Sequence[Sample],
     contestant: str,

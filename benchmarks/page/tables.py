@@ -5,14 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks.page import statistics
-from benchmarks.suites import access, conversion, engines, large_photos
+from benchmarks.suites import (
+    access,
+    conversion,
+    engines,
+    large_collection,
+    large_photos,
+    near_duplicates,
+)
+from benchmarks.suites.large_collection import published_rate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from benchmarks.harness.samples import Result
+    from benchmarks.harness.samples import Result, Sample
 
-_CASES = {"photos": "photos", "small": "28×28 PNGs", "paths": "paths"}
+_CASES = {"photos": "photos", "collection": "photos", "small": "28×28 PNGs", "paths": "paths"}
+_COLLECTION_PICTURE = "![Photos per second by program](../pictures/large-collection.png)"
+_PREDICTION_PICTURE = "![Photos per second by number of processes](../pictures/prediction.png)"
+_SEARCH_PICTURE = "![Time and memory by number of images](../pictures/near-duplicates.png)"
 
 
 def conversion_table(result: Result) -> str:
@@ -22,7 +33,6 @@ def conversion_table(result: Result) -> str:
 
 def _conversion_case(result: Result, case: str) -> str:
     samples = result.of(case)
-    size, size_bytes = samples[0].images, samples[0].bytes
     rows = []
     for name in present(result, case):
         seconds = statistics.median(samples, name)
@@ -33,8 +43,8 @@ def _conversion_case(result: Result, case: str) -> str:
                 name,
                 f"{seconds:.1f}",
                 f"{statistics.ratio(samples, name, conversion.HEADER):.2f}",
-                f"{size / seconds:,.0f}",
-                f"{size_bytes / seconds / 1e6:,.0f}",
+                f"{samples[0].images / seconds:,.0f}",
+                f"{samples[0].bytes / seconds / 1e6:,.0f}",
                 f"{statistics.median(samples, name, statistics.peak_bytes) / 1e6:,.0f}",
                 f"{statistics.median(samples, name, statistics.cpu_seconds):.1f}",
                 "" if start_up is None else f"{start_up:.1f}",
@@ -52,8 +62,70 @@ def _conversion_case(result: Result, case: str) -> str:
         "start-up s",
         "µs per image",
     ]
-    title = f"{size:,} {_CASES[case]}, {size_bytes / size / 1e3:.1f} kB each:"
-    return f"{title}\n\n{markdown(heads, rows)}"
+    return f"{_title(samples)}\n\n{markdown(heads, rows)}"
+
+
+def _title(samples: Sequence[Sample]) -> str:
+    size, size_bytes = samples[0].images, samples[0].bytes
+    return f"{size:,} {_CASES[samples[0].case]}, {size_bytes / size / 1e3:.1f} kB each:"
+
+
+def large_collection_table(result: Result) -> str:
+    """Return a table and a picture of images and bytes per second, measured and published."""
+    (case,) = result.cases()
+    samples = result.of(case)
+    published = {peer.name: published_rate(peer.name) for peer in large_collection.PEERS}
+    rows = []
+    for name in present(result, case, statistics.seconds):
+        rate = statistics.images_per_second(samples, name)
+        rows.append(
+            [
+                name,
+                f"{statistics.median(samples, name):,.0f}",
+                f"{rate:,.0f}",
+                f"{rate * samples[0].bytes / samples[0].images / 1e6:,.0f}",
+                f"{statistics.median(samples, name, statistics.peak_bytes) / 1e6:,.0f}",
+                f"{published[name]:,.0f}" if name in published else "",
+            ]
+        )
+    heads = ["program", "s", "images/s", "MB/s", "peak MB", "published images/s"]
+    return f"{_title(samples)}\n\n{markdown(heads, rows)}\n\n{_COLLECTION_PICTURE}"
+
+
+def prediction_table(result: Result) -> str:
+    """Return a table and a picture of the speed of predictions, with start-up and slope."""
+    (case,) = result.cases()
+    samples = result.of(case)
+    rows = []
+    for name in present(result, case, statistics.seconds):
+        slope = statistics.slope_seconds(result, case, name)
+        start_up = statistics.start_up_seconds(result, case, name)
+        rows.append(
+            [
+                name,
+                f"{statistics.median(samples, name):.1f}",
+                f"{statistics.images_per_second(samples, name):,.1f}",
+                f"{statistics.median(samples, name, statistics.peak_bytes) / 1e6:,.0f}",
+                f"{statistics.median(samples, name, statistics.cpu_seconds):.1f}",
+                "" if start_up is None else f"{start_up:.1f}",
+                "" if slope is None else f"{slope * 1e3:,.1f}",
+            ]
+        )
+    heads = ["program", "s", "images/s", "peak MB", "CPU s", "start-up s", "ms per image"]
+    return f"{_title(samples)}\n\n{markdown(heads, rows)}\n\n{_PREDICTION_PICTURE}"
+
+
+def near_duplicates_table(result: Result) -> str:
+    """Return a table and a picture of the time and memory of the search, by number of hashes."""
+    (case,) = result.cases()
+    rows = []
+    for size in result.sizes(case):
+        samples = result.of(case, size)
+        seconds = statistics.median(samples, near_duplicates.SEARCH, statistics.work_seconds)
+        peak = statistics.median(samples, near_duplicates.SEARCH, statistics.peak_bytes)
+        rows.append([f"{size:,}", f"{seconds:.1f}", f"{peak / 1e6:,.0f}"])
+    table = markdown(["images with random hashes", "search s", "peak MB"], rows)
+    return f"{table}\n\n{_SEARCH_PICTURE}"
 
 
 def access_table(result: Result) -> str:
@@ -174,12 +246,13 @@ def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def present(result: Result, case: str) -> list[str]:
-    """Return the contestants of a case, fastest first."""
+def present(
+    result: Result, case: str, figure: Callable[[Sample], float] = statistics.work_seconds
+) -> list[str]:
+    """Return the contestants of a case, that with the lowest figure first."""
     samples = result.of(case)
     return sorted(
-        statistics.names_of(samples),
-        key=lambda name: statistics.median(samples, name, statistics.work_seconds),
+        statistics.names_of(samples), key=lambda name: statistics.median(samples, name, figure)
     )
 
 

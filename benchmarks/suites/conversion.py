@@ -37,14 +37,19 @@ class Peer(NamedTuple):
         return ", ".join(f"{package} {pins[package]}" for package in self.packages)
 
 
+WEBDATASET = Peer(
+    "WebDataset ShardWriter", "webdataset_writer", "webdataset", ("webdataset", "torch")
+)
+MDS = Peer("MosaicML MDSWriter", "mds_writer", "mds", ("mosaicml-streaming", "torch"))
+LITDATA = Peer("LitData optimize, 2 workers", "litdata_optimize", "litdata", ("litdata", "torch"))
 PEER_WRITERS = (
     Peer(PLAIN_LOOP, "plain_loop", "tensorflow", ("tensorflow",)),
     Peer(NAIVE_BEAM, "beam_tfrecord", "beam", ("apache-beam", "tensorflow")),
     Peer("TFDS, generator", "tfds_generator", "tfds", ("tensorflow-datasets", "tensorflow")),
     Peer(TFDS_BEAM, "tfds_beam", "tfds", ("tensorflow-datasets", "apache-beam")),
-    Peer("WebDataset ShardWriter", "webdataset_writer", "webdataset", ("webdataset", "torch")),
-    Peer("MosaicML MDSWriter", "mds_writer", "mds", ("mosaicml-streaming", "torch")),
-    Peer("LitData optimize, 2 workers", "litdata_optimize", "litdata", ("litdata", "torch")),
+    WEBDATASET,
+    MDS,
+    LITDATA,
 )
 PILLOW_DECODER = Peer(PILLOW, "pillow_decode", "pillow", ("pillow",))
 

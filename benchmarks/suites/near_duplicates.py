@@ -1,4 +1,7 @@
-"""Recall, false pairs and speed of `stats --near` on altered photos.
+"""Recall, false pairs and speed of `stats --near`.
+
+The registry measures the search of random hashes. The recall and the false pairs on altered photos
+are measured separately:
 
 SHARDMILL_TEST_DATA=… python -m benchmarks.suites.near_duplicates --photos 300
 """
@@ -6,6 +9,7 @@ SHARDMILL_TEST_DATA=… python -m benchmarks.suites.near_duplicates --photos 300
 from __future__ import annotations
 
 import os
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +19,11 @@ import click
 import numpy as np
 from PIL import Image
 
+from benchmarks.harness.environments import program
+from benchmarks.harness.rounds import Case, Contestant
+from benchmarks.harness.settings import Entry
 from benchmarks.inputs.alterations import ALTERATIONS, encode
+from benchmarks.suites.conversion import OURS
 from records.dedup.hamming_search import find_pairs
 from records.dedup.perceptual_hash import SIDE_PX, WINDOWS, WORDS, hash_picture
 from records.images import ImageOptions, NormalizedImage, normalize_image
@@ -26,7 +34,25 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from benchmarks.harness.settings import Setting
+
+SEARCH = "search"
+HASHES = "random hashes"
 _FOLDERS = ("flowers", "cats_and_dogs")
+
+
+def enter(setting: Setting) -> Entry:
+    """Return the search, on increasing numbers of images, of which only the hashes exist."""
+
+    def search(case: Case, _: Path) -> list[str]:
+        return [sys.executable, program("shardmill_near_search"), str(case.images)]
+
+    hash_bytes = WINDOWS * WORDS * 8
+    cases = [
+        Case(HASHES, Path(HASHES), images, images * hash_bytes)
+        for images in setting.scale.searched_hashes
+    ]
+    return Entry([Contestant(SEARCH, search, OURS)], cases)
 
 
 class Found(NamedTuple):

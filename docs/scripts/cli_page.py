@@ -28,8 +28,9 @@ These options are valid anywhere in a command:
 | status | meaning |
 | --- | --- |
 | 0 | done, or nothing to do |
-| 1 | findings: `verify` found damage, `doctor` found an unused GPU |
+| 1 | findings: `verify` found damage, `convert --quarantine` had too many rejects, … |
 | 2 | usage: an option or argument is invalid |
+| 9 | `convert --error-on-no-new-images` stored no image |
 | 65 | more images were rejected than allowed |
 | 66 | no input, or no finished dataset |
 | 69 | the engine failed: no job server, worker pool or worker, or one was lost |

@@ -6,8 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from pipelines.cli.option_values import empty_to_none, parse_names, parse_size
+from pipelines.cli.image_options import image_options
+from pipelines.cli.option_values import empty_to_none, parse_names
 from pipelines.cli.options import HELP, job_options
 from records.cli.option_groups import GroupedCommand, option_group
 from records.cli.output import processes_option
@@ -28,10 +30,11 @@ Examples:
   shardmill convert photos.zip data/ --test 0.2
   shardmill convert photos/ data/ --runner prism
 
-Exit codes: 0 done or nothing to do, 2 usage error, 65 too many rejects,
-66 no input, 69 the engine failed, 73 output cannot be written, or contains a
-different dataset or a file with the name of a dataset file, 74 storage failed,
-75 output in use by another run.
+Exit codes: 0 done or nothing to do, 1 too many rejects, and the other images
+are published (--quarantine), 2 usage error, 9 no new images
+(--error-on-no-new-images), 65 too many rejects, 66 no input, 69 the engine
+failed, 73 output cannot be written, or contains a different dataset or a file
+with the name of a dataset file, 74 storage failed, 75 output in use.
 """
 
 
@@ -174,92 +177,7 @@ different dataset or a file with the name of a dataset file, 74 storage failed,
         help="Seed of the splits and the image order.",
     ),
 )
-@option_group(
-    "Images",
-    click.option(
-        "--resize",
-        callback=parse_size,
-        metavar="N|WxH",
-        help="Resize images to this size in pixels.",
-    ),
-    click.option(
-        "--fit",
-        type=click.Choice(["stretch", "crop", "pad"]),
-        default="stretch",
-        show_default=True,
-        help="How --resize treats images whose aspect ratio differs from WxH.",
-    ),
-    click.option(
-        "--store",
-        type=click.Choice(["source", "jpeg", "png", "raw", "mixed"]),
-        default="source",
-        show_default=True,
-        help="Format of stored images; source: JPEG stays JPEG, other formats become PNG; "
-        "mixed: a part as raw, the others as source.",
-    ),
-    click.option(
-        "--raw-share",
-        type=Fraction(),
-        metavar="F",
-        help="Fraction of the images that --store mixed stores as raw.  [default: 0.3]",
-    ),
-    click.option(
-        "--channels",
-        type=click.Choice(["3", "1"]),
-        default="3",
-        show_default=True,
-        help="3: colour images stay RGB, and grey images stay grey (RGB with --store raw); 1: all "
-        "images become grey.",
-    ),
-    click.option(
-        "--jpeg-quality",
-        type=int,
-        default=95,
-        show_default=True,
-        metavar="1-100",
-        help="Quality of images that are encoded as JPEG.",
-    ),
-    click.option(
-        "--background",
-        default="FFFFFF",
-        show_default=True,
-        metavar="RRGGBB",
-        help="Colour of transparent pixels and padding.",
-    ),
-    click.option(
-        "--check",
-        type=click.Choice(["header", "decode"]),
-        default="decode",
-        show_default=True,
-        help="decode: decode every image; header: decode only images that are re-encoded.",
-    ),
-    click.option(
-        "--max-pixels",
-        type=int,
-        default=100_000_000,
-        show_default=True,
-        metavar="N",
-        help="Reject images with more than N pixels, according to their header.",
-    ),
-    click.option(
-        "--max-file-mb",
-        type=int,
-        metavar="MB",
-        help="Reject files with more than MB megabytes, without reading them.  [default: 1000]",
-    ),
-    click.option(
-        "--image-timeout",
-        type=int,
-        metavar="S",
-        help="Reject images that take more than S seconds to decode.  [default: 60]",
-    ),
-    click.option(
-        "--max-rejects",
-        type=Fraction(zero=True, or_count=True),
-        metavar="F|N",
-        help="Maximum fraction or number of rejected images.  [default: 0.01, at least 10 images]",
-    ),
-)
+@image_options
 @option_group(
     "Shards",
     click.option(
@@ -288,6 +206,11 @@ different dataset or a file with the name of a dataset file, 74 storage failed,
         help="Maximum fraction or number of stored images that --append may find missing from"
         " SOURCE.",
     ),
+    click.option(
+        "--error-on-no-new-images",
+        is_flag=True,
+        help="End with exit code 9 if the run stores no image.",
+    ),
 )
 @job_options(
     processes_option,
@@ -300,7 +223,14 @@ different dataset or a file with the name of a dataset file, 74 storage failed,
     ),
     click.option("--dry-run", is_flag=True, help="Report what would be done; write nothing."),
 )
-def convert(*, metrics: str | None, as_json: bool, quiet: bool, **given: Any) -> None:
+def convert(
+    *,
+    metrics: str | None,
+    as_json: bool,
+    quiet: bool,
+    error_on_no_new_images: bool,
+    **given: Any,
+) -> None:
     """Convert SOURCE, labelled images, to a dataset of TFRecord shards in OUTPUT.
 
     SOURCE has one folder per class, or split folders (train/, test/, validation/) that contain
@@ -311,16 +241,20 @@ def convert(*, metrics: str | None, as_json: bool, quiet: bool, **given: Any) ->
     overwritten, and other files in OUTPUT are kept. With --append, new images are added to the
     dataset as a new generation.
     """
-    from pipelines.cli.output import Shown, run_with_progress
+    from pipelines.cli.output import Shown, exit_code, run_with_progress
     from pipelines.convert import convert as run
 
     options, shown = _options(given), Shown(metrics, as_json, quiet)
-    run_with_progress("converting", partial(run, options), options.output, shown)
+    report = run_with_progress("converting", partial(run, options), options.output, shown)
+    code = exit_code(report, error_on_no_new_images=error_on_no_new_images)
+    click.get_current_context().exit(code)
 
 
 def _options(given: dict[str, Any]) -> ConvertOptions:
     from pipelines.options import make_options
 
+    source_of = click.get_current_context().get_parameter_source
+    passed = [name for name in given if source_of(name) is ParameterSource.COMMANDLINE]
     for split in ("test", "validation"):
         count = given.pop(f"{split}_count")
         if count is not None and given[split] is not None:
@@ -328,4 +262,5 @@ def _options(given: dict[str, Any]) -> ConvertOptions:
         given[split] = given[split] if count is None else count
     given["list"] = given.pop("list_")
     given["channels"] = int(given["channels"])
-    return make_options({name: value for name, value in given.items() if value is not None})
+    options = {name: value for name, value in given.items() if value is not None}
+    return make_options({**options, "explicit": passed})

@@ -12,21 +12,24 @@ from typing import NamedTuple
 import msgspec
 
 from pipelines.metrics import check_metrics_file, write_metrics
-from pipelines.report import Report
+from pipelines.report import Report, list_reasons
 from records.cli.output import print_json, print_text
 from records.format.index import Reject
 from records.format.layout import REJECTS, generation_path
 from records.format.manifest import read_manifest
 from records.format.skipped import SkippedFile
-from records.runtime.logging import is_json, log_event
+from records.runtime.logging import add_to_last_line, is_json, log_event, log_line
 from records.runtime.progress import progress_callback
 from records.runtime.shard_worker import OnProgress
 from records.storage import open_storage
 from records.text.escaping import escape_for_display
 from records.text.formatting import abbreviate, format_bytes, pluralize
 
+_QUARANTINED = 1
+_NO_NEW_IMAGES = 9
 _KEY_CHARACTERS = 200
 _DETAIL_CHARACTERS = 200
+_LAST_LINE_FIELDS = ("status", "target", "generation", "stored", "quarantined")
 
 
 class Shown(NamedTuple):
@@ -45,8 +48,8 @@ class Shown(NamedTuple):
 
 def run_with_progress(
     what: str, run: Callable[[OnProgress], Report], output: str, shown: Shown
-) -> None:
-    """Run with a progress bar, print the report, and write the metrics.
+) -> Report:
+    """Run with a progress bar, print the report, and write the metrics; return the report.
 
     Args:
         what: what the run does, for the progress bar.
@@ -64,10 +67,22 @@ def run_with_progress(
         print_json(report)
     elif not shown.is_quiet and not is_json():
         print_text(summarize(report))
-    log_event(f"{report.output}: {report.status}", **_log_fields(report))
+    if report.quarantined:
+        log_line(_describe_quarantine(report), level=logging.ERROR)
+    fields = _log_fields(report)
+    log_event(f"{report.output}: {report.status}", **fields)
+    add_to_last_line(**{name: fields[name] for name in _LAST_LINE_FIELDS})
     if shown.metrics is not None and report.status in {"converted", "nothing-to-do"}:
         manifest, seconds = read_manifest(open_storage(output)), time.monotonic() - started_at
         write_metrics(shown.metrics, report, manifest, seconds=seconds)
+    return report
+
+
+def exit_code(report: Report, *, error_on_no_new_images: bool) -> int:
+    """Return the exit code of a command that has written, or found complete, a dataset."""
+    if report.quarantined:
+        return _QUARANTINED
+    return _NO_NEW_IMAGES if error_on_no_new_images and not report.counts.stored else 0
 
 
 def _log_fields(report: Report) -> dict[str, object]:
@@ -76,6 +91,7 @@ def _log_fields(report: Report) -> dict[str, object]:
         "status": report.status,
         "target": report.output,
         "generation": report.generation,
+        "quarantined": report.quarantined,
         **msgspec.structs.asdict(report.counts),
         **msgspec.structs.asdict(report.differences),
         "notes": report.notes,
@@ -100,10 +116,23 @@ def _log_thread(raised: threading.ExceptHookArgs) -> None:
     logging.getLogger("apache_beam").error("in a thread", exc_info=trace)  # type: ignore[arg-type]
 
 
+def _describe_quarantine(report: Report) -> str:
+    counts = report.counts
+    images, reasons = counts.stored + counts.rejected, list_reasons(report.rejects_by_reason)
+    rejected = f"{counts.rejected:,} of {pluralize(images, 'image')} rejected ({reasons})"
+    if report.status == "planned":
+        return f"{report.output}: {rejected}, more than allowed; the others would be published"
+    return (
+        f"{report.output}: {rejected}, more than allowed; the others are published, and"
+        f" {_list_of_rejects(report)} lists the rejects"
+    )
+
+
 def summarize(report: Report) -> str:
     """Return a report in a few lines of text."""
     heads = {
-        "converted": f"{report.output}: done",
+        "converted": f"{report.output}: done"
+        + (f", {pluralize(report.counts.rejected, 'image')} quarantined" * report.quarantined),
         "nothing-to-do": f"{report.output}: nothing to do, the dataset is complete",
         "planned": f"{report.output}: would be written (dry run)",
         "too-many-rejects": f"{report.output}: too many rejects",
@@ -134,14 +163,19 @@ def summarize(report: Report) -> str:
 
 def _left_out(report: Report) -> Iterator[str]:
     """Yield lines on the first files that are not stored, and the names of the lists of all."""
-    folder = report.output.rstrip("/")
     yield from (_describe_file("rejected", reject) for reject in report.first_rejects)
-    if len(report.first_rejects) < report.counts.rejected and report.status != "planned":
-        yield f"{'':13}all rejects: {folder}/{generation_path(REJECTS, report.generation)}"
+    has_more = len(report.first_rejects) < report.counts.rejected or report.quarantined
+    if has_more and report.status != "planned":
+        yield f"{'':13}all rejects: {_list_of_rejects(report)}"
     yield from (_describe_file(file.outcome, file) for file in report.first_skipped)
     left_out = report.counts.skipped + report.counts.excluded
     if len(report.first_skipped) < left_out and report.skipped_list is not None:
+        folder = report.output.rstrip("/")
         yield f"{'':13}all skipped and excluded files: {folder}/{report.skipped_list}"
+
+
+def _list_of_rejects(report: Report) -> str:
+    return f"{report.output.rstrip('/')}/{generation_path(REJECTS, report.generation)}"
 
 
 def _describe_file(outcome: str, file: Reject | SkippedFile) -> str:
@@ -151,9 +185,10 @@ def _describe_file(outcome: str, file: Reject | SkippedFile) -> str:
 
 def _counts(report: Report) -> str:
     counts = report.counts
-    reasons = ", ".join(f"{n:,} {reason}" for reason, n in report.rejects_by_reason.items())
+    reasons = list_reasons(report.rejects_by_reason)
     rejected = f"{counts.rejected:,} rejected" + (f" ({reasons})" if reasons else "")
+    known = f" + {counts.known:,} known" if counts.known else ""
     return (
         f"{pluralize(counts.found, 'file')} found = {counts.stored:,} stored + {rejected}"
-        f" + {counts.skipped:,} skipped + {counts.excluded:,} excluded"
+        f" + {counts.skipped:,} skipped + {counts.excluded:,} excluded{known}"
     )

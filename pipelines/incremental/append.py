@@ -16,20 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.clean import remove_run
+from pipelines.fingerprints import read_fingerprints
 from pipelines.incremental.diff import SourceDiff, diff_sources
 from pipelines.incremental.hashing import file_hasher
-from pipelines.incremental.ingested import (
-    read_fingerprints,
-    read_ingested_files,
-    without_stored_keys,
-    write_fingerprints,
-)
+from pipelines.incremental.ingested import read_ingested_files
 from pipelines.incremental.labelling import list_labellings
 from pipelines.incremental.matching import Numbers, RecordMatches, find_rows, take_rows
 from pipelines.options import ConvertOptions
 from pipelines.planning.existing_splits import ExistingSplits, existing_splits
-from pipelines.planning.plan import make_fingerprint
-from pipelines.report import read_report
 from pipelines.resume import encoders
 from pipelines.run import Run
 from pipelines.run_state import read_run
@@ -68,20 +62,23 @@ def resolve_settings(options: ConvertOptions, base: Manifest) -> Settings:
     """Return the settings of the dataset.
 
     Raises:
-        UsageError: an option differs from its default and from the setting of the dataset.
+        UsageError: an option that was passed differs from the setting of the dataset.
     """
     default = ConvertOptions(source="", output="").settings()
-    _refuse_other_settings(options.settings(), default, base.settings)
-    _refuse_other_settings(options.images, default.images, base.settings.images)
+    passed = frozenset(options.explicit)
+    _refuse_other_settings(options.settings(), default, base.settings, passed)
+    _refuse_other_settings(options.images, default.images, base.settings.images, passed)
     return base.settings
 
 
 def _refuse_other_settings(
-    given: msgspec.Struct, default: msgspec.Struct, own: msgspec.Struct
+    given: msgspec.Struct, default: msgspec.Struct, own: msgspec.Struct, passed: frozenset[str]
 ) -> None:
+    """Compare settings that differ from their defaults, or that the user has `passed`."""
     for name in given.__struct_fields__:
         requested, existing = getattr(given, name), getattr(own, name)
-        if name != "images" and requested not in (getattr(default, name), existing):
+        is_passed = name in passed or requested != getattr(default, name)
+        if name != "images" and is_passed and requested != existing:
             raise UsageError(
                 f"the dataset was written with a different {_flag(name)}",
                 expected=existing,
@@ -97,7 +94,7 @@ def _flag(setting: str) -> str:
 def select_new(
     sources: Sources, output: Storage, base: Manifest, options: ConvertOptions
 ) -> SourceDiff:
-    """Remove from `sources` the files that need no conversion; return the differences.
+    """Count the files of `sources` that need no conversion as known; return the differences.
 
     A file needs conversion if it is new, or a reject that `diff_sources` retries.
 
@@ -105,6 +102,7 @@ def select_new(
         CorruptDataError: the dataset is damaged.
         InputNotFoundError: more stored images are missing from the source than allowed.
     """
+    found = sources.found
     ingested = read_ingested_files(output, base)
     images = sources.images.sort("key")
     images = images.append_column("labelling", list_labellings(images))
@@ -120,7 +118,7 @@ def select_new(
     diff = diff_sources(
         images,
         matches,
-        _previous_fingerprints(images, matches, saved, output),
+        saved,
         hash_files,
         deleted=deleted,
         is_train_divided=bool(base.thresholds),
@@ -128,6 +126,7 @@ def select_new(
     sources.images.filter(pa.array(diff.is_new))
     _note_no_longer_excluded(sources, images.filter(pa.array(diff.is_new)), output, base)
     _remove_known_rejects(sources, ingested)
+    sources.known = found - sources.found
     return diff
 
 
@@ -217,24 +216,6 @@ def _note_no_longer_excluded(
             )
 
 
-def _previous_fingerprints(
-    images: pa.Table, matches: RecordMatches, saved: pa.Table, output: Storage
-) -> pa.Table:
-    """Return the saved fingerprints, as `read_fingerprints` does.
-
-    The first run saves only a digest of the fingerprints, in its report. If this digest is
-    unchanged, the current fingerprints are returned, because they are the same.
-    """
-    report = read_report(output)
-    if len(saved) or report is None:
-        return saved
-    known = images.select(["key", "fingerprint"])
-    known = known.append_column("stored_key", matches.files()["key"]).drop_null()
-    stored = known.select(["stored_key", "fingerprint"]).rename_columns(["key", "fingerprint"])
-    is_same = make_fingerprint(stored.sort_by("key")) == report.fingerprint
-    return without_stored_keys(known.select(["key", "fingerprint"])) if is_same else saved
-
-
 def _remove_known_rejects(sources: Sources, ingested: pa.Table) -> None:
     """Remove the rejects that the dataset already lists."""
     keys = {key_from_text(reject.key): reject for reject in sources.rejects}
@@ -274,9 +255,3 @@ def ensure_unchanged(run: Run) -> None:
             path=run.output.url,
             hint="run the same command again",
         )
-
-
-def save_fingerprints(run: Run) -> None:
-    """Write the modification times (or ETags) of the files that the dataset contains."""
-    if run.diff is not None and run.diff.fingerprints is not None and not run.options.dry_run:
-        write_fingerprints(run.output, run.diff.fingerprints)

@@ -36,8 +36,8 @@ class SourceDiff:
         deleted: stored keys of files that are no longer listed.
         relabelled: keys of stored files whose labels, group or split in the source are not those in
             the dataset.
-        fingerprints: the fingerprint of every known file, as `write_fingerprints` takes them, to
-            save after the new images are stored; None if none has changed.
+        fingerprints: the fingerprint of every known file, with the columns of
+            `read_fingerprints`, to save after the new images are stored; None if none has changed.
     """
 
     is_new: Mask
@@ -117,7 +117,7 @@ def diff_sources(
 def _updated_fingerprints(
     images: pa.Table, seen: pa.ChunkedArray, matches: RecordMatches, is_modified: Mask
 ) -> pa.Table:
-    """Return the fingerprints of the images to save, as `write_fingerprints` takes them.
+    """Return the fingerprints of the images to save, as `read_fingerprints` does.
 
     Modified files keep their previous fingerprint, if any: the next append reports them again.
     """

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 
 import pyarrow as pa
 import xxhash
@@ -11,7 +12,7 @@ import xxhash
 from pipelines.options import ConvertOptions
 from pipelines.sources.base import Sources
 from pipelines.sources.containers import open_images, read_image
-from pipelines.sources.containers.member import known_hash
+from pipelines.sources.containers.member import Container, decode_member, known_hash
 from pipelines.sources.reader import UnreadableError
 from records.runtime.cpu import available_cpus
 from records.runtime.row_table import iter_rows
@@ -26,9 +27,7 @@ The hash of an unreadable file is empty.
 def file_hasher(sources: Sources, options: ConvertOptions) -> HashFiles:
     """Return a function that reads and hashes files of a source."""
     follow_symlinks = options.follow_symlinks
-    # An unpacked container is read from its start for each member that is not after the last one.
-    in_order = any(container.is_unpacked for container in sources.containers)
-    threads = 1 if in_order else options.workers or available_cpus()
+    threads = options.workers or available_cpus()
     files = open_images(sources.location, sources.containers, follow_symlinks=follow_symlinks)
 
     def hash_file(key: bytes, url: str | None, size_bytes: int, member: bytes | None) -> bytes:
@@ -41,10 +40,35 @@ def file_hasher(sources: Sources, options: ConvertOptions) -> HashFiles:
             return b""
 
     def hash_files(images: pa.Table) -> list[bytes]:
-        if not len(images):
-            return []
-        places = iter_rows(images, "key", "url", "size_bytes", "member")
+        places = [*iter_rows(images, "key", "url", "size_bytes", "member")]
+        sequences = _divide(images["member"], sources.containers)
         with ThreadPoolExecutor(threads) as pool:
-            return [*pool.map(lambda place: hash_file(*place), places)]
+            hashes = pool.map(lambda rows: [hash_file(*places[row]) for row in rows], sequences)
+            found = zip(chain(*sequences), chain(*hashes), strict=True)
+            return [digest for _, digest in sorted(found)]
 
     return hash_files
+
+
+def _divide(members: pa.ChunkedArray, containers: Sequence[Container]) -> list[list[int]]:
+    """Divide files into sequences, each of which one thread reads.
+
+    A file is a sequence. The members of an unpacked container are one, in the order of their
+    offsets, because a member before the last one is only found from the start of the container.
+
+    Args:
+        members: the `member` of each file, as in `Sources`.
+        containers: the containers of the source.
+
+    Returns:
+        The row numbers of each sequence.
+    """
+    sequences: list[list[int]] = []
+    unpacked: dict[int, list[tuple[int, int]]] = {}
+    for row, encoded in enumerate(members.to_pylist()):
+        member = None if encoded is None else decode_member(encoded)
+        if member is not None and containers[member.container].is_unpacked:
+            unpacked.setdefault(member.container, []).append((member.offset, row))
+        else:
+            sequences.append([row])
+    return [[row for _, row in sorted(rows)] for rows in unpacked.values()] + sequences

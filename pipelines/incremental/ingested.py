@@ -1,35 +1,22 @@
-"""Files that a dataset has stored or rejected, and their fingerprints.
-
-`generations/fingerprints.parquet` contains the fingerprint (`mtime_ns` or a hash of the ETag) of
-each file when it was last seen unmodified, so that an append does not read the file again, and the
-stored key of each renamed file. If the fingerprints are lost or damaged, the next append reads
-every file and saves them again.
-"""
+"""Files that a dataset has stored or rejected."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
-from contextlib import suppress
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipelines.incremental.labelling import read_labellings
-from records.errors import CorruptDataError, OutputError
-from records.format import layout
 from records.format.index import RowForm, read_shard_index
 from records.format.layout import SPLITS
-from records.format.manifest import Manifest, shard_names
+from records.format.manifest import Manifest
 from records.format.rejects import read_all_rejects
 from records.images import encoder_versions
 from records.runtime.row_table import RowTable, iter_rows
 from records.storage import Storage
-from records.storage.work_folder import warn_kept
 from records.text.keys import key_from_text
-from records.untrusted_parquet import InvalidParquetError, read_untrusted
 
 
 class IngestedFile(msgspec.Struct, frozen=True, gc=False):
@@ -66,9 +53,6 @@ _COLUMNS = pa.schema(
         "split": pa.int8(),
     }
 )
-_STORED_KEY = pa.field("stored_key", pa.large_binary())
-_OLD_FINGERPRINT_FILE = pa.schema({"key": pa.large_binary(), "fingerprint": pa.uint64()})
-_FINGERPRINT_FILE = _OLD_FINGERPRINT_FILE.append(_STORED_KEY)
 
 
 def read_ingested_files(output: Storage, manifest: Manifest) -> pa.Table:
@@ -118,89 +102,3 @@ def _read_stored(output: Storage, manifest: Manifest) -> Iterator[IngestedFile]:
                     labelling=labelling,
                     split=SPLITS.index(split),
                 )
-
-
-def read_fingerprints(output: Storage) -> pa.Table:
-    """Return a table of the saved fingerprints; empty if they are lost or damaged.
-
-    The columns are key, fingerprint, and `stored_key`: the key of the record of a renamed file,
-    null for any other file.
-    """
-    saved = _read_saved(output)
-    return _FINGERPRINT_FILE.empty_table() if saved is None else saved
-
-
-def without_stored_keys(fingerprints: pa.Table) -> pa.Table:
-    """Return a table of key and fingerprint with an empty column `stored_key`."""
-    return fingerprints.append_column(_STORED_KEY, pa.nulls(len(fingerprints), _STORED_KEY.type))
-
-
-def _read_saved(output: Storage) -> pa.Table | None:
-    try:
-        content = output.read(layout.FINGERPRINTS)
-        with suppress(InvalidParquetError):
-            return read_untrusted(content, _FINGERPRINT_FILE, nullable={_STORED_KEY.name})
-        return without_stored_keys(read_untrusted(content, _OLD_FINGERPRINT_FILE))
-    except (OSError, CorruptDataError, InvalidParquetError):
-        return None
-
-
-def forget_fingerprints(output: Storage, base: Manifest, manifest: Manifest) -> None:
-    """Remove the fingerprints of files that two manifests of a dataset do not store the same way.
-
-    A fingerprint is that of the content that the present generation stores. The next append reads
-    these files again.
-
-    Args:
-        output: the storage of the dataset.
-        base: the present manifest.
-        manifest: another manifest, whose shards the next generation has.
-
-    Raises:
-        CorruptDataError: an index or a list of rejects is damaged or missing.
-        OutputError, StorageError: the fingerprints cannot be written.
-    """
-    saved = read_fingerprints(output)
-    if not len(saved):
-        return
-    keys = pa.array(_differing_keys(output, base, manifest), pa.large_binary())
-    stored_keys = pc.coalesce(saved["stored_key"], saved["key"])
-    differs = pc.or_(pc.is_in(saved["key"], keys), pc.is_in(stored_keys, keys))
-    _replace_fingerprints(output, saved.filter(pc.invert(differs)))
-
-
-def _differing_keys(output: Storage, base: Manifest, manifest: Manifest) -> Iterator[bytes]:
-    """Yield the keys of the shards and of the generations that only one of two manifests has."""
-    for one, other in ((base, manifest), (manifest, base)):
-        common = shard_names(other)
-        for info in one.splits.values():
-            for shard in info.shards:
-                if shard.name not in common:
-                    keys = read_shard_index(output, shard).table["key"]
-                    yield from map(key_from_text, keys.to_pylist())
-        generations = tuple(each for each in one.generations if each not in other.generations)
-        only = msgspec.structs.replace(one, generations=generations)
-        for _, rejects in read_all_rejects(output, only):
-            yield from (key_from_text(reject.key) for reject in rejects)
-
-
-def write_fingerprints(output: Storage, fingerprints: pa.Table) -> None:
-    """Save fingerprints. A failure is ignored: the next append then reads the files again.
-
-    A file of this name that contains no fingerprints is kept: it belongs to the user.
-
-    Args:
-        output: the storage of the dataset.
-        fingerprints: table with the columns of `read_fingerprints`.
-    """
-    if output.stat(layout.FINGERPRINTS) is not None and _read_saved(output) is None:
-        warn_kept(output, [layout.FINGERPRINTS])
-        return
-    with suppress(OutputError):
-        _replace_fingerprints(output, fingerprints)
-
-
-def _replace_fingerprints(output: Storage, fingerprints: pa.Table) -> None:
-    stream = io.BytesIO()
-    pq.write_table(fingerprints.cast(_FINGERPRINT_FILE), stream, compression="zstd")
-    output.replace(layout.FINGERPRINTS, stream.getvalue())

@@ -81,6 +81,7 @@ def _describe_containers(sources: Sources, files: ContainerFiles) -> None:
     found = f"{pluralize(images, 'image')} in {pluralize(classes, 'class')}"
     parts = [f"{files.describe()} with {found}", sources.understood]
     sources.understood = "; ".join(part for part in parts if part)
+    sources.notes += files.members.notes
     if files.members.archives:
         archives = pluralize(files.members.archives, "archive")
         sources.notes.append(f"{archives} inside the containers are not read")

@@ -100,7 +100,7 @@ def new_image_table(images: Iterable[SourceImage] = ()) -> RowTable[SourceImage]
 
 @dataclass
 class Sources:
-    """All files of a source: found = images + rejects + skipped + excluded.
+    """All files of a source: found = images + rejects + skipped + excluded + known.
 
     Attributes:
         labels: the label map of the dataset.
@@ -108,6 +108,7 @@ class Sources:
         images: images to convert.
         rejects: images that the listing rejects because they are unreadable or have no class.
         left_out: skipped files, which are not images, and excluded images.
+        known: number of files that an append ignores: earlier runs have stored or rejected them.
         splits: splits that the source specifies for an image.
         notes: remarks for the report.
         understood: description in one line, of the columns and paths of a list, and of containers;
@@ -122,6 +123,7 @@ class Sources:
     images: RowTable[SourceImage] = field(default_factory=new_image_table)
     rejects: list[Reject] = field(default_factory=list)
     left_out: SkippedFiles = field(default_factory=SkippedFiles)
+    known: int = 0
     splits: set[SplitName] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     understood: str | None = None
@@ -132,7 +134,7 @@ class Sources:
     @property
     def found(self) -> int:
         """Return the number of files found."""
-        return len(self.images) + len(self.rejects) + len(self.left_out)
+        return len(self.images) + len(self.rejects) + len(self.left_out) + self.known
 
     @property
     def skipped(self) -> int:

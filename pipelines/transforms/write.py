@@ -108,6 +108,9 @@ class WriteDataset(beam.PTransform):  # type: ignore[misc] # Beam has no types
         check: the images to decode: all if `decode`, only re-encoded images if `header`.
         max_rejects: the maximum fraction (float) or number (int) of rejected images; if None, 0.01
             of the images or 10 images, whichever is more.
+        quarantine: whether to publish the other images if more are rejected than `max_rejects`
+            allows, and not to raise `TooManyRejectsError`; the field `quarantined` of the report
+            is then true.
         max_pixels: the number of pixels above which an image is rejected.
         max_file_mb: the size in megabytes above which an image is rejected.
         image_timeout: the time in seconds after which an image that is still being decoded is
@@ -155,6 +158,7 @@ class WriteDataset(beam.PTransform):  # type: ignore[misc] # Beam has no types
         exclude: str | PathLike[str] | None = None,
         check: Literal["header", "decode"] = "decode",
         max_rejects: float | int | None = None,
+        quarantine: bool = False,
         max_pixels: int = 100_000_000,
         max_file_mb: int = 1000,
         image_timeout: int = 60,

@@ -17,9 +17,10 @@ import msgspec
 from msgspec.structs import replace
 
 from pipelines.clean import remove_run
+from pipelines.fingerprints import read_fingerprints, save_fingerprints
 from pipelines.incremental.append import discard_stale_run
 from pipelines.options import ConvertOptions
-from pipelines.planning.plan import make_plan
+from pipelines.planning.plan import make_fingerprint, make_plan
 from pipelines.report import Report, read_report, report_finished
 from pipelines.resume import check_unchanged, find_finished, prepare_output
 from pipelines.run import Run
@@ -180,14 +181,22 @@ def _find_report(output: Storage, planned: PlannedRun) -> Report | None:
     """
     if planned.finished is not None:
         return planned.finished
-    manifest, report = read_published(output), read_report(output)
-    if manifest is not None and report is not None:
-        digests = {report.plan_digest, manifest.generations[-1].plan_digest}
-        if digests == {planned.plan_digest} and report.fingerprint == planned.fingerprint:
-            return report
-    if not is_active(output, planned.run_id):
+    report = _read_published_report(output, planned)
+    if is_active(output, planned.run_id):
+        return report
+    # The state is removed: this run has ended, or a later run with other files has replaced it.
+    if report is None or make_fingerprint(read_fingerprints(output)) != planned.fingerprint:
         raise taken_over(output)
-    return None
+    return report
+
+
+def _read_published_report(output: Storage, planned: PlannedRun) -> Report | None:
+    """Return the report of a published dataset with the plan of a run; None if there is none."""
+    manifest, report = read_published(output), read_report(output)
+    if manifest is None or report is None:
+        return None
+    digests = {report.plan_digest, manifest.generations[-1].plan_digest}
+    return report if digests == {planned.plan_digest} else None
 
 
 def _publish(
@@ -200,6 +209,7 @@ def _publish(
     result = collect_results(run)
     report = report_result(run, result, shards_kept=planned.shards_kept)
     publish(run, result, report, lock=lock)
+    save_fingerprints(run)
     return report
 
 

@@ -18,11 +18,11 @@ from pipelines.report import (
     report_splits,
 )
 from pipelines.run import Run
+from pipelines.writing.reject_limit import exceeds_limit, is_refused, too_many_rejects
 from pipelines.writing.results import ConversionResult, make_manifest, merge_splits
-from records.errors import CorruptDataError, OutputError, TooManyRejectsError
+from records.errors import CorruptDataError, OutputError
 from records.format import layout
 from records.format.digest import FileDigest, digest_of
-from records.format.index import Reject
 from records.format.label_map import format_labels
 from records.format.layout import SplitName
 from records.format.manifest import (
@@ -35,8 +35,6 @@ from records.format.rejects import encode_rejects
 from records.format.skipped import write_skipped
 from records.format.tfds_metadata import tfds_files
 from records.generations import Provenance, make_provenance, replace_manifest, write_provenance
-from records.images.formats import NEEDS_HEIF
-from records.runtime.extras import install_command
 from records.storage import FolderLock, Storage, absolute_location, write_file
 from records.storage.ownership import write_own
 from records.text.formatting import pluralize
@@ -54,17 +52,18 @@ def check_reject_limit_early(run: Run, *, lock: FolderLock | None = None) -> Non
     report = report_plan(run, status="too-many-rejects")
     rejects = sorted(run.sources.rejects, key=lambda reject: key_from_text(reject.key))
     result = ConversionResult((), rejects, report.counts)
-    if not _exceeds_reject_limit(run, result):
+    if not is_refused(run, result.counts):
         return
     if lock is None:
-        raise _too_many_rejects(result, report)
+        raise too_many_rejects(result, report)
     publish(run, result, report, lock=lock)
 
 
-def _exceeds_reject_limit(run: Run, result: ConversionResult) -> bool:
-    images = result.counts.stored + result.counts.rejected
-    limit = run.options.allowed_rejects(images, generation=run.plan.generation)
-    return result.counts.rejected > limit
+def report_dry_run(run: Run) -> Report:
+    """Return the report of a dry run. Raises as `check_reject_limit_early`."""
+    check_reject_limit_early(run)
+    report = report_plan(run, status="planned")
+    return msgspec.structs.replace(report, quarantined=exceeds_limit(run, report.counts))
 
 
 def report_result(run: Run, result: ConversionResult, *, shards_kept: int) -> Report:
@@ -78,10 +77,12 @@ def report_result(run: Run, result: ConversionResult, *, shards_kept: int) -> Re
     planned = report_plan(run, status="converted")
     seconds = time.monotonic() - run.started_at
     splits = merge_splits(result.shards, len(run.plan.labels), {})
+    refused = is_refused(run, result.counts)
     return msgspec.structs.replace(
         planned,
-        status="too-many-rejects" if _exceeds_reject_limit(run, result) else "converted",
+        status="too-many-rejects" if refused else "converted",
         counts=result.counts,
+        quarantined=exceeds_limit(run, result.counts) and not refused,
         rejects_by_reason=count_reasons(result.rejects),
         first_rejects=tuple(result.rejects[:SHOWN_FILES]),
         notes=(
@@ -138,7 +139,7 @@ def publish(run: Run, result: ConversionResult, report: Report, *, lock: FolderL
         )
     write(layout.REPORT, encode_report(report))
     if report.status == "too-many-rejects":
-        raise _too_many_rejects(result, report, listed_in=output.display_name(rejects))
+        raise too_many_rejects(result, report, listed_in=output.display_name(rejects))
     if plan.shards:
         # A run that was killed may have renamed an index into place without syncing the folder.
         output.fsync_folder(layout.generation_path(layout.INDEX_FOLDER, plan.generation))
@@ -235,31 +236,3 @@ def _short_split_warnings(run: Run, result: ConversionResult) -> list[str]:
         elif size is not None and not stored:
             notes.append(f"{split} is empty: its images were rejected")
     return notes
-
-
-def _too_many_rejects(
-    result: ConversionResult, report: Report, *, listed_in: str | None = None
-) -> TooManyRejectsError:
-    reasons = ", ".join(f"{count} {reason}" for reason, count in report.rejects_by_reason.items())
-    first = result.rejects[0]
-    images = result.counts.stored + result.counts.rejected
-    advice = _advise(result.rejects)
-    return TooManyRejectsError(
-        f"{result.counts.rejected:,} of {pluralize(images, 'image')} rejected ({reasons}), "
-        f"the first: {first.key}: {first.detail}",
-        hint=f"{listed_in} lists the rejects; {advice}" if listed_in else advice,
-    )
-
-
-def _advise(rejects: Sequence[Reject]) -> str:
-    if all(reject.detail == NEEDS_HEIF for reject in rejects):
-        return f"to read HEIC: {install_command('heif')}"
-    if all(reject.reason == "no-class" for reject in rejects):
-        return (
-            "move the images of each class into a separate folder, or list all images in a file for"
-            " --list"
-        )
-    return (
-        "allow more with --max-rejects (finished shards are kept), or run `shardmill clean` and"
-        " then fix the images, or omit them with --exclude"
-    )

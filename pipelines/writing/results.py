@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from pipelines.planning.plan import PlannedShard
+from pipelines.report import RunCounts, count_files
 from pipelines.run import Run
 from pipelines.writing.source_hashes import has_planned_files
 from records.errors import ShardmillError, StorageError
 from records.format.index import IndexFile, Reject, read_index, read_index_file
 from records.format.layout import SPLITS, SplitName, index_name
 from records.format.manifest import (
-    Counts,
     Generation,
     Manifest,
     SplitInfo,
@@ -32,7 +32,7 @@ class ConversionResult:
 
     shards: Sequence[IndexFile]
     rejects: Sequence[Reject]
-    counts: Counts
+    counts: RunCounts
     encoders: Mapping[str, str] = field(default_factory=encoder_versions)
 
 
@@ -50,13 +50,8 @@ def collect_results(run: Run) -> ConversionResult:
     shards = list(parallel_map(read, run.plan.shards, threads=threads))
     rejects = [*sources.rejects, *(reject for shard in shards for reject in shard.summary.rejects)]
     rejects.sort(key=lambda reject: key_from_text(reject.key))
-    counts = Counts(
-        found=sources.found,
-        stored=sum(shard.summary.records for shard in shards),
-        rejected=len(rejects),
-        skipped=sources.skipped,
-        excluded=sources.excluded,
-    )
+    stored = sum(shard.summary.records for shard in shards)
+    counts = count_files(sources, stored=stored, rejected=len(rejects))
     return ConversionResult(shards, rejects, counts)
 
 
@@ -117,7 +112,7 @@ def make_manifest(run: Run, result: ConversionResult) -> Manifest:
         number=plan.generation,
         plan_digest=plan.digest,
         encoders=dict(result.encoders),
-        counts=result.counts,
+        counts=result.counts.of_generation,
     )
     return Manifest(
         labels=plan.labels,

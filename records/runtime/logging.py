@@ -18,6 +18,7 @@ from records.text.formatting import abbreviate
 
 _LOGGER = logging.getLogger("shardmill")
 _MAX_CHARACTERS = 5000
+_LAST_LINE: dict[str, object] = {}
 _PREFIXES = {logging.WARNING: "shardmill: note: ", logging.ERROR: "shardmill: "}
 
 
@@ -41,6 +42,17 @@ def log_event(message: str, **fields: object) -> None:
     """Log a message if the log consists of JSON lines; a text log omits the message."""
     if is_json():
         _LOGGER.info(escape_for_display(message), extra={"fields": fields})
+
+
+def add_to_last_line(**fields: object) -> None:
+    """Add values to the last line of the log: the result of the command, for a scheduler."""
+    _LAST_LINE.update(fields)
+
+
+def log_end(**fields: object) -> None:
+    """Log the last line, with the fields of `add_to_last_line`."""
+    log_event("ended", **fields, **_LAST_LINE)
+    _LAST_LINE.clear()
 
 
 def is_json() -> bool:

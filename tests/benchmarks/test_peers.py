@@ -59,7 +59,10 @@ def test_performance_page_has_a_marker_for_every_table() -> None:
         "planning",
         "large-plan",
         "linear",
+        "large-collection",
         "large-photos",
+        "prediction",
+        "near-duplicates",
         "environment",
     )
     filled = fill(page, {name: f"table of {name}" for name in names})

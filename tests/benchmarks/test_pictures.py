@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.inputs.pictures import photos, small_images, stamp
+from benchmarks.inputs.pictures import (
+    COLLECTION_BYTES,
+    collection,
+    photos,
+    small_images,
+    stamp,
+)
 from benchmarks.suites.planning import paths
 
 
@@ -34,6 +40,21 @@ def test_small_images_without_shared_data_are_generated(tmp_path: Path) -> None:
 
 def test_photos_are_taken_from_every_class(shared_data: Path, tmp_path: Path) -> None:
     case = photos(shared_data, tmp_path, 21)
+    assert {folder.name for folder in case.source.iterdir()} >= {"daisy", "tulip", "cats", "dogs"}
+
+
+def test_collection_of_generated_images_has_their_number_and_mean_size(tmp_path: Path) -> None:
+    case = collection(tmp_path / "nothing", tmp_path, 20)
+    files = [path for path in case.source.rglob("*") if path.is_file()]
+    assert len({path.read_bytes() for path in files}) == len(files) == 20
+    assert case.bytes / case.images == pytest.approx(COLLECTION_BYTES, rel=0.1)
+
+
+def test_collection_of_real_photos_has_mean_size_and_every_class(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    case = collection(shared_data, tmp_path, 50)
+    assert case.bytes / case.images == pytest.approx(COLLECTION_BYTES, rel=0.1)
     assert {folder.name for folder in case.source.iterdir()} >= {"daisy", "tulip", "cats", "dogs"}
 
 

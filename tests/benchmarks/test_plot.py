@@ -2,35 +2,66 @@
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks.harness.samples import Result, Sample
-from benchmarks.page.plot import plot_linear, plot_raw_shares
-from benchmarks.suites import raw_shares
+from benchmarks.page.plot import plot_results
+from benchmarks.suites import conversion, near_duplicates, prediction, raw_shares, reading
 
 
-def test_plot_linear_same_results_give_same_file(tmp_path: Path) -> None:
-    samples = [
-        Sample("small", size, size * 300, name, 0, size / 1e4, size / 1e4, None, 100_000_000)
-        for size in (1000, 10_000)
-        for name in ("header", "decode")
-    ]
-    result = Result("linear", "python -m benchmarks", {}, {}, {}, {}, samples)
-    for name in ("first.png", "second.png"):
-        plot_linear(result, tmp_path / name)
-    assert (tmp_path / "first.png").read_bytes() == (tmp_path / "second.png").read_bytes()
-    assert (tmp_path / "first.png").stat().st_size > 5000
-
-
-def test_plot_raw_shares_same_results_give_same_file(tmp_path: Path) -> None:
+def _result(benchmark: str, case: str, names: list[str]) -> Result:
+    """Return samples of every contestant on two sizes; later contestants are slower."""
     samples = [
         Sample(
-            "photos", 100, 5_000_000, share, 0, 9.0, 9.0, 1 / rate, 10**8, {"stored_bytes": size}
+            case,
+            size,
+            size * 300,
+            name,
+            0,
+            seconds,
+            seconds,
+            None,
+            100_000_000,
+            {"stored_bytes": seconds * 1e6},
         )
-        for share, rate, size in zip(
-            raw_shares.SHARES, range(1, 6), range(10**6, 6 * 10**6, 10**6), strict=True
-        )
+        for size in (1000, 10_000)
+        for seconds, name in enumerate(names, size // 1000)
     ]
-    result = Result("raw-shares", "python -m benchmarks", {}, {}, {}, {}, samples)
-    for name in ("first.png", "second.png"):
-        plot_raw_shares(result, tmp_path / name)
-    assert (tmp_path / "first.png").read_bytes() == (tmp_path / "second.png").read_bytes()
-    assert (tmp_path / "first.png").stat().st_size > 5000
+    return Result(benchmark, "python -m benchmarks", {}, {}, {}, {}, samples)
+
+
+_CHECKS = [conversion.HEADER, conversion.DECODE]
+_RESULTS = {
+    "linear": _result("linear", "small", _CHECKS),
+    "raw-shares": _result("raw-shares", "photos", list(raw_shares.SHARES)),
+    "large-collection": _result(
+        "large-collection", "collection", [*_CHECKS, conversion.LITDATA.name]
+    ),
+    "prediction": _result("prediction", "photos", [prediction.ONE, prediction.TWO]),
+    "near-duplicates": _result("near-duplicates", near_duplicates.HASHES, [near_duplicates.SEARCH]),
+    "conversion": _result("conversion", "photos", [*_CHECKS, conversion.LITDATA.name]),
+    "reading": _result("reading", "photos", [reading.ORIGINALS, reading.KERAS]),
+}
+
+
+@pytest.mark.parametrize(
+    ("names", "file_name"),
+    [
+        (["linear"], "conversion-linear.png"),
+        (["raw-shares"], "raw-shares.png"),
+        (["large-collection"], "large-collection.png"),
+        (["prediction"], "prediction.png"),
+        (["near-duplicates"], "near-duplicates.png"),
+        (["conversion", "reading"], "comparison.png"),
+    ],
+)
+def test_plot_results_same_results_give_same_file(
+    names: list[str], file_name: str, tmp_path: Path
+) -> None:
+    results = {name: _RESULTS[name] for name in names}
+    for folder in ("first", "second"):
+        plot_results(results, tmp_path / folder)
+        assert [path.name for path in (tmp_path / folder).iterdir()] == [file_name]
+    first, second = (tmp_path / folder / file_name for folder in ("first", "second"))
+    assert first.read_bytes() == second.read_bytes()
+    assert first.stat().st_size > 5000

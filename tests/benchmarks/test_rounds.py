@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.harness import rounds
 from benchmarks.harness.process import ProcessError
 from benchmarks.harness.rounds import Case, Contestant, find_able, order, run_rounds
 
@@ -42,6 +43,15 @@ def test_run_rounds_reverses_contestant_order_every_round(case: Case, tmp_path: 
     samples = run_rounds(contestants, [case], 3, tmp_path / "out")
     assert "".join(each.contestant for each in samples) == "abccbaabc"
     assert [each.round for each in samples] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+
+
+def test_run_rounds_reads_input_before_every_run(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = list[Path]()
+    monkeypatch.setattr(rounds, "warm", read.append)
+    run_rounds([_contestant("a"), _contestant("b")], [case], 2, tmp_path / "out")
+    assert read == [case.source] * 4
 
 
 def test_run_rounds_removes_output_between_runs(case: Case, tmp_path: Path) -> None:

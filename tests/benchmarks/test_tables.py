@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.harness.samples import Result, Sample, write_result
+from benchmarks.inputs.pictures import COLLECTION
 from benchmarks.page.page import fill, make_tables, read_results
 from benchmarks.page.statistics import ratio, slope_seconds, start_up_seconds
 from benchmarks.page.targets import check_targets
@@ -12,7 +13,10 @@ from benchmarks.suites import (
     accelerators,
     access,
     conversion,
+    large_collection,
+    near_duplicates,
     planning,
+    prediction,
     reading,
     remote_reading,
 )
@@ -96,6 +100,20 @@ def results() -> dict[str, Result]:
         *samples(planning.PLAN, 1000, 24.0, work=4.0, case="paths"),
     ]
     of_linear = [*samples(conversion.HEADER, 1000, 3.0), *samples(conversion.HEADER, 5000, 5.0)]
+    of_large_collection = [
+        *samples(conversion.LITDATA.name, 10_000, 20.0, work=10.0, case=COLLECTION),
+        *samples(conversion.DECODE, 10_000, 12.5, case=COLLECTION),
+    ]
+    of_prediction = [
+        *samples(prediction.ONE, 2_000, 60.0),
+        *samples(prediction.ONE, 4_000, 100.0),
+        *samples(prediction.TWO, 4_000, 80.0),
+    ]
+    of_near_duplicates = [
+        each
+        for images, work in ((1_000, 3.0), (10_000, 8.0))
+        for each in samples("search", images, 9.0, work=work, case=near_duplicates.HASHES)
+    ]
     return {
         "conversion": result("conversion", of_conversion),
         "reading": result("reading", of_reading),
@@ -105,6 +123,9 @@ def results() -> dict[str, Result]:
         "access": result("access", of_access),
         "planning": result("planning", of_planning),
         "linear": result("linear", of_linear),
+        "large-collection": result("large-collection", of_large_collection),
+        "prediction": result("prediction", of_prediction),
+        "near-duplicates": result("near-duplicates", of_near_duplicates),
     }
 
 
@@ -136,6 +157,38 @@ def test_make_tables_rows_match_results(results: dict[str, Result]) -> None:
     assert tables["access"].splitlines()[-1].endswith("of 256 | 100,000 | 0.50 |")
     assert tables["planning"].splitlines()[-1].endswith("| 1,000 | 24.0 | 4.0 | 100 |")
     assert tables["linear"].splitlines()[-1] == "| 5,000 | 5.0 | 100 |"
+
+
+def test_large_collection_table_has_published_rates_of_peers_only(
+    results: dict[str, Result],
+) -> None:
+    lines = make_tables(results)["large-collection"].splitlines()
+    assert lines[0] == "10,000 photos, 50.0 kB each:"
+    assert lines[-4:-2] == [
+        "| convert --check decode | 12 | 800 | 40 | 100 |  |",
+        "| LitData optimize, 2 workers | 20 | 500 | 25 | 100 | 2,118 |",
+    ]
+    assert "pictures/large-collection.png" in lines[-1]
+
+
+def test_published_rates_are_those_of_every_peer() -> None:
+    rates = [round(large_collection.published_rate(each.name)) for each in large_collection.PEERS]
+    assert rates == [2118, 655, 429]
+
+
+def test_prediction_table_leaves_out_slope_of_a_single_size(results: dict[str, Result]) -> None:
+    lines = make_tables(results)["prediction"].splitlines()
+    assert lines[-4:-2] == [
+        f"| {prediction.TWO} | 80.0 | 50.0 | 100 | 160.0 |  |  |",
+        f"| {prediction.ONE} | 100.0 | 40.0 | 100 | 200.0 | 20.0 | 20.0 |",
+    ]
+    assert "pictures/prediction.png" in lines[-1]
+
+
+def test_near_duplicates_table_has_a_row_per_number_of_images(results: dict[str, Result]) -> None:
+    lines = make_tables(results)["near-duplicates"].splitlines()
+    assert lines[-4:-2] == ["| 1,000 | 3.0 | 100 |", "| 10,000 | 8.0 | 100 |"]
+    assert "pictures/near-duplicates.png" in lines[-1]
 
 
 def test_remote_reading_table_leaves_out_copies_of_undecoded_images(

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from records.format.layout import PROVENANCE, REPORT
 from tests.clusters.conftest import OPTIONS
 from tests.clusters.pools import open_pools
 from tests.clusters.testbed.flink import FlinkCluster
 from tests.clusters.testbed.spark import spark_here
+from tests.pipelines.pictures import is_of_dataset
 from tests.s3 import runs
 from tests.s3.server import ACCESS_KEY, BUCKET, SECRET_KEY, S3Server, find_server
 
@@ -68,10 +68,11 @@ def content_at(server: S3Server, name: str) -> dict[str, bytes]:
     """Return the files of an object-store dataset, as `content_of` does."""
     client = server.client()
     found = client.list_objects_v2(Bucket=BUCKET, Prefix=f"{name}/")["Contents"]
-    keys = [entry["Key"] for entry in found if not entry["Key"].endswith((REPORT, PROVENANCE))]
+    names = [entry["Key"].removeprefix(f"{name}/") for entry in found]
     return {
-        key.removeprefix(f"{name}/"): client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
-        for key in keys
+        each: client.get_object(Bucket=BUCKET, Key=f"{name}/{each}")["Body"].read()
+        for each in names
+        if is_of_dataset(each)
     }
 
 

@@ -1,9 +1,10 @@
-"""The DAG in a real Airflow: two good runs and a failure."""
+"""The DAG in a real Airflow: new images, none, and a failure."""
 
 from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -49,6 +50,15 @@ def airflow(environment: Path, tmp_path: Path) -> Airflow:
     return run
 
 
+def read_events(folder: Path) -> list[tuple[str, dict[str, int]]]:
+    """Return the name of the asset of each event, and the generation of its run."""
+    query = "select name, asset_event.extra from asset_event join asset on asset.id = asset_id"
+    with sqlite3.connect(folder / "airflow" / "airflow.db") as database:
+        rows = database.execute(f"{query} order by asset_event.id").fetchall()
+    own = [(name, json.loads(extra)) for name, extra in rows]
+    return [(name, {"generation": extra["generation"]}) for name, extra in own]
+
+
 def test_airflow_dag_incremental_runs_append_and_new_class_fails(
     airflow: Airflow, tmp_path: Path
 ) -> None:
@@ -64,6 +74,11 @@ def test_airflow_dag_incremental_runs_append_and_new_class_fails(
     assert "state=success" in second.stdout, second.stdout
     manifest = open_dataset(dataset).manifest
     assert [each.counts.stored for each in manifest.generations] == [21, 3]
+    events = [(str(dataset), {"generation": number}) for number in (1, 2)]
+    assert read_events(tmp_path) == events
+    nothing_new = airflow(*dag_test)
+    assert "state=success" in nothing_new.stdout, nothing_new.stdout
+    assert read_events(tmp_path) == events
     make_file(photos, "cow/000.png")
     third = airflow(*dag_test)
     assert "shardmill ended with exit code 2" in third.stdout, third.stdout

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from configparser import ConfigParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -62,9 +63,12 @@ def test_deploy_command_is_accepted_as_append_with_json_log(
     name: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     taken: list[ConvertOptions] = []
-    monkeypatch.setattr(
-        "pipelines.cli.output.run_with_progress", lambda _, run, *__: taken.append(run.args[0])
-    )
+
+    def take(_: str, run: Any, *__: object) -> SimpleNamespace:
+        taken.append(run.args[0])
+        return SimpleNamespace(quarantined=False)
+
+    monkeypatch.setattr("pipelines.cli.output.run_with_progress", take)
     request.addfinalizer(lambda: set_log_format("text"))
     monkeypatch.setattr(sys, "argv", ["shardmill", *COMMANDS[name]])
     monkeypatch.setattr("signal.signal", lambda *_: None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 from pipelines.cli.output import summarize
 from pipelines.compact import compact
-from pipelines.report import Report
+from pipelines.report import Report, RunCounts
 from records.dataset import open_dataset
 from records.errors import CorruptDataError, TooManyRejectsError
 from records.format import layout
@@ -77,7 +78,7 @@ class TestAccounting:
         report = convert(**ACCOUNTED, exclude=str(exclude), classes=("cat", "dog"))
         files = sum(len(names) for _, _, names in os.walk(source))
         counts = manifest_of(output).generations[0].counts
-        assert report.counts == counts
+        assert report.counts.of_generation == counts
         assert counts.found == files
         assert (counts.rejected, counts.skipped, counts.excluded) == (8, 3, 2)
         assert counts.stored == files - 13
@@ -187,6 +188,63 @@ class TestAccounting:
         assert foretold.counts.found == counts.found
         assert foretold.counts.skipped == counts.skipped
         assert foretold.counts.stored >= counts.stored  # no image was opened
+
+    def test_counts_in_every_status_are_those_of_the_files_in_the_source(
+        self, convert: Convert, source: Path, output: Path, tmp_path: Path
+    ) -> None:
+        exclude = make_file(tmp_path, "exclude.txt", b"dog/000.png\n")
+        options = {**ACCOUNTED, "exclude": str(exclude), "classes": ("cat", "dog")}
+
+        def run(**others: Any) -> tuple[str, RunCounts]:
+            report = convert(**options, **others)
+            in_folder = sum(len(names) for _, _, names in os.walk(source))
+            counts = report.counts
+            assert counts.found == in_folder == sum(msgspec.structs.astuple(counts)[1:])
+            assert f"{in_folder} files found = {counts.stored} stored + " in summarize(report)
+            assert sum(report.skipped_by_reason.values()) == counts.skipped + counts.excluded
+            assert sum(report.rejects_by_reason.values()) == counts.rejected
+            return report.status, report.counts
+
+        assert run(dry_run=True) == ("planned", RunCounts(33, 26, 2, 3, 2))
+        options["max_rejects"] = 1
+        with pytest.raises(TooManyRejectsError):
+            run()
+        options["max_rejects"] = 10
+        refused = msgspec.json.decode((output / layout.REPORT).read_bytes(), type=Report)
+        assert (refused.status, refused.counts.found) == ("too-many-rejects", 33)
+        assert run() == ("converted", RunCounts(33, 20, 8, 3, 2))
+        complete = RunCounts(33, 0, 0, 3, 2, known=28)
+        for others in ({}, {"append": True}):
+            for dry_run in (False, True):
+                assert run(**others, dry_run=dry_run) == ("nothing-to-do", complete)
+        (source / "cat/000.png").unlink()  # a file that is missing is not found
+        (source / "cat/001.png").rename(source / "cat/moved.png")
+        assert run(append=True) == ("nothing-to-do", RunCounts(32, 0, 0, 3, 2, known=27))
+        make_file(source, "cat/new.png", make_picture(9))
+        make_file(source, "cat/bad.png", CORRUPT)
+        make_file(source, "cat/notes.txt", b"text")
+        make_file(source, "dog/bad.png", make_picture(10))  # repaired
+        expected = RunCounts(35, 3, 0, 4, 2, known=26)
+        assert run(append=True, dry_run=True) == ("planned", expected)
+        assert run(append=True) == ("converted", RunCounts(35, 2, 1, 4, 2, known=26))
+        assert run(append=True) == ("nothing-to-do", RunCounts(35, 0, 0, 4, 2, known=29))
+        compacted = str(tmp_path / "compacted")
+        counts = compact(str(output), compacted).counts
+        assert counts == RunCounts(36, 22, 8, 4, 2)
+        again = compact(str(output), compacted).counts
+        assert again == RunCounts(36, 0, 0, 4, 2, known=30)
+
+    def test_counts_nothing_to_do_notes_rejects_of_earlier_runs(
+        self, convert: Convert, source: Path
+    ) -> None:
+        convert(**ACCOUNTED)
+        (note,) = convert(**ACCOUNTED).notes
+        assert re.fullmatch(r"8 files rejected by earlier runs \(\d [^()]*, \d [^()]*\)", note)
+        for path in source.rglob("*.png"):
+            if path.name == "bad.png":
+                path.write_bytes(make_picture(10))
+        convert(**ACCOUNTED, append=True)
+        assert convert(**ACCOUNTED, append=True).notes[0].startswith("7 files rejected by")
 
 
 class TestTooManyRejects:

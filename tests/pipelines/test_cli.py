@@ -19,7 +19,7 @@ from records.dataset import open_dataset
 from records.format import layout
 from records.runtime.logging import set_log_format
 from tests.pipelines.conftest import Convert
-from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_folders
+from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_folders, make_picture
 
 
 class Ended(NamedTuple):
@@ -81,7 +81,7 @@ def test_convert_command_json_prints_only_the_report(source: Path, output: Path,
     assert report == json.loads((output / layout.REPORT).read_bytes())
     assert report["splits"]["test"]["images"] == 5
     assert report["counts"] == {
-        "found": 21, "stored": 21, "rejected": 0, "skipped": 0, "excluded": 0,
+        "found": 21, "stored": 21, "rejected": 0, "skipped": 0, "excluded": 0, "known": 0,
     }  # fmt: skip
 
 
@@ -277,6 +277,89 @@ def test_json_log_successful_run_has_outcome_and_exit_code(
     outcome, _ = read_log(night)
     assert (outcome["status"], outcome["changed"], outcome["gone"]) == ("nothing-to-do", 0, 1)
     assert json.loads(night.out)["gone"] == ["cat/000.png"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        "--seed 7 0",
+        "--shard-mb 64 128",
+        "--fit pad stretch",
+        "--store png source",
+        "--channels 1 3",
+        "--jpeg-quality 80 95",
+        "--background 00ff00 FFFFFF",
+        "--check header decode",
+        "--max-pixels 1000000 100000000",
+    ],
+)
+def test_append_option_with_its_default_is_compared_with_the_dataset(
+    source: Path, output: Path, run: Run, values: str
+) -> None:
+    flag, made, default = values.split()
+    command = ("convert", source, output, "--append", "--resize", "8", "--quiet")
+    assert run(*command, flag, made) == (0, "", "")
+    assert run(*command) == run(*command, flag, made) == (0, "", "")
+    ended = run(*command, flag, default)
+    assert ended.code == 2
+    assert f"the dataset was written with a different {flag}, expected {made}" in ended.err.replace(
+        "00FF00", "00ff00"
+    )
+
+
+def test_json_log_last_line_of_each_run_has_its_result(
+    source: Path, output: Path, tmp_path: Path, run: Run
+) -> None:
+    command = ("convert", source, output, "--append", "--log-format=json", "--json")
+
+    def last_line(*arguments: Any) -> dict[str, Any]:
+        """Return the result in the last line on stderr."""
+        *_, end = read_log(run(*arguments))
+        assert end["message"] == "ended"
+        return {name: end.get(name) for name in ("status", "generation", "stored", "quarantined")}
+
+    def result(status: str, generation: int, stored: int, *, quarantined: bool = False) -> Any:
+        return {
+            "status": status,
+            "generation": generation,
+            "stored": stored,
+            "quarantined": quarantined,
+        }
+
+    assert last_line(*command) == result("converted", 1, 21)
+    assert last_line(*command) == result("nothing-to-do", 1, 0)
+    make_file(source, "cat/new.png", make_picture(5))
+    assert last_line(*command, "--dry-run") == result("planned", 2, 1)
+    assert last_line(*command) == result("converted", 2, 1)
+    make_file(source, "cat/bad.png", CORRUPT)
+    expected = result("converted", 3, 0, quarantined=True)
+    assert last_line(*command, "--max-rejects=0", "--quarantine") == expected
+    compacted = last_line("compact", output, tmp_path / "new", "--log-format=json")
+    assert compacted == result("converted", 1, 22)
+    assert set(last_line(*command, "--seed=9").values()) == {None}  # an error has no result
+    assert set(last_line("verify", output, "--log-format=json").values()) == {None}
+
+
+def test_convert_command_error_on_no_new_images_has_an_exit_code_of_its_own(
+    source: Path, output: Path, run: Run
+) -> None:
+    command = ("convert", source, output, "--append", "--error-on-no-new-images", "--json")
+
+    def ended(*options: str) -> tuple[int, int]:
+        ended = run(*command, *options)
+        return ended.code, json.loads(ended.out)["counts"]["stored"]
+
+    assert ended("--dry-run") == (0, 21)
+    assert ended() == (0, 21)
+    assert ended() == ended("--dry-run") == (9, 0)
+    assert run(*command[:4]).code == 0
+    make_file(source, "cat/new.png", make_picture(5))
+    assert ended("--dry-run") == ended() == (0, 1)
+    make_file(source, "cat/bad.png", CORRUPT)
+    assert ended() == (9, 0)  # a generation of rejects alone has no image
+    make_file(source, "cat/bad2.png", CORRUPT)
+    assert ended("--max-rejects=0", "--quarantine") == (1, 0)
+    assert run(*command, "--seed=9").code == 2
 
 
 def test_json_log_failed_run_has_error_fields_and_exit_code(

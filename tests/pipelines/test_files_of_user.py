@@ -22,7 +22,13 @@ from records.storage import Storage, open_storage
 from records.storage.fsspec import FsspecStorage
 from records.storage.local import LocalStorage
 from tests.pipelines.conftest import Convert
-from tests.pipelines.pictures import CORRUPT, make_file, make_folders, make_picture
+from tests.pipelines.pictures import (
+    CORRUPT,
+    is_of_dataset,
+    make_file,
+    make_folders,
+    make_picture,
+)
 
 MANY = pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])
 EVERY = pytest.param(1, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])
@@ -129,12 +135,7 @@ class Run:
 
 def read_all(storage: Storage) -> dict[str, bytes]:
     """Return all files by name, except those that depend on the run."""
-    return {
-        name: storage.read(name)
-        for name in storage.list()
-        if name not in {layout.REPORT, layout.FINGERPRINTS, layout.PROVENANCE}
-        and not name.endswith(f"/{layout.PROVENANCE}")
-    }
+    return {name: storage.read(name) for name in storage.list() if is_of_dataset(name)}
 
 
 def names_of(output: Storage) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pipelines.report import RunCounts
 from pipelines.sources.reader import LocalFiles
 from records.errors import OutputError
 from records.format import layout
@@ -33,20 +34,20 @@ class TestFinished:
         before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
         report = convert(**OPTIONS, workers=1, max_rejects=5)
         assert report.status == "nothing-to-do"
-        assert report.counts.stored == 21
+        assert report.counts == RunCounts(21, 0, 0, 0, 0, known=21)
         assert report.splits["train"].images == 21
         assert report.splits["train"].bytes > 0
         assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
 
-    def test_convert_second_identical_run_reports_same_rejects(
+    def test_convert_second_identical_run_notes_rejects(
         self, convert: Convert, source: Path, finished: Path, tmp_path: Path
     ) -> None:
         make_file(source, "cat/bad.png", CORRUPT)
         first = convert(output=str(tmp_path / "b"))
+        assert first.rejects_by_reason == {"corrupt": 1}
         again = convert(output=str(tmp_path / "b"))
-        assert again.status == "nothing-to-do"
-        assert again.rejects_by_reason == first.rejects_by_reason == {"corrupt": 1}
-        assert again.counts == first.counts
+        assert (again.status, again.rejects_by_reason) == ("nothing-to-do", {})
+        assert again.notes == ("1 file rejected by earlier runs (1 corrupt)",)
 
     @pytest.mark.parametrize("other", [{"shards": 3}, {"shards": 4, "test": 0.4}])
     def test_convert_output_of_other_plan_is_refused_and_unchanged(

@@ -63,6 +63,7 @@ def test_metrics_of_each_run_are_those_of_its_report_and_dataset(
     run(*run_it, "--max-rejects", 5)
     second = read_metrics(file)
     expected = {"generation": 2, "new_images": 1, "rejected_files": 1, "skipped_files": 1}
+    expected |= {"found_files": 13, "known_files": 10}
     expected |= {"changed_files": 1, "gone_files": 0, "renamed_files": 0, "relabelled_files": 0}
     assert second.items() >= expected.items()
     (source / "dog/001.png").unlink()
@@ -70,6 +71,7 @@ def test_metrics_of_each_run_are_those_of_its_report_and_dataset(
     run(*run_it, "--max-rejects", 5)
     third = read_metrics(file)
     expected = {"generation": 2, "new_images": 0, "gone_files": 1, "renamed_files": 1}
+    expected |= {"found_files": 12, "known_files": 11, "rejected_files": 0}
     assert third.items() >= (expected | {"relabelled_files": 1}).items()
     times = [each["last_success_timestamp_seconds"] for each in (first, second, third)]
     assert times == sorted(times)

@@ -14,7 +14,13 @@ from records.errors import OutputError, TooManyRejectsError
 from records.format import layout
 from records.format.layout import index_name
 from tests.pipelines.conftest import Convert
-from tests.pipelines.pictures import CORRUPT, VARYING, content_of, make_file, make_picture
+from tests.pipelines.pictures import (
+    CORRUPT,
+    NOT_OF_THE_DATASET,
+    content_of,
+    make_file,
+    make_picture,
+)
 from tests.pipelines.shards import OPTIONS, SHARDS, identities, picture_in, rewrite, touch
 
 
@@ -241,6 +247,6 @@ def test_resume_output_url_reuses_finished_shards(
     monkeypatch.setattr(shard, "convert_images", REAL_WRITE)
     assert convert(**OPTIONS, output="memory://data").shards_kept == 2
     found = {path.removeprefix("/data/"): memory.cat_file(path) for path in memory.find("/data")}
-    assert all(found.pop(name) for name in VARYING)
+    assert all(map(found.pop, NOT_OF_THE_DATASET))
     assert found == expected
     assert len(open_dataset("memory://data")["train"]) == 21

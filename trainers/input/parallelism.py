@@ -16,6 +16,7 @@ from typing import Any
 import tensorflow as tf
 
 from records.runtime.cpu import available_cpus
+from records.runtime.malloc import reuse_large_blocks
 from trainers.input.shuffle import no_autograph
 
 CORES = available_cpus()
@@ -23,7 +24,11 @@ PREFETCH_BATCHES = 2
 
 
 def parallel_map(batches: tf.data.Dataset, work: Callable[..., Any]) -> tf.data.Dataset:
-    """Return a dataset that applies `work` to each batch on all cores, in order, and prefetches."""
+    """Return a dataset that applies `work` to each batch on all cores, in order, and prefetches.
+
+    Malloc reuses the memory of the batches from now on, in the whole process.
+    """
+    reuse_large_blocks(arenas=CORES)
     calls = CORES + 1  # a finished call may have to wait for earlier calls
     return prefetch(batches.map(no_autograph(work), calls, deterministic=True))
 

@@ -29,6 +29,8 @@ class ContainerBytes(Protocol):
     """The number of bytes; None if it is not known before the end is read."""
     wanted: WantedFields
     """The columns and fields that the user names."""
+    notes: list[str]
+    """Remarks on the content, for the report."""
 
     def read(self, offset: int, size_bytes: int) -> bytes:
         """Return bytes from `offset`; fewer than `size_bytes` only at the end."""
@@ -65,6 +67,7 @@ class ByteWindow:
         self.shown = shown
         self.end: int | None = container.size_bytes
         self.wanted = wanted
+        self.notes: list[str] = []
         self._block_bytes = self._step_bytes = block_bytes
         self._start, self._block = 0, b""
 

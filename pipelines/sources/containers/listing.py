@@ -24,12 +24,14 @@ class MemberListing:
             give no label.
         archives: the number of archives in the containers; they are not read.
         heads: the first bytes of some members of unpacked containers, by the encoded member.
+        notes: remarks on the containers, for the report.
     """
 
     listing: Listing
     given: list[Given] | None
     archives: int
     heads: dict[bytes, bytes]
+    notes: list[str]
 
 
 def list_members(containers: Sequence[ContainerBytes], *, for_list: bool) -> MemberListing:
@@ -76,9 +78,10 @@ def list_members(containers: Sequence[ContainerBytes], *, for_list: bool) -> Mem
     has_labels = any(given.label is not None for part in parts for given in part.given)
     archives = sum(part.archives for part in parts)
     heads = dict(item for part in parts for item in part.heads.items())
+    notes = [*dict.fromkeys(note for data in containers for note in data.notes)]
     if not for_list and has_labels:
         keys = [data.container.key for data in containers]
-        return MemberListing(listing, label_images(listing, parts, keys), archives, heads)
+        return MemberListing(listing, label_images(listing, parts, keys), archives, heads, notes)
     move_keys(listing, parts, keep_top=for_list)
     keep_last(listing)
-    return MemberListing(listing, None, archives, heads)
+    return MemberListing(listing, None, archives, heads, notes)

@@ -127,6 +127,7 @@ class StreamBytes:
         self.number = data.number
         self.end: int | None = None
         self.wanted = data.wanted
+        self.notes = data.notes
         self._data = data
         self._pieces = decompress(data) if pieces is None else pieces
         self._start = 0

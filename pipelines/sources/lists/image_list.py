@@ -20,6 +20,7 @@ from pipelines.sources.lists.kept_columns import (
     parse_values,
     require_columns,
 )
+from pipelines.sources.lists.label_lines import add_paths, has_only_labels
 from pipelines.sources.lists.locate import Locator
 from pipelines.sources.lists.open import image_folder, open_list
 from pipelines.sources.lists.rows import ListRow, read_rows
@@ -39,7 +40,15 @@ def list_image_list(
     """List the images of an image list. Raises the errors of `list_sources`."""
     folder = image_folder(options)
     table = open_list(str(options.list), options)
-    return collect_rows([read_part(table, options, folder)], options, source_filter, files)
+    is_ordered = has_only_labels(table, options)
+    if is_ordered:
+        table = add_paths(table, options, folder, files)
+    sources = collect_rows([read_part(table, options, folder)], options, source_filter, files)
+    if is_ordered:
+        sources.notes.append(
+            "the list has no paths: the images get its labels in the order of their names"
+        )
+    return sources
 
 
 class ListPart(NamedTuple):

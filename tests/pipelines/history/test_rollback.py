@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from pipelines.clean import clean
 from pipelines.compact import compact
-from pipelines.incremental.ingested import read_fingerprints
+from pipelines.fingerprints import read_fingerprints
 from pipelines.rollback import rollback
 from records import open_dataset, verify
 from records.errors import CorruptDataError, InputNotFoundError, OutputError, UsageError

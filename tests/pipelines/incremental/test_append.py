@@ -17,14 +17,14 @@ import pytest
 from pipelines.clean import clean
 from pipelines.compact import compact
 from pipelines.planning.split_hash import from_threshold, hash_keys, split_numbers
-from pipelines.report import Report
+from pipelines.report import Report, RunCounts
 from pipelines.sources.containers import read_image
 from pipelines.sources.reader import UnreadableError
 from records import open_dataset, verify
 from records.errors import CorruptDataError, InputNotFoundError, LockedError, UsageError
 from records.format import layout
 from records.format.layout import SPLITS
-from records.format.manifest import Counts, read_manifest
+from records.format.manifest import read_manifest
 from records.images import encoder_versions
 from records.images.large_file import LARGE_FILE_BYTES
 from records.stats import stats
@@ -67,7 +67,6 @@ class TestWhatIsNew:
         assert changed == {layout.MANIFEST}
         assert after["generations/0001/dataset.json"] == before[layout.MANIFEST]
         assert {name.rpartition("/")[0] for name in after.keys() - before.keys()} == {
-            "generations",
             "generations/0001",
             "generations/0002",
             "generations/0002/index",
@@ -84,7 +83,7 @@ class TestWhatIsNew:
         before = {path: path.stat().st_mtime_ns for path in output.rglob("*")}
         report = append()
         assert report.status == "nothing-to-do"
-        assert report.counts.found == 22
+        assert report.counts == RunCounts(22, 0, 0, 0, 0, known=22)
         assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} == before
 
     def test_append_dry_run_reports_plan_and_writes_nothing(
@@ -537,12 +536,14 @@ class TestRejects:
         append()
         make_file(source, "loose.png", make_picture(3))
         report = append()
-        assert (report.generation, report.counts) == (2, Counts(1, 0, 1, 0, 0))
+        assert (report.generation, report.counts) == (2, RunCounts(22, 0, 1, 0, 0, known=21))
         assert append().status == "nothing-to-do"
         assert list(verify(output, decode=True)) == []
         add(source, "cat/new.png")
         assert append().generation == 3
-        assert compact(str(output), str(tmp_path / "compacted")).counts == Counts(23, 22, 1, 0, 0)
+        assert compact(str(output), str(tmp_path / "compacted")).counts == RunCounts(
+            23, 22, 1, 0, 0
+        )
 
     @pytest.mark.parametrize("repaired", range(4))
     def test_append_repaired_rejects_count_every_file_once(
@@ -559,15 +560,17 @@ class TestRejects:
             make_file(source, f"cat/bad{number}.png", make_picture(number, size=(8, 8)))
         if repaired:
             report = append(exclude=str(exclude))
-            assert report.counts == Counts(repaired + 2, repaired, 0, 1, 1)
+            files = sum(path.is_file() for path in source.rglob("*"))
+            known = files - repaired - 2
+            assert report.counts == RunCounts(files, repaired, 0, 1, 1, known)
         left = 3 - repaired
         report = append(exclude=str(exclude))
         files = sum(path.is_file() for path in source.rglob("*"))
         assert report.status == "nothing-to-do"
-        assert report.counts == Counts(files, files - left - 2, left, 1, 1)
-        assert report.rejects_by_reason == ({"corrupt": left} if left else {})
-        assert stats(str(output)).rejects == report.rejects_by_reason
-        assert compact(str(output), str(tmp_path / "compacted")).counts == report.counts
+        assert report.counts == RunCounts(files, 0, 0, 1, 1, files - 2)
+        assert stats(str(output)).rejects == ({"corrupt": left} if left else {})
+        compacted = compact(str(output), str(tmp_path / "compacted"))
+        assert compacted.counts == RunCounts(files, files - left - 2, left, 1, 1)
         assert list(verify(output)) == []
 
 

@@ -266,7 +266,7 @@ def reported(report: Report) -> dict[str, Any]:
         "gone": {*report.deleted},
         "renamed": {(file.key, file.stored_key) for file in report.renamed},
         "relabelled": {*report.relabelled},
-        "stored": 0 if report.status == "nothing-to-do" else report.counts.stored,
+        "stored": report.counts.stored,
     }
 
 

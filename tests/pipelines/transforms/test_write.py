@@ -27,7 +27,14 @@ from records import verify
 from records.errors import InputNotFoundError, OutputError, UsageError
 from records.format import layout
 from tests.pipelines.conftest import Convert, manifest_of, rejects_of
-from tests.pipelines.pictures import CORRUPT, PICTURE, VARYING, content_of, make_file, make_picture
+from tests.pipelines.pictures import (
+    CORRUPT,
+    NOT_OF_THE_DATASET,
+    PICTURE,
+    content_of,
+    make_file,
+    make_picture,
+)
 from tests.pipelines.transforms.rows import Rows, rows_of, run, write
 
 SAME: dict[str, Any] = {"test": 0.3, "shards": 3}
@@ -151,7 +158,7 @@ def test_write_urls_of_an_object_store_to_another_give_the_bytes_of_the_folder(
         path.removeprefix("/bucket/data/"): memory.cat_file(path)
         for path in memory.find("/bucket/data")
     }
-    assert all(found.pop(name) for name in VARYING)
+    assert all(map(found.pop, NOT_OF_THE_DATASET))
     assert found == expected
 
 
@@ -243,6 +250,7 @@ def test_write_target_gives_the_bytes_of_a_list(
         {"test": 0.3, "stratify": True},
         {"test": 0.4, "group_by": r"(\d)\.png"},
         {"max_pixels": 29, "max_rejects": 25},
+        {"max_pixels": 29, "quarantine": True},
         {"shard_mb": 1, "check": "header"},
     ],
     ids=str,

@@ -1,4 +1,4 @@
-"""Return of freed blocks to the operating system."""
+"""Freed blocks: returned to the operating system, or reused."""
 
 from __future__ import annotations
 
@@ -42,3 +42,62 @@ def test_freed_blocks_with_the_setting_leave_the_process(which: str, size: int, 
     command = [sys.executable, "-c", _HELD, which, str(size), str(count)]
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
     assert int(ended.stdout) < 5 << 20
+
+
+_REUSED = """
+import resource, sys, threading
+from records.runtime.malloc import reuse_large_blocks
+
+if sys.argv[1] == "reused":
+    reuse_large_blocks(arenas=2)
+
+def work():
+    for _ in range(20):
+        blocks = [bytearray(b"x" * size) for size in (600_000, 5_000_000, 150_000)]
+        del blocks
+
+def run_threads():
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+        thread.join()
+
+run_threads()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+run_threads()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a setting of glibc")
+def test_large_blocks_of_threads_if_reused_cause_few_page_faults() -> None:
+    def count_page_faults(which: str) -> int:
+        command = [sys.executable, "-c", _REUSED, which]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    assert count_page_faults("reused") * 10 < count_page_faults("default")
+
+
+_CHANGED = """
+from records.runtime.malloc import return_large_blocks, reuse_large_blocks
+import resource
+
+def count_page_faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        bytearray(b"x" * 4_000_000)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+for change in (return_large_blocks, lambda: reuse_large_blocks(2), return_large_blocks):
+    change()
+    count_page_faults()
+    print(count_page_faults())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a setting of glibc")
+def test_settings_of_malloc_changed_twice_apply_each_time() -> None:
+    command = [sys.executable, "-c", _CHANGED]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    returned, reused, returned_again = map(int, ended.stdout.split())
+    assert reused * 10 < min(returned, returned_again)

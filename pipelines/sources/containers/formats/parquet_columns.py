@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from pipelines.sources.cells import Row, cell_text
 from pipelines.sources.column_names import is_index, may_have_role, plain_name
 from pipelines.sources.containers.byte_window import ContainerBytes
+from pipelines.sources.containers.wanted import WantedFields
 from pipelines.sources.one_hot import find_binary_columns
 from records.errors import UsageError
 from records.strict_json import decode_json
@@ -63,6 +64,8 @@ def choose_columns(file: ParquetStream, data: ContainerBytes) -> ParquetColumns:
     """
     names = _class_names(file.metadata)
     labels = _choose_labels(file, names, data)
+    if not labels and data.wanted.has_labels:
+        data.notes += _note_fractions(file, data.wanted)
     columns = choose_image(file, data)
     image = next(it.name for it in file.schema if columns.image in {it.name, f"{it.name}.bytes"})
     return columns._replace(
@@ -181,6 +184,18 @@ def _choose_labels(
     ]
     rows = (row for batch in file.batches(binary) for row in column_cells(batch, binary))
     return find_binary_columns(binary, rows, needs_one=False)
+
+
+def _note_fractions(file: ParquetStream, wanted: WantedFields) -> Iterator[str]:
+    """Yield a note on each column that has the name of a label, but numbers with fractions."""
+    for field in file.schema:
+        has_name = field.name.lower() in _LABEL_NAMES and not wanted.keeps(field.name, ())
+        if has_name and pa.types.is_floating(_element_type(field.type)):
+            name = escape_for_display(field.name)
+            yield (
+                f"the column {name} is not used: its numbers have fractions, so they are not"
+                f" classes; --target-column {name} keeps them as numbers to predict"
+            )
 
 
 def _named_labels(

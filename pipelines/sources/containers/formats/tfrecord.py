@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
+import msgspec
 import xxhash
 
 from pipelines.sources.cells import MOST_LABELS, require_short
@@ -148,6 +149,8 @@ def _choose_features(sample: Sequence[_Record], data: ContainerBytes) -> Feature
         ) from error
     if requested or not wanted.has_labels:  # no other feature is a label
         return FeatureNames(names.image, requested.get("label"), requested.get("text"), names.key)
+    if names.label is not None and not any(_texts(record.features, names) for record in sample):
+        return msgspec.structs.replace(names, text=None)
     return names
 
 
@@ -156,23 +159,30 @@ def _label(
 ) -> str | tuple[str, ...]:
     """Return the names of classes, or their numbers as texts; empty if the record has none.
 
-    Raises UsageError if there are too many.
+    If the file has names, a number is not a class: many files have the number 0 without a name in
+    images without a label. Raises UsageError if there are too many labels.
     """
-    texts = () if names.text is None else features.get(names.text, ())
-    numbers = () if names.label is None else features.get(names.label, ())
-    if max(len(texts), len(numbers)) > MOST_LABELS:
+    name = names.label if names.text is None else names.text
+    values = () if name is None else features.get(name, ())
+    if len(values) > MOST_LABELS:
         raise UsageError(
             "an image has too many labels",
             path=where,
             expected=f"at most {MOST_LABELS:,}",
-            got=max(len(texts), len(numbers)),
+            got=len(values),
         )
-    found = tuple(
-        text.decode("utf-8", "replace").strip() for text in texts if isinstance(text, bytes)
-    )
-    if not any(found):
-        found = tuple(str(number) for number in numbers if isinstance(number, int))
+    if names.text is not None:
+        found = _texts(features, names)
+    else:
+        found = tuple(str(number) for number in values if isinstance(number, int))
     return found if len(found) > 1 else "".join(found)
+
+
+def _texts(features: dict[str, FeatureValue], names: FeatureNames) -> tuple[str, ...]:
+    """Return the names of classes that a record has."""
+    texts = () if names.text is None else features.get(names.text, ())
+    found = (text.decode("utf-8", "replace").strip() for text in texts if isinstance(text, bytes))
+    return tuple(filter(None, found))
 
 
 def _key(features: dict[str, FeatureValue], names: FeatureNames) -> bytes | None:

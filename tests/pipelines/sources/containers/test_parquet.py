@@ -170,3 +170,30 @@ def test_parquet_list_next_to_images_is_no_container(tmp_path: Path) -> None:
     (folder / "metadata.parquet").write_bytes(table_bytes(**rows))
     found = list_sources(ConvertOptions(source=str(folder), output=""))
     assert labels_of(found) == {"one": "cat"}
+
+
+@pytest.mark.parametrize("name", ["label", "Target"])
+@pytest.mark.parametrize("values", [[0.5, 2.0], [[0.5], [1.0, 2.0]]])
+def test_parquet_numbers_with_fractions_in_a_column_of_labels_are_noted(
+    tmp_path: Path, name: str, values: list[Any]
+) -> None:
+    image = [{"bytes": PICTURE, "path": f"{name}/1.png"} for name in ("cat", "dog")]
+    content = table_bytes(image=image, **{name: values})
+    (tmp_path / "b.parquet").write_bytes(table_bytes(image=image, **{name: values}))
+    found = listed(tmp_path / "a.parquet", content)
+    assert labels_of(found) == {"cat/1.png": "cat", "dog/1.png": "dog"}
+    (note,) = found.notes
+    assert note.startswith(f"the column {name} is not used: its numbers have fractions")
+    (tmp_path / "a.parquet").write_bytes(content)
+    both = list_sources(ConvertOptions(source=str(tmp_path / "*.parquet"), output=""))
+    assert both.notes == found.notes
+    labelled = table_bytes(image=image, cls=["x", "y"], **{name: values})
+    assert listed(tmp_path / "a.parquet", labelled).notes == []
+    if isinstance(values[0], float):
+        assert listed(tmp_path / "a.parquet", content, target_column=name).notes == []
+
+
+def test_parquet_column_of_another_name_with_fractions_is_not_noted(tmp_path: Path) -> None:
+    image = [{"bytes": PICTURE, "path": f"{name}/1.png"} for name in ("cat", "dog")]
+    content = table_bytes(image=image, score=[0.5, 1.5])
+    assert listed(tmp_path / "a.parquet", content).notes == []

@@ -164,3 +164,32 @@ def test_tfrecord_values_that_cannot_be_kept_are_one_error(
     write(tmp_path / "a.tfrecord", {"image": [PICTURE], "label": [1], **features})
     with pytest.raises(UsageError, match=words):
         listed(tmp_path / "a.tfrecord", **options)
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+@pytest.mark.parametrize("empty", [[b""], [b"  "], []])
+def test_tfrecord_number_without_a_name_is_not_a_class_if_others_have_names(
+    tmp_path: Path, multi_label: bool, empty: list[bytes]
+) -> None:
+    texts = [[b"cat"], empty, [b"dog"], empty]
+    rows = [
+        {"image": [it], "image/class/text": text, "image/class/label": [n % 2]}
+        for n, (it, text) in enumerate(zip(PICTURES, texts, strict=False))
+    ]
+    write(tmp_path / "a.tfrecord", *rows)
+    found = listed(tmp_path / "a.tfrecord", multi_label=multi_label)
+    assert found.labels == ("cat", "dog")
+    assert len(found.images) == (4 if multi_label else 2)
+    assert [reject.reason for reject in found.rejects] == ["no-class"] * (0 if multi_label else 2)
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_tfrecord_numbers_are_classes_if_no_record_has_a_name(
+    tmp_path: Path, multi_label: bool
+) -> None:
+    rows = [
+        {"image": [it], "image/class/text": [b""], "image/class/label": [n % 2]}
+        for n, it in enumerate(PICTURES)
+    ]
+    write(tmp_path / "a.tfrecord", *rows)
+    assert listed(tmp_path / "a.tfrecord", multi_label=multi_label).labels == ("0", "1")

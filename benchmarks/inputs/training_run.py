@@ -1,0 +1,29 @@
+"""Training run of ResNet-18, with hardly any training."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from benchmarks.inputs.datasets import converted, make_once
+from benchmarks.inputs.pictures import photos
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchmarks.harness.settings import Setting
+
+RESNET = "benchmarks.inputs.resnet18:build"
+_PHOTOS = 32
+_OPTIONS = ("--image-size", "224", "--batch-size", "8", "--steps", "1", "--quiet")
+
+
+def trained(setting: Setting) -> Path:
+    """Return a run of ResNet-18 with images of 224×224 pixels, trained on one batch.
+
+    The values of the weights do not change the speed of predictions.
+    """
+    dataset = converted(setting, photos(setting.data, setting.cache, _PHOTOS))
+    target = setting.derived / "resnet18"
+    command = [sys.executable, "-m", "shardmill", "train", str(dataset), str(target)]
+    return make_once(target, [*command, "--model", RESNET, *_OPTIONS])

@@ -1,0 +1,198 @@
+"""Saved fingerprints, and the files that later runs read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+from pipelines.compact import compact
+from pipelines.report import Report
+from pipelines.sources.reader import LocalFiles
+from records import open_dataset, verify
+from records.errors import OutputError
+from records.format import layout
+from records.storage.local import LocalStorage
+from tests.pipelines.conftest import Convert
+from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_picture
+from tests.pipelines.shards import touch
+
+SOURCE, OUTPUT = "memory://photos", "memory://data"
+
+Reads = Callable[[], list[str]]
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
+    """Return a function that returns, and forgets, the keys of the source files read so far."""
+    read: list[str] = []
+    read_remote, read_local = MemoryFileSystem.cat_file, LocalFiles.read_range
+
+    def count_remote(self: MemoryFileSystem, path: str, *given: Any, **options: Any) -> bytes:
+        if path.startswith("/photos/"):
+            read.append(path.removeprefix("/photos/"))
+        return bytes(read_remote(self, path, *given, **options))
+
+    def count_local(self: LocalFiles, key: bytes, *given: Any, **options: Any) -> bytes:
+        read.append(key.decode())
+        return read_local(self, key, *given, **options)
+
+    def pop() -> list[str]:
+        found = sorted(read)
+        read.clear()
+        return found
+
+    monkeypatch.setattr(MemoryFileSystem, "cat_file", count_remote)
+    monkeypatch.setattr(LocalFiles, "read_range", count_local)
+    return pop
+
+
+@pytest.mark.parametrize("is_first_append", [False, True])
+def test_append_every_run_reads_only_new_files(
+    convert: Convert, source: Path, memory: Any, reads: Reads, is_first_append: bool
+) -> None:
+    for path in source.rglob("*.png"):
+        memory.pipe_file(f"/photos/{path.relative_to(source)}", path.read_bytes())
+
+    def run(output: str = OUTPUT, *, append: bool = True) -> Report:
+        return convert(source=SOURCE, output=output, append=append)
+
+    def add(number: int) -> str:
+        key = f"cat/new-{number}.png"
+        memory.pipe_file(f"/photos/{key}", make_picture(number, size=(40, 30)))
+        return key
+
+    run(append=is_first_append)
+    assert len(reads()) == 21
+    memory.rm_file("/photos/cat/000.png")  # the other files are still known
+    assert (run().status, reads()) == ("nothing-to-do", [])
+    for number in range(2):
+        assert (run().status, reads()) == ("nothing-to-do", [])
+        new = add(number)
+        assert (run().counts.stored, reads()) == (1, [new])
+    compact(OUTPUT, "memory://compacted")
+    assert reads() == []
+    new = add(2)
+    report = run("memory://compacted")
+    assert (report.counts.stored, reads()) == (1, [new])
+    assert report.deleted == ("cat/000.png",)
+    assert list(verify("memory://compacted", decode=True)) == []
+
+
+@pytest.fixture
+def append(convert: Convert) -> Convert:
+    return lambda **options: convert(**{"append": True, **options})
+
+
+def saved(output: Path) -> dict[bytes, tuple[int, bytes | None]]:
+    """Return the fingerprint and the stored key of each file."""
+    rows = pq.read_table(output / layout.FINGERPRINTS).to_pylist()
+    return {row["key"]: (row["fingerprint"], row["stored_key"]) for row in rows}
+
+
+def test_convert_saves_fingerprints_of_all_images_also_rejected_ones(
+    convert: Convert, source: Path, output: Path
+) -> None:
+    make_file(source, "cat/bad.png", CORRUPT)
+    make_file(source, "cat/notes.txt", b"notes")
+    convert()
+    assert saved(output) == {
+        str(path.relative_to(source)).encode(): (path.stat().st_mtime_ns, None)
+        for path in source.rglob("*.png")
+    }
+
+
+def test_convert_dry_run_saves_no_fingerprints(convert: Convert, output: Path) -> None:
+    convert(dry_run=True)
+    assert not output.exists()
+
+
+@pytest.mark.parametrize("kind", ["convert", "append", "compact"])
+def test_run_killed_before_fingerprints_saves_them_when_it_is_run_again(
+    convert: Convert, source: Path, output: Path, tmp_path: Path, kind: str
+) -> None:
+    runs: dict[str, tuple[Path, Callable[[], object]]] = {
+        "convert": (output, convert),
+        "append": (output, lambda: convert(append=True)),
+        "compact": (tmp_path / "new", lambda: compact(str(output), str(tmp_path / "new"))),
+    }
+    folder, run = runs[kind]
+    convert()
+    run()
+    expected = saved(folder)
+    (folder / layout.FINGERPRINTS).unlink()
+    run()
+    assert saved(folder) == expected
+
+
+@pytest.mark.parametrize("kept_bytes", [None, 0, 4, -9])
+def test_append_lost_or_damaged_fingerprints_read_every_file_and_give_same_dataset(
+    append: Convert, source: Path, output: Path, reads: Reads, kept_bytes: int | None
+) -> None:
+    intact = output.with_name("intact")
+    append()
+    append(output=str(intact))
+    path = output / layout.FINGERPRINTS
+    content = path.read_bytes()
+    path.unlink()
+    if kept_bytes is not None:
+        path.write_bytes(content[:kept_bytes])
+    make_file(source, "dog/new.png", make_picture(50))
+    (source / "cat/000.png").rename(source / "cat/moved.png")
+    changed = source / "cat/001.png"
+    changed.write_bytes(changed.read_bytes()[::-1])
+    touch(changed)
+    reads()
+    report = append()
+    assert len({*reads()}) == 22
+    expected = append(output=str(intact))
+    assert {*reads()} == {"cat/001.png", "cat/moved.png", "dog/new.png"}
+    assert content_of(output) == content_of(intact)
+    assert (report.modified, report.renamed) == (expected.modified, expected.renamed)
+
+
+def test_compact_renamed_file_modified_later_stays_known(
+    append: Convert, source: Path, output: Path, tmp_path: Path
+) -> None:
+    append()
+    moved = (source / "cat/000.png").rename(source / "dog/moved.png")
+    append()
+    compact(str(output), str(tmp_path / "new"))
+    assert saved(tmp_path / "new") == saved(output)
+    moved.write_bytes(make_picture(99))
+    report = append(output=str(tmp_path / "new"))
+    assert (report.status, report.modified) == ("nothing-to-do", ("dog/moved.png",))
+
+
+def test_compact_again_keeps_newer_fingerprints(
+    append: Convert, source: Path, output: Path, tmp_path: Path
+) -> None:
+    new = tmp_path / "new"
+    append()
+    compact(str(output), str(new))
+    (source / "cat/000.png").rename(source / "dog/moved.png")
+    append(output=str(new))
+    expected = saved(new)
+    assert expected[b"dog/moved.png"][1] == b"cat/000.png"
+    assert compact(str(output), str(new)).status == "nothing-to-do"
+    assert saved(new) == expected
+
+
+def test_convert_fingerprints_that_cannot_be_written_do_not_fail_the_run(
+    convert: Convert, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = LocalStorage.replace
+
+    def fail(storage: LocalStorage, name: str, data: bytes) -> Any:
+        if name == layout.FINGERPRINTS:
+            raise OutputError("disk full")
+        return real(storage, name, data)
+
+    monkeypatch.setattr(LocalStorage, "replace", fail)
+    assert convert().status == "converted"
+    assert len(open_dataset(output)["train"]) == 21
+    assert not (output / layout.FINGERPRINTS).exists()
