@@ -111,8 +111,7 @@ def compact(
             report = _write_and_publish(run, opened.manifest, lock, on_progress)
         else:
             report = report_finished(run, finished)
-        if opened.manifest == read_manifest(opened.storage):  # not that of an earlier generation
-            copy_fingerprints(opened.storage, run.output)
+        copy_fingerprints(opened, run.output)
         remove_run(run.output)
     return report
 

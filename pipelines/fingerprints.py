@@ -18,10 +18,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.run import Run
+from records.dataset import Dataset
 from records.errors import CorruptDataError, OutputError
 from records.format import layout
 from records.format.index import read_shard_index
-from records.format.manifest import Manifest, shard_names
+from records.format.manifest import Manifest, read_manifest, shard_names
 from records.format.rejects import read_all_rejects
 from records.storage import Storage
 from records.storage.work_folder import warn_kept
@@ -69,10 +70,64 @@ def save_fingerprints(run: Run) -> None:
         _write(run.output, run.diff.fingerprints)
 
 
-def copy_fingerprints(dataset: Storage, output: Storage) -> None:
-    """Save the fingerprints of a dataset in another output, unless the output has fingerprints."""
-    if output.stat(layout.FINGERPRINTS) is None and len(saved := read_fingerprints(dataset)):
-        _write(output, saved)
+def copy_fingerprints(dataset: Dataset, output: Storage) -> None:
+    """Save the fingerprints of a dataset in another output, unless the output has fingerprints.
+
+    Raises:
+        CorruptDataError: a manifest, an index or a list of rejects is damaged or missing.
+    """
+    if output.stat(layout.FINGERPRINTS) is None:
+        base = read_manifest(dataset.storage)
+        if len(saved := _read_common(dataset.storage, base, dataset.manifest)):
+            _write(output, saved)
+
+
+def forget_fingerprints(output: Storage, base: Manifest, manifest: Manifest) -> None:
+    """Remove the fingerprints of the files that another generation does not store the same way.
+
+    The next append reads these files again.
+
+    Args:
+        output: the storage of the dataset.
+        base: the present manifest.
+        manifest: the manifest of the other generation.
+
+    Raises:
+        CorruptDataError: an index or a list of rejects is damaged or missing.
+        OutputError, StorageError: the fingerprints cannot be written.
+    """
+    if len(read_fingerprints(output)):
+        _replace(output, _read_common(output, base, manifest))
+
+
+def _read_common(output: Storage, base: Manifest, manifest: Manifest) -> pa.Table:
+    """Return the saved fingerprints of the files that two generations store the same way.
+
+    A fingerprint is that of the content that the present generation stores. Arguments and errors
+    are those of `forget_fingerprints`.
+    """
+    saved = read_fingerprints(output)
+    if manifest == base or not len(saved):
+        return saved
+    keys = pa.array(_differing_keys(output, base, manifest), pa.large_binary())
+    stored_keys = pc.coalesce(saved["stored_key"], saved["key"])
+    differs = pc.or_(pc.is_in(saved["key"], keys), pc.is_in(stored_keys, keys))
+    return saved.filter(pc.invert(differs))
+
+
+def _differing_keys(output: Storage, base: Manifest, manifest: Manifest) -> Iterator[bytes]:
+    """Yield the keys of the shards and of the generations that only one of two manifests has."""
+    for one, other in ((base, manifest), (manifest, base)):
+        common = shard_names(other)
+        for info in one.splits.values():
+            for shard in info.shards:
+                if shard.name not in common:
+                    keys = read_shard_index(output, shard).table["key"]
+                    yield from map(key_from_text, keys.to_pylist())
+        generations = tuple(each for each in one.generations if each not in other.generations)
+        only = msgspec.structs.replace(one, generations=generations)
+        for _, rejects in read_all_rejects(output, only):
+            yield from (key_from_text(reject.key) for reject in rejects)
 
 
 def forget_fingerprints(output: Storage, base: Manifest, manifest: Manifest) -> None:

@@ -18,6 +18,8 @@ from records.runtime.shard_worker import LOCAL, RunnerConfig
 DEFAULT_MAX_REJECTS = 0.01
 ALWAYS_ALLOWED_REJECTS = 10
 DEFAULT_MAX_GONE = 0.1
+_NOT_GIVEN = {"source", "output", "append", "explicit", "message"}
+"""Options that the provenance has in other fields."""
 
 
 _NOT_GIVEN = frozenset({"source", "output", "append", "message", "explicit"})
@@ -40,9 +42,9 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     With `quarantine`, a run that rejects more images than `max_rejects` publishes the others.
     Files over `max_file_mb` megabytes, and images that take more than `image_timeout` seconds to
     decode, are rejected. `runner` is `local` or the name of a Beam runner; Beam receives
-    `beam_flags` unchanged. `message` is the reason for the generation, for its provenance.
-    `explicit` are the names of the options that the user has passed: an append compares them with
-    those of the dataset, also if they have their defaults.
+    `beam_flags` unchanged. `explicit` are the names of the options that the user has passed: an
+    append compares them with those of the dataset, also if they have their defaults. `message` is
+    the reason for the generation, for its provenance.
     """
 
     source: str

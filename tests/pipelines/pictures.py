@@ -44,18 +44,19 @@ def make_folders(root: Path, **classes: int) -> Path:
 NOT_OF_THE_DATASET = frozenset(
     {"report.json", "provenance.json", "generations/fingerprints.parquet"}
 )
-"""The files that a run into a new folder writes, and that depend on times."""
+"""The files that every run writes, and that depend on times."""
 
 
-def is_varying(name: str) -> bool:
-    """Return whether a file of a dataset depends on times."""
-    return name in NOT_OF_THE_DATASET or name.endswith("/provenance.json")
+def is_of_dataset(name: str) -> bool:
+    """Return whether a file is compared byte for byte: it does not depend on times."""
+    return name not in NOT_OF_THE_DATASET and not name.endswith("/provenance.json")
 
 
 def content_of(folder: Path) -> dict[str, bytes]:
-    """Return the content of all files below a folder by name, except those that depend on times."""
+    """Return the content of all files of a dataset below a folder by name; see `is_of_dataset`."""
+    names = {path: path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*"))}
     return {
         name: path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not is_varying(name := path.relative_to(folder).as_posix())
+        for path, name in names.items()
+        if path.is_file() and is_of_dataset(name)
     }

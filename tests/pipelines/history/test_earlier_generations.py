@@ -9,6 +9,7 @@ import pytest
 from pipelines.compact import compact
 from pipelines.convert import convert
 from pipelines.extract import extract
+from pipelines.fingerprints import read_fingerprints
 from pipelines.options import ConvertOptions
 from records import open_dataset, verify
 from records.errors import CorruptDataError, InputNotFoundError, OutputError, UsageError
@@ -60,6 +61,14 @@ def test_compact_and_extract_of_a_generation_have_its_records(grown: Grown, tmp_
     assert keys_at(str(tmp_path / "compacted")) == grown.keys[3]
     assert list(verify(tmp_path / "compacted", decode=True)) == []
     assert extract(grown.at(2), str(tmp_path / "images")) == len(grown.keys[2])
+
+
+def test_compact_of_a_generation_has_the_fingerprints_of_its_files(
+    grown: Grown, tmp_path: Path
+) -> None:
+    compact(grown.at(2), str(tmp_path / "compacted"))
+    saved = read_fingerprints(open_storage(tmp_path / "compacted"))["key"].to_pylist()
+    assert {key.decode() for key in saved} == grown.keys[2] | {"dog/bad2.png"}
 
 
 def test_compact_into_the_folder_of_the_dataset_is_refused(tmp_path: Path) -> None:
