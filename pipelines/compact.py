@@ -33,7 +33,7 @@ from records.dataset import Dataset, open_dataset
 from records.errors import UsageError
 from records.format.columns import pack_values
 from records.format.index import IndexRow
-from records.format.manifest import Manifest, read_manifest
+from records.format.manifest import Manifest
 from records.format.rejects import read_unresolved_rejects
 from records.format.shard import ShardWriter
 from records.format.skipped import load_skipped

@@ -130,45 +130,6 @@ def _differing_keys(output: Storage, base: Manifest, manifest: Manifest) -> Iter
             yield from (key_from_text(reject.key) for reject in rejects)
 
 
-def forget_fingerprints(output: Storage, base: Manifest, manifest: Manifest) -> None:
-    """Remove the fingerprints of files that two manifests of a dataset do not store the same way.
-
-    A fingerprint is that of the content that the present generation stores. The next append reads
-    these files again.
-
-    Args:
-        output: the storage of the dataset.
-        base: the present manifest.
-        manifest: another manifest, whose shards the next generation has.
-
-    Raises:
-        CorruptDataError: an index or a list of rejects is damaged or missing.
-        OutputError, StorageError: the fingerprints cannot be written.
-    """
-    saved = read_fingerprints(output)
-    if not len(saved):
-        return
-    keys = pa.array(_differing_keys(output, base, manifest), pa.large_binary())
-    stored_keys = pc.coalesce(saved["stored_key"], saved["key"])
-    differs = pc.or_(pc.is_in(saved["key"], keys), pc.is_in(stored_keys, keys))
-    _replace(output, saved.filter(pc.invert(differs)))
-
-
-def _differing_keys(output: Storage, base: Manifest, manifest: Manifest) -> Iterator[bytes]:
-    """Yield the keys of the shards and of the generations that only one of two manifests has."""
-    for one, other in ((base, manifest), (manifest, base)):
-        common = shard_names(other)
-        for info in one.splits.values():
-            for shard in info.shards:
-                if shard.name not in common:
-                    keys = read_shard_index(output, shard).table["key"]
-                    yield from map(key_from_text, keys.to_pylist())
-        generations = tuple(each for each in one.generations if each not in other.generations)
-        only = msgspec.structs.replace(one, generations=generations)
-        for _, rejects in read_all_rejects(output, only):
-            yield from (key_from_text(reject.key) for reject in rejects)
-
-
 def _write(output: Storage, fingerprints: pa.Table) -> None:
     """Write the file. A failure is ignored: the next run then reads the source files again.
 

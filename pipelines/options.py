@@ -22,9 +22,6 @@ _NOT_GIVEN = {"source", "output", "append", "explicit", "message"}
 """Options that the provenance has in other fields."""
 
 
-_NOT_GIVEN = frozenset({"source", "output", "append", "message", "explicit"})
-
-
 class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Options of a conversion from `source` to `output`, which are local paths or fsspec URLs.
 
