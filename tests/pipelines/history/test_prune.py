@@ -123,14 +123,17 @@ def test_pruned_images_are_in_no_file_of_the_dataset(tmp_path: Path, place: str)
     grown = Grown(tmp_path / "source", place)
     grown.grow(2)
     storage = open_storage(grown.location)
-    images = [path.read_bytes() for path in grown.source.rglob("2*.png")]
+    first, second = (
+        {path.read_bytes() for path in grown.source.rglob(f"{number}*.png")} for number in (1, 2)
+    )
+    images = second - first  # equal pictures stay
     rollback(grown.location, to=1)
 
     def found() -> int:
         content = b"".join(storage.read(name) for name in storage.list())
         return sum(image in content for image in images)
 
-    assert found() == len(images) == 4
+    assert found() == len(images) > 0
     prune(grown.location, older_than="0")
     assert found() == 0
 
