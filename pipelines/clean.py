@@ -16,6 +16,7 @@ from pipelines.writing.publish import derived_files, read_published
 from records.errors import InputNotFoundError
 from records.format.layout import is_dataset_file
 from records.format.manifest import file_names
+from records.generations import saved_files
 from records.storage import Storage, open_storage
 from records.storage.local import LocalStorage
 from records.storage.ownership import is_own, recorded_hashes, write_own
@@ -84,7 +85,9 @@ class _RunFiles:
     def __init__(self, output: Storage) -> None:
         self._output = output
         self._manifest = read_published(output)
-        self._published = set() if self._manifest is None else file_names(self._manifest)
+        self._published = (
+            set() if self._manifest is None else file_names(self._manifest) | saved_files(output)
+        )
         self._hashes = recorded_hashes(output)
 
     def unpublished(self) -> list[str]:

@@ -61,6 +61,7 @@ def compact(
     runner: RunnerConfig | None = None,
     processes: int | None = None,
     dry_run: bool = False,
+    message: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> Report:
     """Copy all generations of a dataset into a new dataset with one generation.
@@ -74,6 +75,7 @@ def compact(
         processes: the number of processes of the runner `local`; by default, it follows from the
             usable CPUs and the work.
         dry_run: whether to only report what would be written.
+        message: the reason for the new dataset, for its provenance.
         on_progress: a callback that receives the number of processed images and the total number.
 
     Raises:
@@ -88,7 +90,7 @@ def compact(
     runner = runner or RunnerConfig()
     check_output(output)
     opened = open_dataset(dataset)
-    require_outside(output, dataset)
+    require_outside(output, opened.location)
     check_runner(runner, dataset, output)
     options = ConvertOptions(
         source=dataset,
@@ -97,6 +99,7 @@ def compact(
         workers=1,
         runner=runner.name,
         beam_flags=runner.flags,
+        message=message,
     )
     options.validate()
     run = _list_and_plan(opened, options)
@@ -108,7 +111,7 @@ def compact(
             report = _write_and_publish(run, opened.manifest, lock, on_progress)
         else:
             report = report_finished(run, finished)
-        copy_fingerprints(opened.storage, run.output, is_new=finished is None)
+        copy_fingerprints(opened, run.output, is_new=finished is None)
         remove_run(run.output)
     return report
 

@@ -10,17 +10,25 @@ from __future__ import annotations
 
 import io
 import logging
+from collections.abc import Iterator
 from contextlib import suppress
 
+import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.run import Run
+from records.dataset import Dataset
 from records.errors import CorruptDataError, OutputError, StorageError
 from records.format import layout
+from records.format.index import read_shard_index
+from records.format.manifest import Manifest, read_manifest, shard_names
+from records.format.rejects import read_all_rejects
 from records.runtime.logging import log_line
 from records.storage import Storage
 from records.storage.local import LocalStorage
+from records.text.keys import key_from_text
 from records.untrusted_parquet import InvalidParquetError, read_untrusted
 
 _STORED_KEY = pa.field("stored_key", pa.large_binary())
@@ -64,7 +72,7 @@ def save_fingerprints(run: Run) -> None:
         _write(run.output, run.diff.fingerprints)
 
 
-def copy_fingerprints(dataset: Storage, output: Storage, *, is_new: bool) -> None:
+def copy_fingerprints(dataset: Dataset, output: Storage, *, is_new: bool) -> None:
     """Save the fingerprints of a dataset in another output, to which its records were copied.
 
     Args:
@@ -72,9 +80,61 @@ def copy_fingerprints(dataset: Storage, output: Storage, *, is_new: bool) -> Non
         output: the output.
         is_new: whether the records were copied now; otherwise later runs may have saved newer
             fingerprints, which are kept.
+
+    Raises:
+        CorruptDataError: a manifest, an index or a list of rejects is damaged or missing.
     """
     if is_new or output.stat(layout.FINGERPRINTS) is None:
-        _write(output, read_fingerprints(dataset))
+        base = read_manifest(dataset.storage)
+        _write(output, _read_common(dataset.storage, base, dataset.manifest))
+
+
+def forget_fingerprints(output: Storage, base: Manifest, manifest: Manifest) -> None:
+    """Remove the fingerprints of the files that another generation does not store the same way.
+
+    The next append reads these files again.
+
+    Args:
+        output: the storage of the dataset.
+        base: the present manifest.
+        manifest: the manifest of the other generation.
+
+    Raises:
+        CorruptDataError: an index or a list of rejects is damaged or missing.
+        OutputError, StorageError: the fingerprints cannot be written.
+    """
+    if len(read_fingerprints(output)):
+        _replace(output, _read_common(output, base, manifest))
+
+
+def _read_common(output: Storage, base: Manifest, manifest: Manifest) -> pa.Table:
+    """Return the saved fingerprints of the files that two generations store the same way.
+
+    A fingerprint is that of the content that the present generation stores. Arguments and errors
+    are those of `forget_fingerprints`.
+    """
+    saved = read_fingerprints(output)
+    if manifest == base or not len(saved):
+        return saved
+    keys = pa.array(_differing_keys(output, base, manifest), pa.large_binary())
+    stored_keys = pc.coalesce(saved["stored_key"], saved["key"])
+    differs = pc.or_(pc.is_in(saved["key"], keys), pc.is_in(stored_keys, keys))
+    return saved.filter(pc.invert(differs))
+
+
+def _differing_keys(output: Storage, base: Manifest, manifest: Manifest) -> Iterator[bytes]:
+    """Yield the keys of the shards and of the generations that only one of two manifests has."""
+    for one, other in ((base, manifest), (manifest, base)):
+        common = shard_names(other)
+        for info in one.splits.values():
+            for shard in info.shards:
+                if shard.name not in common:
+                    keys = read_shard_index(output, shard).table["key"]
+                    yield from map(key_from_text, keys.to_pylist())
+        generations = tuple(each for each in one.generations if each not in other.generations)
+        only = msgspec.structs.replace(one, generations=generations)
+        for _, rejects in read_all_rejects(output, only):
+            yield from (key_from_text(reject.key) for reject in rejects)
 
 
 def _write(output: Storage, fingerprints: pa.Table) -> None:
@@ -82,13 +142,9 @@ def _write(output: Storage, fingerprints: pa.Table) -> None:
 
     A file of this name that contains no fingerprints is kept: it belongs to the user.
     """
-    stream = io.BytesIO()
-    # All values differ: dictionaries would take twice the memory. A million rows take 30 MB.
-    options = {"use_dictionary": False, "row_group_size": _GROUP_ROWS}
-    pq.write_table(fingerprints.cast(_FILE), stream, compression="zstd", **options)
     try:
         _require_fingerprints(output)
-        output.replace(layout.FINGERPRINTS, stream.getvalue())
+        _replace(output, fingerprints)
         if isinstance(output, LocalStorage):  # without a lock, nothing else removes the folder
             output.remove_unused_staging()
     except (OutputError, StorageError) as error:
@@ -104,3 +160,11 @@ def _require_fingerprints(output: Storage) -> None:
             path=output.display_name(layout.FINGERPRINTS),
             hint="move the file away",
         )
+
+
+def _replace(output: Storage, fingerprints: pa.Table) -> None:
+    stream = io.BytesIO()
+    # All values differ: dictionaries would take twice the memory. A million rows take 30 MB.
+    options = {"use_dictionary": False, "row_group_size": _GROUP_ROWS}
+    pq.write_table(fingerprints.cast(_FILE), stream, compression="zstd", **options)
+    output.replace(layout.FINGERPRINTS, stream.getvalue())

@@ -18,6 +18,8 @@ from records.runtime.shard_worker import LOCAL, RunnerConfig
 DEFAULT_MAX_REJECTS = 0.01
 ALWAYS_ALLOWED_REJECTS = 10
 DEFAULT_MAX_GONE = 0.1
+_NOT_GIVEN = {"source", "output", "append", "explicit", "message"}
+"""Options that the provenance has in other fields."""
 
 
 class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +40,8 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     Files over `max_file_mb` megabytes, and images that take more than `image_timeout` seconds to
     decode, are rejected. `runner` is `local` or the name of a Beam runner; Beam receives
     `beam_flags` unchanged. `explicit` are the names of the options that the user has passed: an
-    append compares them with those of the dataset, also if they have their defaults.
+    append compares them with those of the dataset, also if they have their defaults. `message` is
+    the reason for the generation, for its provenance.
     """
 
     source: str
@@ -82,6 +85,24 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     runner: str = LOCAL
     beam_flags: tuple[str, ...] = ()
     explicit: tuple[str, ...] = ()
+    message: str | None = None
+
+    def given(self) -> dict[str, Any]:
+        """Return the options that differ from their defaults, for the provenance of a generation.
+
+        The values of Beam flags are left out: they may be secrets.
+        """
+        default = msgspec.to_builtins(ConvertOptions(source="", output=""))
+        options = msgspec.to_builtins(msgspec.structs.replace(self, beam_flags=()))
+        images, usual = options.pop("images"), default.pop("images")
+        changed = {
+            name: value
+            for values, defaults in ((options, default), (images, usual))
+            for name, value in values.items()
+            if value != defaults.get(name) and name not in _NOT_GIVEN
+        }
+        flags = [flag.partition("=")[0] for flag in self.beam_flags if flag.startswith("-")]
+        return {**changed, "beam_flags": flags} if flags else changed
 
     def settings(self) -> Settings:
         """Return the options that determine the bytes of the dataset.

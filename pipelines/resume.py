@@ -28,6 +28,7 @@ from records.format import layout
 from records.format.index import read_index, read_index_file
 from records.format.layout import index_name, is_dataset_file
 from records.format.manifest import Manifest, file_names
+from records.generations import saved_files
 from records.images import encoder_versions
 from records.runtime.cpu import available_cpus
 from records.storage import Storage
@@ -202,11 +203,14 @@ def _refuse_files_of_user(run: Run, planned: Collection[str] = ()) -> None:
     The files of the dataset to append to that the run keeps are not read. The files in `planned`
     are not read either: they are checked before they are removed.
     """
-    replaced = replaced_files(run)
-    kept = set() if run.base is None else file_names(run.base) - replaced.keys()
-    for name in run.output.list():
-        if is_dataset_file(name) and name not in kept and name not in planned:
-            require_own(run.output, name, known=replaced.get(name))
+    output, replaced = run.output, replaced_files(run)
+    names = {name for name in output.list() if is_dataset_file(name)}.difference(planned)
+    if run.base is not None:
+        names -= file_names(run.base) - replaced.keys()
+        if not names <= replaced.keys():
+            names -= saved_files(output) - replaced.keys()
+    for name in sorted(names):
+        require_own(output, name, known=replaced.get(name))
 
 
 def shards_with_modified_sources(run: Run) -> Iterator[tuple[PlannedShard, str]]:

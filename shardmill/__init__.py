@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from records.adopt import adopt
     from records.dataset import Dataset, Record, Split, open_dataset
     from records.errors import ShardmillError
+    from records.history import diff, log
     from records.inspection import inspect
     from records.salvage import salvage
     from records.stats import stats
     from records.verification import verify
     from records.version import __version__
-    from shardmill.datasets import append, compact, convert, extract
+    from shardmill.datasets import append, compact, convert, extract, prune, rollback
     from shardmill.training import featurize, train
     from trainers.evaluation import evaluate
     from trainers.export import export
@@ -44,13 +45,17 @@ _MODULES = {
     "as_tf_dataset": "trainers.input",
     "compact": "shardmill.datasets",
     "convert": "shardmill.datasets",
+    "diff": "records.history",
     "evaluate": "trainers.evaluation",
     "export": "trainers.export",
     "extract": "shardmill.datasets",
     "featurize": "shardmill.training",
     "inspect": "records.inspection",
+    "log": "records.history",
     "open_dataset": "records.dataset",
+    "prune": "shardmill.datasets",
     "register_model": "trainers.models",
+    "rollback": "shardmill.datasets",
     "salvage": "records.salvage",
     "stats": "records.stats",
     "train": "shardmill.training",
@@ -69,13 +74,17 @@ __all__ = [
     "as_tf_dataset",
     "compact",
     "convert",
+    "diff",
     "evaluate",
     "export",
     "extract",
     "featurize",
     "inspect",
+    "log",
     "open_dataset",
+    "prune",
     "register_model",
+    "rollback",
     "salvage",
     "stats",
     "train",

@@ -47,10 +47,14 @@ if TYPE_CHECKING:
 _COMMANDS = {
     "convert": ("pipelines.cli.convert", "Convert labelled images to a dataset of shards."),
     "compact": ("pipelines.cli.compact", "Write all generations of a dataset as one generation."),
+    "rollback": ("pipelines.cli.rollback", "Return to an earlier generation of a dataset."),
+    "prune": ("pipelines.cli.prune", "Remove old generations, and the files that only they need."),
     "clean": ("pipelines.cli.clean", "Remove the state of an unfinished conversion."),
     "extract": ("pipelines.cli.extract", "Write the images of a dataset into folders."),
     "inspect": ("records.cli.inspect", "Show the contents of a dataset or a TFRecord file."),
     "verify": ("records.cli.verify", "Check every checksum, count and size of a dataset."),
+    "log": ("records.cli.log", "List the generations of a dataset, the newest first."),
+    "diff": ("records.cli.diff", "Compare two datasets, or two generations of a dataset."),
     "files": ("records.cli.files", "List the shards of a dataset, of all generations."),
     "salvage": (
         "records.cli.salvage",

@@ -1,17 +1,19 @@
-"""Python API of datasets: convert, append, compact, extract."""
+"""Python API of datasets: convert, append, compact, extract, rollback, prune."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any, Literal
 
-from records.arguments import Processes, check_arguments
+from records.arguments import Positive, Processes, check_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from os import PathLike
 
+    from pipelines.prune import PruneReport
     from pipelines.report import Report
+    from pipelines.rollback import RollbackReport
 
 
 @check_arguments
@@ -65,6 +67,7 @@ def convert(
     dry_run: bool = False,
     runner: str = "local",
     beam_flags: Sequence[str] = (),
+    message: str | None = None,
     storage_patience: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Report:
@@ -143,6 +146,7 @@ def convert(
         runner: the name of the runner: `local`, `flink`, `spark`, `prism`, `dataflow`, or any Beam
             runner.
         beam_flags: the flags to pass to Beam.
+        message: the reason for the new generation; see `sm.log`.
         storage_patience: how long to wait for a store that does not answer, such as `90s` or `10m`;
             if None, the value of SHARDMILL_STORAGE_PATIENCE, or ten minutes.
         on_progress: a callback that receives the number of processed images and the total number.
@@ -193,6 +197,7 @@ def compact(
     beam_flags: Sequence[str] = (),
     processes: Processes | None = None,
     dry_run: bool = False,
+    message: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Write all generations of a dataset as one generation of a new dataset.
@@ -206,6 +211,7 @@ def compact(
         beam_flags: the flags to pass to Beam.
         processes: the number of processes of the runner `local`; see `convert`.
         dry_run: whether to only report what would be done, and write nothing.
+        message: the reason for the new dataset; see `sm.log`.
         on_progress: a callback that receives the number of processed images and the total number.
 
     Raises:
@@ -224,6 +230,7 @@ def compact(
         runner=RunnerConfig(runner, tuple(beam_flags)),
         processes=processes,
         dry_run=dry_run,
+        message=message,
         on_progress=on_progress,
     )
 
@@ -252,3 +259,63 @@ def extract(
     from pipelines.extract import extract as run
 
     return run(os.fspath(dataset), os.fspath(output), processes=processes)
+
+
+@check_arguments
+def rollback(
+    dataset: str | PathLike[str],
+    *,
+    to: Positive | None = None,
+    message: str | None = None,
+    dry_run: bool = False,
+) -> RollbackReport:
+    """Publish a new generation of a dataset that has the records of an earlier one.
+
+    No shard is written, and no file is removed, so a rollback can be rolled back. If the dataset
+    has these records already, nothing is done.
+
+        sm.rollback("data", to=3)
+
+    Args:
+        dataset: the folder or URL of a finished dataset.
+        to: the number of the earlier generation; by default, the one before the present one.
+        message: the reason for the new generation; see `sm.log`.
+        dry_run: whether to only report what would be done, and write nothing.
+
+    Raises:
+        InputNotFoundError: there is no finished dataset, or the generation was pruned.
+        UsageError: the dataset never had the generation.
+        CorruptDataError: a manifest is corrupt, or a shard of the generation is missing.
+        OutputError: the dataset cannot be written to, or a run of another command is unfinished.
+        LockedError: another process is writing to the dataset.
+    """
+    from pipelines.rollback import rollback as run
+
+    return run(os.fspath(dataset), to=to, message=message, dry_run=dry_run)
+
+
+@check_arguments
+def prune(dataset: str | PathLike[str], *, older_than: str, dry_run: bool = False) -> PruneReport:
+    """Remove old generations of a dataset, and the files that only they need.
+
+    The present generation is never removed. A removed generation cannot be read or rolled back to,
+    but `sm.log` still lists it. A file that shardmill did not write, or that was changed since, is
+    kept.
+
+        sm.prune("data", older_than="7d")
+
+    Args:
+        dataset: the folder or URL of a finished dataset.
+        older_than: the time since a generation was replaced, such as `12h` or `7d`.
+        dry_run: whether to only report what would be removed, and remove nothing.
+
+    Raises:
+        InputNotFoundError: there is no finished dataset.
+        UsageError: the duration is invalid.
+        CorruptDataError: a manifest is corrupt, so that it is unknown which files it needs.
+        OutputError: a file cannot be removed.
+        LockedError: another process is writing to the dataset.
+    """
+    from pipelines.prune import prune as run
+
+    return run(os.fspath(dataset), older_than=older_than, dry_run=dry_run)

@@ -15,12 +15,14 @@ from pipelines.report import Report
 from records.format.index import Reject, ShardSummary
 from records.format.manifest import ManifestFile
 from records.format.skipped import SkippedFile
+from records.generations import Provenance
 
 _DOCS = Path(__file__).parents[1]
 FOLDER = _DOCS / "reference" / "schemas"
 KINDS = {
     "dataset": ManifestFile,
     "index-summary": ShardSummary,
+    "provenance": Provenance,
     "reject": Reject,
     "report": Report,
     "skipped": SkippedFile,

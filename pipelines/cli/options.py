@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from records.cli.option_groups import option_group
-from records.cli.output import quiet_option
+from records.cli.output import message_option, quiet_option
 from records.cli.params import Location
 
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -31,6 +31,7 @@ def job_options(
         add_options: Callable[..., Callable[..., Any]] = option_group(
             "Run and report",
             *options,
+            message_option,
             click.option(
                 "--runner",
                 metavar="NAME",

@@ -65,7 +65,7 @@ def extract(
         OutputError: `out` already exists, or cannot be written.
     """
     opened = open_dataset(dataset)
-    require_outside(out, dataset)
+    require_outside(out, opened.location)
     written = 0
     with _new_folder(Path(out)) as folder:
         writer = _ShardWriter(opened, folder / _STAGING, escape_for_display(out))

@@ -147,7 +147,7 @@ def options_to_convert(dataset: Dataset) -> list[str]:
     counts = [split.info.class_records for split in dataset.values()]
     has_all = all(map(any, zip(*counts, strict=True)))
     if not has_all or list(dataset.labels) != sorted(dataset.labels, key=str.encode):
-        options += ["--labels", f"{dataset.path.rstrip('/')}/{LABELS}"]
+        options += ["--labels", f"{dataset.storage.url.rstrip('/')}/{LABELS}"]
     return options
 
 

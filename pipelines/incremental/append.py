@@ -227,16 +227,19 @@ def _remove_known_rejects(sources: Sources, ingested: pa.Table) -> None:
 def discard_stale_run(run: Run, *, keep: str | None = None) -> None:
     """Remove an unfinished run with a different plan or different encoder versions.
 
-    The run of another command is kept if it has not written a dataset: it can be resumed.
+    The run of another command is kept if it has not written a dataset: it can be resumed. In a
+    finished dataset, it is removed.
 
     Args:
         run: the run to start.
         keep: a folder in the work folder whose files belong to this run.
     """
-    if run.base is None and unfinished_command(run.output) != run.command:
+    command = unfinished_command(run.output)
+    if run.base is None and command != run.command:
         return
-    found = read_run(run.output)
-    if found is not None and (found.plan_digest, found.encoders) != (run.plan.digest, encoders()):
+    found, present = read_run(run.output), (run.plan.digest, encoders())
+    is_stale = found is not None and (found.plan_digest, found.encoders) != present
+    if is_stale or command not in {None, run.command}:
         remove_run(run.output, keep=keep)
 
 

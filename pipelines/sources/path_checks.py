@@ -7,6 +7,7 @@ import os
 from pipelines.sources.containers import locate_source
 from pipelines.sources.containers.kinds import SUFFIXES, suffix_of
 from records.errors import InputNotFoundError, OutputError, UsageError
+from records.generations import require_whole_dataset
 from records.storage import is_url, local_path, open_storage
 from records.storage.exclusive import require_outside
 from records.text.escaping import escape_for_display
@@ -34,10 +35,11 @@ def check_output(output: str) -> None:
     """Check that the path of an output is valid, and that the output is absent or a folder.
 
     Raises:
-        UsageError: the path is invalid.
+        UsageError: the path is invalid, or names a generation of a dataset, such as `data@3`.
         OutputError: the output is a file.
     """
     _check_path("output", output)
+    require_whole_dataset(output)
     output_path = _local_path(output)
     if output_path is not None and os.path.isfile(output_path):  # noqa: PTH113 - may be any bytes
         raise OutputError(

@@ -124,6 +124,7 @@ class WriteDataset(beam.PTransform):  # type: ignore[misc] # Beam has no types
         channels: the number of channels: 3 for colour, 1 for grayscale.
         jpeg_quality: the quality of images that are re-encoded as JPEG.
         workers: the number of threads that write a shard; if None, the number of usable cores.
+        message: the reason for the dataset; see `sm.log`.
 
     Raises:
         UsageError: an option is invalid, the PCollection is unbounded, or its schema lacks a field.
@@ -169,6 +170,7 @@ class WriteDataset(beam.PTransform):  # type: ignore[misc] # Beam has no types
         channels: Literal[1, 3] = 3,
         jpeg_quality: int = 95,
         workers: int | None = None,
+        message: str | None = None,
     ) -> None:
         given = {
             name: value for name, value in locals().items() if name not in {"self", "__class__"}

@@ -28,15 +28,14 @@ from records.format.layout import SplitName
 from records.format.manifest import (
     Manifest,
     SplitInfo,
-    decode_manifest,
     encode_manifest,
     read_manifest,
 )
 from records.format.rejects import encode_rejects
 from records.format.skipped import write_skipped
 from records.format.tfds_metadata import tfds_files
-from records.storage import FolderLock, Storage, write_file
-from records.storage.errors import replaced_by_other_run
+from records.generations import Provenance, make_provenance, replace_manifest, write_provenance
+from records.storage import FolderLock, Storage, absolute_location, write_file
 from records.storage.ownership import write_own
 from records.text.formatting import pluralize
 from records.text.keys import key_from_text
@@ -144,6 +143,7 @@ def publish(run: Run, result: ConversionResult, report: Report, *, lock: FolderL
     if plan.shards:
         # A run that was killed may have renamed an index into place without syncing the folder.
         output.fsync_folder(layout.generation_path(layout.INDEX_FOLDER, plan.generation))
+    write_provenance(output, plan.generation, _make_provenance(run))
     manifest = make_manifest(run, result)
     if base is None or base.labels != manifest.labels:
         write(layout.LABELS, format_labels(plan.labels))
@@ -155,7 +155,18 @@ def publish(run: Run, result: ConversionResult, report: Report, *, lock: FolderL
     if base is None:
         write_file(output, layout.MANIFEST, encode_manifest(manifest))
     else:
-        _replace_manifest(run, base, manifest)
+        replace_manifest(output, base, manifest)
+
+
+def _make_provenance(run: Run) -> Provenance:
+    options = run.options
+    return make_provenance(
+        f"{run.command} --append" if options.append else run.command,
+        source=None if run.command == "WriteDataset" else absolute_location(options.source),
+        options=options.given(),
+        message=options.message,
+        seconds=time.monotonic() - run.started_at,
+    )
 
 
 def replaced_files(run: Run) -> Mapping[str, bytes | None]:
@@ -194,15 +205,6 @@ def read_published(output: Storage) -> Manifest | None:
             got=error.got,
             hint=error.hint or f"restore {layout.MANIFEST} from a copy, or choose another output",
         ) from error
-
-
-def _replace_manifest(run: Run, base: Manifest, manifest: Manifest) -> None:
-    """Replace a manifest if it is still the one that the run started from. Raises LockedError."""
-    name = run.output.display_name(layout.MANIFEST)
-    current = run.output.read(layout.MANIFEST)
-    if decode_manifest(current, path=name) != base:
-        raise replaced_by_other_run(name)
-    run.output.compare_and_swap(layout.MANIFEST, current, encode_manifest(manifest))
 
 
 def _tfds_files(manifest: Manifest, base: Manifest | None) -> dict[str, bytes]:

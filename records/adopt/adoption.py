@@ -26,9 +26,11 @@ from records.format.label_map import format_labels, parse_labels
 from records.format.manifest import ExternalFormat, encode_manifest, read_manifest
 from records.format.rejects import encode_rejects
 from records.format.tfds_metadata import tfds_files
+from records.generations import make_provenance, write_provenance
 from records.runtime.cpu import available_cpus
-from records.storage import open_storage, read_named_file, write_file
+from records.storage import absolute_location, open_storage, read_named_file, write_file
 from records.storage.errors import starts_over
+from records.storage.ownership import require_own
 from records.storage.work_folder import (
     list_own_files,
     record_command,
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from records.adopt.infer_classes import FirstLabel
     from records.format.layout import SplitName
     from records.format.schema import FeatureNames
+    from records.generations import Provenance
     from records.storage import Storage
 
 _REJECTS_ALWAYS_ALLOWED = 10
@@ -62,6 +65,7 @@ def adopt(
     first_label: FirstLabel | None = None,
     max_rejects: NotNegative | None = None,
     dry_run: bool = False,
+    message: str | None = None,
     on_bytes: Callable[[int], object] = lambda _: None,
 ) -> AdoptReport:
     """Make a dataset of TFRecord files that shardmill did not write, without copying them.
@@ -81,6 +85,7 @@ def adopt(
         max_rejects: the maximum number of excluded records; None allows 1 % of the records, or 10
             if that is more. To exclude all records is always an error.
         dry_run: whether to write nothing.
+        message: the reason for the dataset; see `sm.log`.
         on_bytes: a callback that receives the size of each record that was read, in bytes. Several
             threads call it.
 
@@ -93,7 +98,20 @@ def adopt(
             not made of these files with these options; or the folder cannot be written to.
         LockedError: another process is writing to the folder.
     """
+    arguments = {
+        "labels": None if labels is None else os.fspath(labels),
+        "splits": splits,
+        "features": features,
+        "first_label": first_label,
+        "max_rejects": max_rejects,
+    }
     folder = os.fspath(output)
+    provenance = make_provenance(
+        "adopt",
+        source=absolute_location(folder),
+        options={name: value for name, value in arguments.items() if value is not None},
+        message=message,
+    )
     storage = open_storage(folder)
     paths = [files] if isinstance(files, str | os.PathLike) else files
     names = locate_files([os.fspath(path) for path in paths], folder)
@@ -115,7 +133,7 @@ def adopt(
             with suppress(OutputError), storage.lock():
                 remove_own_files(storage)
     elif not dry_run:
-        _write(storage, plan)
+        _write(storage, plan, provenance)
     status: Status = "nothing-to-do" if is_adopted else "planned" if dry_run else "adopted"
     return make_report(plan, storage.url, status, classes.notes)
 
@@ -211,7 +229,7 @@ def _require_same(storage: Storage, plan: AdoptionPlan) -> None:
         raise _another_dataset(storage)
 
 
-def _write(storage: Storage, plan: AdoptionPlan) -> None:
+def _write(storage: Storage, plan: AdoptionPlan, provenance: Provenance) -> None:
     """Write all side files, the manifest last.
 
     Side files that an interrupted run wrote have the same bytes.
@@ -220,8 +238,10 @@ def _write(storage: Storage, plan: AdoptionPlan) -> None:
     contents |= plan.files
     with storage.lock() as hold:
         record_command(storage, "adopt")
+        require_own(storage, layout.PROVENANCE)
         for name, content in contents.items():
             write_file(storage, name, content)
         hold.ensure_held()
+        write_provenance(storage, 1, provenance)
         write_file(storage, layout.MANIFEST, encode_manifest(plan.manifest))
         remove_own_files(storage)

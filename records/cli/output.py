@@ -27,6 +27,11 @@ def _set_quiet(_context: click.Context, _parameter: click.Parameter, quiet: bool
 
 quiet_option = click.option("--quiet", is_flag=True, callback=_set_quiet, help="Print only errors.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+message_option = click.option(
+    "--message",
+    metavar="TEXT",
+    help="Reason for the new generation; `shardmill log` shows it.",
+)
 processes_option = click.option(
     "--processes",
     type=Count(Processes),

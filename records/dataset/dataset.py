@@ -24,7 +24,8 @@ from records.errors import UsageError
 from records.format.columns import Columns
 from records.format.label_map import LabelMap
 from records.format.layout import SplitName
-from records.format.manifest import Manifest, read_manifest
+from records.format.manifest import Manifest
+from records.generations import read_generation, split_generation
 from records.storage import Storage, absolute_location, open_storage
 from records.storage.urls import join_location, without_user
 from records.text.escaping import escape_for_display
@@ -44,7 +45,8 @@ class Dataset(Mapping[SplitName, Split]):
 
     Attributes:
         storage: the folder of the dataset.
-        manifest: the content of `dataset.json`.
+        manifest: the content of `dataset.json`, or of the saved manifest of an earlier generation.
+        location: the absolute path or URL of the folder.
     """
 
     def __init__(
@@ -54,10 +56,12 @@ class Dataset(Mapping[SplitName, Split]):
         worker_slice: WorkerSlice = ALL_RECORDS,
         *,
         location: str | None = None,
+        generation: int | None = None,
     ) -> None:
         self.storage = storage
         self.manifest = manifest
-        self._location = storage.url if location is None else location
+        self.location = storage.url if location is None else location
+        self._generation = generation
         self._worker_slice = worker_slice
         decoder = RecordDecoder.of(manifest)
         self._splits = {
@@ -67,8 +71,9 @@ class Dataset(Mapping[SplitName, Split]):
 
     @property
     def path(self) -> str:
-        """The path or URL of the dataset, for display."""
-        return self.storage.url
+        """The path or URL of the dataset, for display; with `@N` if it was opened as such."""
+        suffix = "" if self._generation is None else f"@{self._generation}"
+        return f"{self.storage.url}{suffix}"
 
     @property
     def labels(self) -> LabelMap:
@@ -112,7 +117,7 @@ class Dataset(Mapping[SplitName, Split]):
             )
         splits = self.values() if split is None else [self[split]]
         shards = [shard for each in splits for shard in each.info.shards]
-        return tuple(join_location(self._location, shard.name) for shard in shards)
+        return tuple(join_location(self.location, shard.name) for shard in shards)
 
     def shards(self) -> dict[str, tuple[SplitName, int]]:
         """Return the split of each shard and its number there, by name, in stored order."""
@@ -189,7 +194,8 @@ def open_dataset(
 
     Args:
         path: a local folder, or any URL that fsspec supports. A relative path is resolved during
-            this call, so a later change of the working folder has no effect.
+            this call, so a later change of the working folder has no effect. `data@3` opens
+            generation 3 of the dataset `data`.
         shard_index: the number of this worker, from 0.
         shard_count: the number of workers. Without `pad`, each record goes to exactly one worker.
             The slices of a split differ in length by at most one record, even if there are fewer
@@ -198,11 +204,14 @@ def open_dataset(
             slice also contains the first record of the next slice.
 
     Raises:
-        InputNotFoundError: the folder contains no finished dataset.
+        InputNotFoundError: the folder contains no finished dataset, or the generation was pruned.
         CorruptDataError: the manifest is damaged.
-        UsageError: `shard_index` is not from 0 to `shard_count` - 1, or the URL is invalid.
+        UsageError: `shard_index` is not from 0 to `shard_count` - 1, the URL is invalid, or the
+            dataset never had the generation.
     """
     worker_slice = WorkerSlice(shard_index, shard_count, padded=pad)
-    storage = open_storage(path)
-    location = absolute_location(without_user(os.fspath(path)).rstrip("/"))
-    return Dataset(storage, read_manifest(storage), worker_slice, location=location)
+    folder, generation = split_generation(path)
+    storage = open_storage(folder)
+    manifest = read_generation(storage, generation)
+    location = absolute_location(without_user(folder).rstrip("/"))
+    return Dataset(storage, manifest, worker_slice, location=location, generation=generation)

@@ -6,14 +6,19 @@ import os
 from typing import NamedTuple
 
 from records.format.layout import MANIFEST
+from records.generations import split_generation
 from records.storage import Storage, open_named_file, open_storage, split_location
 
 
 class ResolvedPath(NamedTuple):
-    """A folder, and the name of one file in the folder; None instead of a name means a dataset."""
+    """A folder, and the name of one file in the folder; None instead of a name means a dataset.
+
+    `generation` is the number of an earlier generation of the dataset; None for the present one.
+    """
 
     storage: Storage
     file: str | None
+    generation: int | None = None
 
 
 def resolve_path(path: str | os.PathLike[str]) -> ResolvedPath:
@@ -31,4 +36,5 @@ def resolve_path(path: str | os.PathLike[str]) -> ResolvedPath:
         storage, name = open_named_file(location)
         if storage.stat(name) is not None:
             return ResolvedPath(storage, name)
-    return ResolvedPath(open_storage(location), None)
+    folder, generation = split_generation(location)
+    return ResolvedPath(open_storage(folder), None, generation)

@@ -39,9 +39,10 @@ LABELS = "labels.txt"
 REJECTS = "rejects.jsonl"
 SKIPPED = "skipped.jsonl"
 REPORT = "report.json"
+PROVENANCE = "provenance.json"
 TFDS_INFO = "dataset_info.json"
 TFDS_FEATURES = "features.json"
-SIDE_FILES = (LABELS, REJECTS, SKIPPED, REPORT, TFDS_INFO, TFDS_FEATURES)
+SIDE_FILES = (LABELS, REJECTS, SKIPPED, REPORT, PROVENANCE, TFDS_INFO, TFDS_FEATURES)
 """The files of a dataset other than shards, indexes and the manifest; a generation may have all."""
 INDEX_FOLDER = "index"
 FINGERPRINTS = "generations/fingerprints.parquet"
@@ -51,6 +52,7 @@ HASHES_FOLDER = "hashes"
 
 SHARD_PATTERN = r"(?:generations/\d{4}/)?(train|test|validation)-(\d{5,})-of-(\d{5,})\.tfrecord"
 _SHARD = re.compile(SHARD_PATTERN)
+_SAVED_MANIFEST = re.compile(rf"generations/([0-9]{{4,9}})/{re.escape(MANIFEST)}")
 _GENERATION_FILE = re.compile(r"(?:generations/\d{4}/)?(.+)", re.DOTALL)
 ADOPTED_PATTERN = r"(?:\w[\w .@=+,()-]*/)*\w[\w .@=+,()-]*"
 """Pattern of the name of an adopted file: a path in the dataset folder, no part of it hidden."""
@@ -90,6 +92,17 @@ def shard_name(split: SplitName, number: int, count: int, generation: int = 1) -
     return generation_path(f"{split}-{number:05d}-of-{count:05d}.tfrecord", generation)
 
 
+def saved_manifest_name(generation: int) -> str:
+    """Return the name of a saved manifest, such as `generations/0001/dataset.json`."""
+    return f"generations/{generation:04d}/{MANIFEST}"
+
+
+def parse_saved_manifest(name: str) -> int | None:
+    """Return the generation of a saved manifest; None if `name` is not the name of one."""
+    match = _SAVED_MANIFEST.fullmatch(name)
+    return int(match[1]) if match and saved_manifest_name(int(match[1])) == name else None
+
+
 def parent(name: str) -> str:
     """Return the folder of a file of the dataset; `""` for the dataset folder."""
     return name.rpartition("/")[0]
@@ -106,11 +119,15 @@ def parse_shard_name(name: str) -> ShardName | None:
 
 
 def is_dataset_file(name: str) -> bool:
-    """Return whether a conversion may write a file of this name: a shard, an index, a side file."""
+    """Return whether a run may write a file of this name, other than the manifest.
+
+    These are shards, indexes, side files and saved manifests.
+    """
     match = _GENERATION_FILE.fullmatch(name)
     below = match[1] if match else ""
     is_index = parent(below) == INDEX_FOLDER and below.endswith(".parquet")
-    return below in SIDE_FILES or is_index or parse_shard_name(name) is not None
+    is_saved = parse_saved_manifest(name) is not None
+    return below in SIDE_FILES or is_index or is_saved or parse_shard_name(name) is not None
 
 
 def index_name(shard: str) -> str:

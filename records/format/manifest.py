@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from itertools import pairwise
 from typing import Annotated, Literal
 
 import msgspec
@@ -173,14 +174,21 @@ def shard_names(manifest: Manifest) -> set[str]:
 
 
 def file_names(manifest: Manifest) -> set[str]:
-    """Return the names of all files that a dataset may have, except the manifest."""
+    """Return the names of all files that a generation may have, except the manifest.
+
+    These include the saved manifest and the provenance of every earlier generation, but not its
+    other files.
+    """
     shards = shard_names(manifest)
     side_files = (
         layout.generation_path(name, generation.number)
         for name in layout.SIDE_FILES
         for generation in manifest.generations
     )
-    return {*shards, *map(layout.index_name, shards), *side_files}
+    earlier = range(1, manifest.generations[-1].number)
+    saved = map(layout.saved_manifest_name, earlier)
+    provenances = (layout.generation_path(layout.PROVENANCE, number) for number in earlier)
+    return {*shards, *map(layout.index_name, shards), *side_files, *saved, *provenances}
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
@@ -263,6 +271,9 @@ def _validate(manifest: Manifest, path: str) -> None:
         raise CorruptDataError("the manifest lists a shard twice", path=path)
     for split, info in manifest.splits.items():
         _validate_split(split, info, manifest, path)
+    numbers = [generation.number for generation in manifest.generations]
+    if not numbers or any(one >= other for one, other in pairwise(numbers)):
+        raise CorruptDataError("the manifest lists no generations, or not in order", path=path)
     stored = sum(generation.counts.stored for generation in manifest.generations)
     _require_equal(
         "number of records of all splits",

@@ -65,7 +65,7 @@ class DatasetInspection:
 
     def lines(self) -> list[str]:
         """Return the output of `inspect`, one string per line."""
-        manifest = format_manifest(self.dataset.manifest, self.dataset.storage.url)
+        manifest = format_manifest(self.dataset.manifest, self.dataset.path)
         return [*manifest, "", *format_file(self.shard)]
 
     def draw_grid(self) -> bytes:
@@ -91,7 +91,7 @@ def inspect(
         InputNotFoundError: the path is neither a dataset nor a file.
         CorruptDataError: the manifest is damaged, or the shard to read is missing.
     """
-    storage, file = resolve_path(path)
+    storage, file, _ = resolve_path(path)
     if file is not None:
         return FileInspection(storage, summarize_file(storage, file, limit=limit))
     dataset = open_dataset(path)

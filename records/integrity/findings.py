@@ -72,14 +72,14 @@ MEANINGS: Mapping[FindingKind, str] = {
     "class-count": "the number of records of a class in a split does not match the manifest",
     "missing": "a file of the dataset is missing",
     "unexpected": "the folder contains a shard, an index or another .tfrecord or .parquet file "
-    "that the manifest does not list",
+    "that no manifest lists",
     "unreadable": "the storage failed to read a file",
     "labels": "labels.txt does not match the label map in the manifest",
     "rejects": "rejects.jsonl is damaged, or its number of lines does not match the manifest",
     "skipped": "skipped.jsonl is damaged, or its counts do not match the manifest",
     "tfds": "dataset_info.json or features.json does not match the manifest",
-    "manifest": "dataset.json is damaged (`verify` then checks the shards without it), or its size "
-    "and hash of a file are wrong or missing",
+    "manifest": "dataset.json or the saved manifest of an earlier generation is damaged, or the "
+    "size and hash of a file in dataset.json are wrong or missing",
 }
 """The meaning of each kind, in one line."""
 

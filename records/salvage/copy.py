@@ -115,7 +115,7 @@ def _require_outside_dataset(output: str, file: str) -> None:
 
 
 def _open_file(file: str | os.PathLike[str]) -> tuple[Storage, str]:
-    storage, name = resolve_path(file)
+    storage, name, _ = resolve_path(file)
     if name is not None:
         return storage, name
     path = storage.url

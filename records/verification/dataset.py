@@ -26,7 +26,7 @@ from records.dataset.record import RecordDecoder
 from records.dataset.resolve import resolve_path
 from records.errors import CorruptDataError
 from records.format.layout import MANIFEST, generation_folder, parent, parse_shard_name
-from records.format.manifest import read_manifest
+from records.generations import read_generation
 from records.integrity.findings import FileCheck, Finding, finding_from_error
 from records.runtime.cpu import available_cpus
 from records.runtime.processes import divide_cpus, process_map
@@ -56,9 +56,9 @@ def verify(
     """Check every checksum, count, size, label and index row of a dataset.
 
     Args:
-        path: the path or URL of a dataset, or of a TFRecord file: plain, GZIP or ZLIB. For a file,
-            the only checks are whether the frames are intact, and whether each record is an Example
-            or a SequenceExample.
+        path: the path or URL of a dataset, of one of its generations (`data@3`), or of a TFRecord
+            file: plain, GZIP or ZLIB. For a file, the only checks are whether the frames are
+            intact, and whether each record is an Example or a SequenceExample.
         decode: whether to decode every image of a dataset, too.
         processes: the number of processes that check shards; by default, it follows from the usable
             CPUs and the size of the dataset.
@@ -81,12 +81,12 @@ def check_files(
     For arguments and exceptions, see `verify`. An intact manifest has two results: the first has
     the findings about the side files, the last has the findings about the dataset as a whole.
     """
-    storage, file = resolve_path(path)
+    storage, file, generation = resolve_path(path)
     if file is not None:
         yield check_tfrecord(storage, file)
         return
     try:
-        manifest = read_manifest(storage)
+        manifest = read_generation(storage, generation)
     except CorruptDataError as error:
         yield FileCheck(MANIFEST, findings=[finding_from_error(error, "manifest", MANIFEST)])
         shards = dict.fromkeys(filter(parse_shard_name, storage.list()))
@@ -95,7 +95,8 @@ def check_files(
         )
         return
     unfinished, known = find_unfinished(storage)
-    findings = list(check_side_files(storage, manifest, known))
+    is_present = generation is None
+    findings = list(check_side_files(storage, manifest, known, is_present=is_present))
     yield FileCheck(MANIFEST, findings=findings, unfinished=unfinished)
     yield from _check_dataset(storage, manifest, decode=decode, processes=processes)
 

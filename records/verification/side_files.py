@@ -14,7 +14,9 @@ from records.format.manifest import shard_names
 from records.format.rejects import read_rejects
 from records.format.skipped import read_skipped, require_counts
 from records.format.tfds_metadata import tfds_files
+from records.generations import list_saved, read_saved
 from records.integrity.findings import Finding, FindingKind, finding_from_error
+from records.storage.ownership import is_own
 from records.text.formatting import pluralize
 
 if TYPE_CHECKING:
@@ -32,14 +34,28 @@ _KINDS: dict[str, FindingKind] = {
 
 
 def check_side_files(
-    storage: Storage, manifest: Manifest, known_shards: Collection[str] = ()
+    storage: Storage,
+    manifest: Manifest,
+    known_shards: Collection[str] = (),
+    *,
+    is_present: bool = True,
 ) -> Iterator[Finding]:
     """Yield a finding for each unlisted file, and each side file that contradicts the manifest.
 
-    A side file that is missing or unreadable is also a finding. The shards in `known_shards`, and
-    their indexes, are expected although the manifest does not list them.
+    A side file that is missing or unreadable is also a finding, and so is a damaged manifest of an
+    earlier generation.
+
+    Args:
+        storage: the storage of the dataset.
+        manifest: the manifest of the generation to check.
+        known_shards: shards that are expected, with their indexes, although no manifest lists them.
+        is_present: whether this is the present generation. A later generation may have replaced the
+            files whose content follows from the manifest: they are not read.
     """
-    yield from _check_names(storage, manifest, known_shards)
+    listed = shard_names(manifest).union(known_shards)
+    for saved in list_saved(storage):
+        yield from _check_saved(storage, saved, listed)
+    yield from _check_names(storage, manifest, listed)
     implied = {name: digest_of(content) for name, content in _implied_files(manifest).items()}
     lists = _lists(manifest)
     for name in sorted(implied.keys() | lists.keys() | manifest.files.keys()):
@@ -47,11 +63,26 @@ def check_side_files(
         if digest is None or implied.get(name, digest) != digest:
             yield Finding("manifest", layout.MANIFEST, f"wrong or no digest of {name}")
             continue
+        if name in implied and not is_present:
+            continue
         findings = list(_check_digest(storage, name, digest))
         if not findings and name in lists:
             check, generation = lists[name]
             findings = list(check(storage, generation))
         yield from findings
+
+
+def _check_saved(storage: Storage, generation: int, shards: set[str]) -> Iterator[Finding]:
+    """Add the shards of a saved manifest to `shards`; yield a finding if it is damaged."""
+    name = layout.saved_manifest_name(generation)
+    try:
+        shards |= shard_names(read_saved(storage, generation))
+    except CorruptDataError as error:
+        yield finding_from_error(error, "manifest", name)
+    except StorageError as error:
+        yield Finding("unreadable", name, str(error))
+    except FileNotFoundError:
+        pass  # `prune` has removed it since the listing
 
 
 def _lists(
@@ -83,10 +114,9 @@ def _implied_files(manifest: Manifest) -> dict[str, bytes]:
 
 
 def _check_names(
-    storage: Storage, manifest: Manifest, known_shards: Collection[str]
+    storage: Storage, manifest: Manifest, shards: Collection[str]
 ) -> Iterator[Finding]:
-    """Yield a finding for each shard, index or hash file that the manifest does not list."""
-    shards = shard_names(manifest) | set(known_shards)
+    """Yield a finding for each shard, index or hash file that belongs to none of these shards."""
     indexes, hashes = map(layout.index_name, shards), map(layout.phash_name, shards)
     expected = {*shards, *indexes, *hashes, layout.FINGERPRINTS}
     # The folder of an adopted dataset may contain TFRecord files that were not adopted.
@@ -101,7 +131,8 @@ def _check_digest(storage: Storage, name: str, expected: FileDigest) -> Iterator
     try:
         with storage.open(name) as stream:
             found = digest_stream(stream)
-        if found != expected:
+        # A run that is not finished may have replaced the file.
+        if found != expected and not is_own(storage, name):
             kind = _KINDS.get(posixpath.basename(name), "tfds")
             yield Finding(kind, name, f"the content does not match {layout.MANIFEST}")
     except FileNotFoundError:

@@ -64,6 +64,8 @@ JOBS = (
     ),
     Job(("convert", "@more", "OUT", "--append", "--max-rejects", "1"), "data", "data"),
     Job(("compact", "@grown", "OUT"), "compacted"),
+    Job(("rollback", "OUT"), "data", "grown"),
+    Job(("prune", "OUT", "--older-than", "0"), "data", "grown"),
     Job(("extract", "@data", "OUT"), "images"),
     Job(("extract", "@grown", "OUT", "--processes", "2"), "all-images"),
     Job(("adopt", "OUT/*.tfrecord", "OUT"), "files", "files"),
@@ -71,6 +73,9 @@ JOBS = (
     Job(("verify", "@data", "--decode")),
     Job(("verify", "@grown", "--processes", "2")),
     Job(("files", "@data", "--json")),
+    Job(("log", "@grown")),
+    Job(("diff", "@grown@1", "@grown", "--csv", "OUT"), "changes.csv", streams=True),
+    Job(("stats", "@grown@1", "--json")),
     Job(("stats", "@data", "--json")),
     Job(("inspect", "@data", "--grid", "OUT"), "grid.png"),
     Job(

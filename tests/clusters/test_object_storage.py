@@ -15,7 +15,7 @@ from tests.clusters.conftest import OPTIONS
 from tests.clusters.pools import open_pools
 from tests.clusters.testbed.flink import FlinkCluster
 from tests.clusters.testbed.spark import spark_here
-from tests.pipelines.pictures import NOT_OF_THE_DATASET
+from tests.pipelines.pictures import is_of_dataset
 from tests.s3 import runs
 from tests.s3.server import ACCESS_KEY, BUCKET, SECRET_KEY, S3Server, find_server
 
@@ -72,7 +72,7 @@ def content_at(server: S3Server, name: str) -> dict[str, bytes]:
     return {
         each: client.get_object(Bucket=BUCKET, Key=f"{name}/{each}")["Body"].read()
         for each in names
-        if each not in NOT_OF_THE_DATASET
+        if is_of_dataset(each)
     }
 
 

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -11,6 +11,7 @@ from pipelines.report import Report
 from records.format.index import Reject, ShardSummary
 from records.format.manifest import decode_manifest, encode_manifest
 from records.format.skipped import REASONS, Reason, SkippedFile
+from records.generations import Provenance
 from records.storage import open_storage
 from tests.datasets import DatasetBuilder, edit_manifest, make_sources
 
@@ -58,7 +59,10 @@ def test_format_page_lists_every_reason_of_skipped_files() -> None:
     assert table == [(outcome, reason) for reason, (outcome, _) in REASONS.items()]
 
 
-def test_format_page_report_example_is_canonical() -> None:
-    content = EXAMPLES["report.json"].encode()
-    report = msgspec.json.decode(content, type=Report)
-    assert msgspec.json.format(msgspec.json.encode(report)) + b"\n" == content
+@pytest.mark.parametrize(
+    ("name", "kind"), [("report.json", Report), ("provenance.json", Provenance)]
+)
+def test_format_page_example_is_canonical(name: str, kind: type[Any]) -> None:
+    content = EXAMPLES[name].encode()
+    found = msgspec.json.decode(content, type=kind)
+    assert msgspec.json.format(msgspec.json.encode(found)) + b"\n" == content

@@ -43,6 +43,8 @@ def read_documents(dataset: Path) -> list[tuple[str, Any]]:
         ("dataset", json.loads((dataset / "dataset.json").read_text())),
         ("report", json.loads((dataset / "report.json").read_text())),
     ]
+    provenances = dataset.rglob("provenance.json")
+    found += [("provenance", json.loads(file.read_text())) for file in provenances]
     for name, kind in (("rejects.jsonl", "reject"), ("skipped.jsonl", "skipped")):
         for file in dataset.rglob(name):
             found += [(kind, json.loads(line)) for line in file.read_text().splitlines()]
@@ -67,8 +69,8 @@ def test_json_schema_accepts_the_manifest_of_adopted_files(dataset: Path, tmp_pa
 
 def test_json_schemas_refuse_other_names_and_other_versions(dataset: Path) -> None:
     for name, document in read_documents(dataset):
-        # A report and a skipped file may get more fields; the others get another format version.
-        is_open = name in {"report", "skipped"}
+        # These may get more fields; the others get another format version.
+        is_open = name in {"provenance", "report", "skipped"}
         assert validator(name).is_valid({**document, "other": 1}) == is_open, name
         if "format_version" in document:
             assert not validator(name).is_valid({**document, "format_version": 2}), name

@@ -27,6 +27,11 @@ DOCUMENTED = {0, 1, 2, 65, 66, 73, 74}
 LIGHT: dict[str, tuple[str, ...]] = {
     "verify": ("verify", "DATA", "--decode"),
     "files": ("files", "DATA"),
+    "files @1": ("files", "DATA@1"),
+    "log": ("log", "DATA"),
+    "diff": ("diff", "DATA@1", "DATA"),
+    "rollback": ("rollback", "DATA"),
+    "prune": ("prune", "DATA", "--older-than", "0"),
     "stats": ("stats", "DATA"),
     "stats --near": ("stats", "DATA", "--near"),
     "inspect": ("inspect", "DATA"),
@@ -110,7 +115,8 @@ class Damaged(NamedTuple):
         """Run a command on a copy; return what is wrong with its end."""
         new = self.data.with_name("new")
         places = {
-            "DATA": self.data, "NEW": new, "NEW.png": new.with_suffix(".png"),
+            "DATA": self.data, "DATA@1": f"{self.data}@1",
+            "NEW": new, "NEW.png": new.with_suffix(".png"),
             "SOURCE": self.data.with_name("source"), "RUN": run,
             "SHARD": self.data / "train-00000-of-00002.tfrecord",
         }  # fmt: skip

@@ -41,14 +41,22 @@ def make_folders(root: Path, **classes: int) -> Path:
     return root
 
 
-NOT_OF_THE_DATASET = frozenset({"report.json", "generations/fingerprints.parquet"})
+NOT_OF_THE_DATASET = frozenset(
+    {"report.json", "provenance.json", "generations/fingerprints.parquet"}
+)
 """The files that every run writes, and that depend on times."""
 
 
+def is_of_dataset(name: str) -> bool:
+    """Return whether a file is compared byte for byte: it does not depend on times."""
+    return name not in NOT_OF_THE_DATASET and not name.endswith("/provenance.json")
+
+
 def content_of(folder: Path) -> dict[str, bytes]:
-    """Return the content of all files below a folder by name, except `NOT_OF_THE_DATASET`."""
+    """Return the content of all files of a dataset below a folder by name; see `is_of_dataset`."""
+    names = {path: path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*"))}
     return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.relative_to(folder).as_posix() not in NOT_OF_THE_DATASET
+        name: path.read_bytes()
+        for path, name in names.items()
+        if path.is_file() and is_of_dataset(name)
     }

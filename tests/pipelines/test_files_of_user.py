@@ -24,7 +24,7 @@ from records.storage.local import LocalStorage
 from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import (
     CORRUPT,
-    NOT_OF_THE_DATASET,
+    is_of_dataset,
     make_file,
     make_folders,
     make_picture,
@@ -134,8 +134,8 @@ class Run:
 
 
 def read_all(storage: Storage) -> dict[str, bytes]:
-    """Return all files by name, except the report and the fingerprints, which depend on the run."""
-    return {name: storage.read(name) for name in storage.list() if name not in NOT_OF_THE_DATASET}
+    """Return all files by name, except those that depend on the run."""
+    return {name: storage.read(name) for name in storage.list() if is_of_dataset(name)}
 
 
 def names_of(output: Storage) -> list[str]:

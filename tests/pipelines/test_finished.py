@@ -121,6 +121,7 @@ class TestForeign:
             "rejects.jsonl",
             "skipped.jsonl",
             "report.json",
+            "provenance.json",
             "features.json",
         ],
     )

@@ -29,7 +29,7 @@ def bad(source: Path) -> list[str]:
     return keys
 
 
-@pytest.mark.parametrize("options", [{}, {"append": True}, {"processes": 2}, {"runner": "direct"}])
+@pytest.mark.parametrize("options", [{}, {"append": True}, {"processes": 2}])
 def test_quarantine_publishes_the_other_images_as_a_higher_limit_does(
     convert: Convert, output: Path, tmp_path: Path, bad: list[str], options: dict[str, Any]
 ) -> None:

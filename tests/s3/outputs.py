@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from records.format import layout
 from records.storage import Storage
-from tests.pipelines.pictures import NOT_OF_THE_DATASET
+from tests.pipelines.pictures import is_of_dataset
 
 
 def content_at(target: Storage) -> dict[str, bytes]:
     """Return the files of a dataset, as `content_of` does."""
-    return {name: target.read(name) for name in target.list() if name not in NOT_OF_THE_DATASET}
+    return {name: target.read(name) for name in target.list() if is_of_dataset(name)}
 
 
 def shards_at(target: Storage) -> dict[str, str | None]:

@@ -100,19 +100,23 @@ _REQUIRED = {
     "as_tf_dataset": ("data",),
     "compact": ("data", "out"),
     "convert": ("photos", "out"),
+    "diff": ("data", "other"),
     "evaluate": ("run",),
     "export": ("run", "out"),
     "extract": ("data", "out"),
     "featurize": ("data", "out"),
     "inspect": ("data",),
+    "log": ("data",),
     "open_dataset": ("data",),
+    "prune": ("data",),
+    "rollback": ("data",),
     "salvage": ("a.tfrecord", "out"),
     "stats": ("data",),
     "train": ("data", "run"),
     "verify": ("data",),
     "Predictor": ("run",),
 }
-_NAMED = {"featurize": {"model": "mobilenet_v2"}}
+_NAMED = {"featurize": {"model": "mobilenet_v2"}, "prune": {"older_than": "1d"}}
 
 
 class BytesPath:
@@ -203,6 +207,7 @@ def test_adopt_list_with_an_element_that_is_no_path_is_a_usage_error(
         ("compact", {"processes": 0}),
         ("compact", {"dry_run": "no"}),
         ("convert", {"processes": 0}),
+        ("rollback", {"to": 0}),
         ("adopt", {"max_rejects": -1}),
         ("adopt", {"dry_run": 3}),
         ("salvage", {"dry_run": "no"}),

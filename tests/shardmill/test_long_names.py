@@ -23,6 +23,10 @@ LONG = ("o" * 300, "/".join(["o" * 200] * 30))
     [
         ("verify", "LONG"),
         ("stats", "LONG"),
+        ("log", "LONG"),
+        ("diff", "LONG", "LONG"),
+        ("rollback", "LONG"),
+        ("prune", "LONG", "--older-than", "1d"),
         ("clean", "LONG"),
         ("extract", "LONG", "../out"),
         ("salvage", "LONG", "../out"),

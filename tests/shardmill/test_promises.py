@@ -39,7 +39,8 @@ HOSTILE = ("ab\u202egnp", "z\u200bw", "\u2066\u3164b")
 OTHER_TEXT = {
     "background", "group_by", "runner", "splits", "features", "split", "validation_split", "model",
     "classes", "resize", "beam_flags", "path_column", "label_column", "split_column",
-    "group_column", "target_column", "keep_columns", "label_separator", "target",
+    "group_column", "target_column", "keep_columns", "label_separator", "target", "message",
+    "older_than",
 }  # fmt: skip
 
 
@@ -91,7 +92,8 @@ def test_command_output_file_exists_is_refused_and_unchanged(
 def test_commands_output_files_are_all_new_files() -> None:
     assert {(name, option.opts[0]) for name, option in parameters(NewFile)} == {
         ("inspect", "--grid"), ("stats", "--plot"), ("stats", "--grid"), ("predict", "--csv"),
-        ("predict", "--grid"), ("train", "--augment-preview"),
+        ("predict", "--grid"), ("train", "--augment-preview"), ("diff", "--csv"),
+        ("diff", "--plot"),
     }  # fmt: skip
 
 

@@ -84,7 +84,7 @@ def plan_features(location: str, out: str, options: FeaturizeOptions) -> Feature
             hint="use a model of keras.applications, such as mobilenet_v2",
         )
     dataset = open_dataset(location)
-    require_outside(out, location)
+    require_outside(out, dataset.location)
     training = select_split(dataset, "train")
     selections = (select_split(dataset, split) for split in dataset if dataset[split])
     check_shards(dataset, *selections, sizes=not options.skip_bad)

@@ -162,7 +162,7 @@ def plan_training(
     )
     dataset = open_dataset(location)
     if found is None:
-        require_outside(os.fspath(run), os.fspath(location))
+        require_outside(os.fspath(run), dataset.location)
     training, validation, unknown = _select(dataset, options)
     skipped: frozenset[tuple[str, int]] = frozenset()
     if options.features is not None:

@@ -65,7 +65,9 @@ class TestWhatIsNew:
         after = content_of(output)
         changed = {name for name in before if after[name] != before[name]}
         assert changed == {layout.MANIFEST}
+        assert after["generations/0001/dataset.json"] == before[layout.MANIFEST]
         assert {name.rpartition("/")[0] for name in after.keys() - before.keys()} == {
+            "generations/0001",
             "generations/0002",
             "generations/0002/index",
         }

@@ -55,6 +55,12 @@ def test_read_records_yields_each_record_of_all_generations_once(
     assert counted.committed == len(expected) > 0
 
 
+def test_read_records_of_an_earlier_generation_yields_its_records(dataset: Path) -> None:
+    expected = list(open_dataset(f"{dataset}@1")["train"])
+    run(ReadRecords(f"{dataset}@1"), equal_to(expected))
+    assert 0 < len(expected) < len(open_dataset(dataset)["train"])
+
+
 def test_read_records_element_is_a_record_with_pixels(dataset: Path) -> None:
     labels = open_dataset(dataset)["train"].labels
 

@@ -262,7 +262,8 @@ def test_write_options_give_the_bytes_of_the_folder(
         rows.append({"key": "cat/one.png", "label": "cat", "image": make_picture(size=(1, 1))})
         make_file(source, "cat/one.png", make_picture(size=(1, 1)))
     sm.convert(source, tmp_path / "a", **options)
-    write(rows, tmp_path / "b", **options)
+    report = write(rows, tmp_path / "b", **options)
+    assert report.quarantined == options.get("quarantine", False)
     assert content_of(tmp_path / "b") == content_of(tmp_path / "a")
 
 

@@ -116,6 +116,8 @@ def delete_at(name: str) -> Callable[[dict[str, Any]], None]:
         (set_at("splits/train/shards/0/name", "train-00002-of-00002.tfrecord"), "match its split"),
         (set_at("generations/0/counts/stored", 16), "in the number of records of all splits"),
         (set_at("generations/0/counts/found", 16), "in the number of files found"),
+        (set_at("generations", []), "no generations, or not in order"),
+        (lambda m: m["generations"].append(m["generations"][0]), "not in order"),
         (set_at("settings/images/check", "none"), "not a manifest"),
         (set_at("settings/images/jpeg_quality", 0), "out of range"),
     ],

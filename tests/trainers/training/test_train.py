@@ -16,8 +16,11 @@ import pytest
 
 from records.dataset import open_dataset
 from records.errors import CorruptDataError, OutputError, UsageError
+from records.format.manifest import Counts, Generation, read_manifest
 from records.format.tfrecord import frame_bytes, read_frames
+from records.generations import replace_manifest
 from records.images import ImageOptions
+from records.storage import open_storage
 from tests.trainers.backends import run_python
 from tests.trainers.conftest import LABELS, RUN_OPTIONS, write_shapes
 from trainers.config import ImageShape
@@ -52,6 +55,21 @@ def weights_of(folder: Path) -> list[np.ndarray]:
     from trainers.models.load import load_model
 
     return [np.asarray(weight) for weight in load_model(open_run(folder)).get_weights()]
+
+
+def test_train_on_an_earlier_generation_keeps_its_name(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    write_shapes(data, {"train": [range(20)], "test": [range(20, 26)]})
+    storage = open_storage(data)
+    base = read_manifest(storage)
+    nothing = Generation(2, "0" * 32, {}, Counts(0, 0, 0, 0, 0))
+    later = msgspec.structs.replace(base, generations=(*base.generations, nothing))
+    replace_manifest(storage, base, later)
+    plan = plan_training(f"{data}@1", tmp_path / "run", SHORT)
+    assert plan.config.dataset == f"{data}@1"
+    assert plan.config.plan_digests == (base.generations[0].plan_digest,)
+    with pytest.raises(UsageError, match="inside the dataset"):
+        plan_training(f"{data}@1", data / "run", SHORT)
 
 
 def test_train_finished_run_has_the_documented_files(run_path: Path) -> None:

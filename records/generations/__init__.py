@@ -1,0 +1,30 @@
+"""Generations of a dataset: names, saved manifests and provenance."""
+
+from records.generations.names import require_whole_dataset, split_generation
+from records.generations.provenance import (
+    Provenance,
+    make_provenance,
+    read_provenance,
+    write_provenance,
+)
+from records.generations.saved import (
+    list_saved,
+    read_generation,
+    read_saved,
+    replace_manifest,
+    saved_files,
+)
+
+__all__ = [
+    "Provenance",
+    "list_saved",
+    "make_provenance",
+    "read_generation",
+    "read_provenance",
+    "read_saved",
+    "replace_manifest",
+    "require_whole_dataset",
+    "saved_files",
+    "split_generation",
+    "write_provenance",
+]

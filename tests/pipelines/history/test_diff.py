@@ -1,0 +1,51 @@
+"""Differences of generations, and of datasets with several labels per image."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+from pipelines.convert import convert
+from pipelines.options import ConvertOptions
+from pipelines.rollback import rollback
+from records.history import diff
+from tests.pipelines.history.grown import Grown
+from tests.pipelines.pictures import make_picture
+
+
+def test_diff_of_each_pair_of_generations_matches_the_model(grown: Grown) -> None:
+    grown.keys[rollback(grown.location, to=2).generation] = grown.keys[2]
+    for one, other in product(grown.keys, repeat=2):
+        found = diff(grown.at(one), grown.at(other))
+        rows = found.changes.to_pylist()
+        before, after = grown.keys[one], grown.keys[other]
+        assert {row["key"] for row in rows if row["added"]} == after - before
+        assert {row["key"] for row in rows if row["removed"]} == before - after
+        assert len(rows) == len(before ^ after)
+        assert (found.summary.records_a, found.summary.records_b) == (len(before), len(after))
+
+
+def test_diff_of_multi_label_datasets_compares_all_labels(tmp_path: Path) -> None:
+
+    for name, rows in (
+        ("a", "0.png,x;y\n1.png,x\n2.png,\n"),
+        ("b", "0.png,y;x\n1.png,x;y\n2.png,x\n"),
+    ):
+        folder = tmp_path / f"photos-{name}"
+        folder.mkdir()
+        for number in range(3):
+            (folder / f"{number}.png").write_bytes(make_picture(number))
+        (tmp_path / f"{name}.csv").write_text(f"path,label\n{rows}")
+        convert(
+            ConvertOptions(
+                source=str(folder), output=str(tmp_path / name), label_separator=";",
+                list=str(tmp_path / f"{name}.csv"),
+            )
+        )  # fmt: skip
+    found = diff(tmp_path / "a", tmp_path / "b")
+    assert {
+        record.key: (record.classes_a, record.classes_b)
+        for record in found.summary.first["relabelled"]
+    } == {"1.png": (("x",), ("x", "y")), "2.png": ((), ("x",))}
+    assert found.summary.changes["relabelled"] == 2
+    assert "x, y" in repr(found)
