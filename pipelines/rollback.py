@@ -147,7 +147,8 @@ def _find_published(storage: Storage) -> int | None:
     if layout.generation_path(layout.PROVENANCE, newest) not in recorded_hashes(storage):
         return None
     provenance = read_provenance(storage, newest)
-    return None if provenance is None else provenance.options.get(_TO)
+    to = None if provenance is None else provenance.options.get(_TO)
+    return to if type(to) is int else None
 
 
 def _plan(storage: Storage, to: int | None) -> _Plan:
@@ -180,13 +181,19 @@ def _count(manifest: Manifest) -> int:
 
 
 def _require_files(storage: Storage, target: Manifest, base: Manifest) -> None:
-    """Check the sizes of the shards that the present generation lacks. Raises CorruptDataError."""
+    """Check the sizes of the files that the present generation lacks, except derived ones.
+
+    Raises:
+        CorruptDataError: a file is missing, as after a killed `prune`, or has another size.
+    """
     present = {shard for info in base.splits.values() for shard in info.shards}
     shards = [
         shard for info in target.splits.values() for shard in info.shards if shard not in present
     ]
     expected = {shard.name: shard.bytes for shard in shards}
     expected |= {layout.index_name(shard.name): shard.index.bytes for shard in shards}
+    lists = target.files.keys() - base.files.keys() - derived_files(target).keys()
+    expected |= {name: target.files[name].bytes for name in sorted(lists)}
     threads = 0 if storage.is_local else IO_THREADS
     found = parallel_map(storage.stat, expected, threads=threads)
     for (name, size_bytes), info in zip(expected.items(), found, strict=True):

@@ -22,7 +22,7 @@ import msgspec
 
 from records.errors import CorruptDataError
 from records.format.layout import PROVENANCE, generation_path
-from records.storage import Storage, redact_url
+from records.storage import Storage
 from records.storage.ownership import write_own
 from records.strict_json import decode_json
 from records.text.escaping import escape_surrogates
@@ -30,6 +30,8 @@ from records.version import __version__
 
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 _LIBRARIES = ("apache-beam", "numpy", "pillow", "pyarrow")
+_USER = re.compile(r"(?<=://)[^/\s]*@")
+_QUERY = re.compile(r"(://[^\s?#]*)[?#]\S*")
 _INSTALLED = re.compile(r"([^-]+)-([^-]+)\.dist-info")
 
 
@@ -75,7 +77,7 @@ def make_provenance(
         command: the command.
         source: the path or URL of the source; its credentials are removed.
         options: the options that were given; credentials in URLs are removed.
-        message: the reason that the user gave.
+        message: the reason that the user gave; user names and passwords in URLs are removed.
         seconds: the time since the start of the run.
     """
     started = _to_time(time.time() - seconds)
@@ -86,7 +88,7 @@ def make_provenance(
         command=command,
         source=None if source is None else _clean(source),
         options=_clean(dict(options or {})),
-        message=None if message is None else escape_surrogates(message),
+        message=None if message is None else escape_surrogates(_USER.sub("", message)),
         versions={"shardmill": __version__, **versions},
         python=platform.python_version(),
         platform=platform.platform(),
@@ -101,9 +103,12 @@ def _to_time(seconds: float) -> datetime:
 
 
 def _clean(value: Any) -> Any:
-    """Return a value of JSON in which no URL has credentials."""
+    """Return a value of JSON in which no URL has a user name, a password or a query.
+
+    A URL can be anywhere in a text, and need not be valid.
+    """
     if isinstance(value, str):
-        return escape_surrogates(redact_url(value))
+        return escape_surrogates(_QUERY.sub(r"\1", _USER.sub("", value)))
     if isinstance(value, Mapping):
         return {str(name): _clean(each) for name, each in value.items()}
     if isinstance(value, Sequence):
@@ -141,13 +146,15 @@ def write_provenance(storage: Storage, generation: int, provenance: Provenance) 
 
 
 def read_provenance(storage: Storage, generation: int) -> Provenance | None:
-    """Return the provenance of a generation; None if it is lost or damaged.
+    """Return the provenance of a generation, its times in UTC; None if it is lost or damaged.
 
     Raises:
         StorageError: storage failed after retries.
     """
     try:
         content = storage.read(generation_path(PROVENANCE, generation))
-        return decode_json(content, Provenance)
-    except (FileNotFoundError, CorruptDataError, msgspec.DecodeError):
+        found = decode_json(content, Provenance)
+        started, ended = (each.astimezone(UTC) for each in (found.started, found.ended))
+    except (FileNotFoundError, CorruptDataError, msgspec.DecodeError, OverflowError):
         return None
+    return msgspec.structs.replace(found, started=started, ended=ended)

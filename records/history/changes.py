@@ -91,11 +91,13 @@ def _name_classes(dataset: Dataset, index: Index) -> pa.Array:
     names = pa.array(dataset.labels, pa.string())
     if not dataset.is_multi_label:
         return names.take(index.table["label"].combine_chunks())
-    lists = index.table["labels"]
-    lengths = pc.fill_null(pc.list_value_length(lists), 0)
-    ends = pc.cumulative_sum(lengths.cast(pa.int32())).combine_chunks()
+    lists = index.table["labels"].combine_chunks()
+    ends = pc.cumulative_sum(pc.list_value_length(lists))
     offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends])
-    flat = names.take(pc.list_flatten(lists).combine_chunks())
+    rows, classes = pc.list_parent_indices(lists), names.take(pc.list_flatten(lists))
+    # The same classes can have other numbers, and thus another order, in the other dataset.
+    order = [("row", "ascending"), ("class", "ascending")]
+    flat = pa.table({"row": rows, "class": classes}).sort_by(order)["class"].combine_chunks()
     return pc.binary_join(pa.ListArray.from_arrays(offsets, flat), SEPARATOR)
 
 

@@ -62,7 +62,7 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
         """Return the cells of the line of this generation."""
         found = self.provenance
         message = "" if found is None or found.message is None else found.message
-        first_line = (message.strip().splitlines() or [""])[0]
+        first_line = escape_for_display((message.strip().splitlines() or [""])[0])
         return (
             str(self.generation),
             _UNKNOWN if found is None else f"{found.ended:%Y-%m-%d %H:%M:%SZ}",
@@ -76,7 +76,7 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
                 )
             ),
             "?" if self.records is None else pluralize(self.records, "record"),
-            escape_for_display(first_line) if self.is_readable else f"(pruned) {first_line}",
+            first_line if self.is_readable else f"(pruned) {first_line}",
         )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from pipelines.convert import convert
 from pipelines.options import ConvertOptions
 from pipelines.rollback import rollback
+from records import open_dataset
 from records.history import diff
 from tests.pipelines.history.grown import Grown
 from tests.pipelines.pictures import make_picture
@@ -49,3 +50,25 @@ def test_diff_of_multi_label_datasets_compares_all_labels(tmp_path: Path) -> Non
     } == {"1.png": (("x",), ("x", "y")), "2.png": ((), ("x",))}
     assert found.summary.changes["relabelled"] == 2
     assert "x, y" in repr(found)
+
+
+def test_diff_of_multi_label_datasets_ignores_the_order_of_the_classes(tmp_path: Path) -> None:
+    rows = ["0.png,a;c", "1.png,c", "2.png,b;c", "3.png,", "4.png,c;b;a", "5.png,b"]
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(len(rows)):
+        (folder / f"{number}.png").write_bytes(make_picture(number))
+    # The class b gets its number last in the one dataset, and second in the other.
+    for name, parts in (("grown", [rows[:2], rows]), ("new", [rows])):
+        for part in parts:
+            listed = tmp_path / f"{name}.csv"
+            listed.write_text("\n".join(["path,label", *part, ""]))
+            convert(
+                ConvertOptions(
+                    source=str(folder), output=str(tmp_path / name), label_separator=";",
+                    list=str(listed), append=len(parts) > 1, allow_new_classes=len(parts) > 1,
+                )
+            )  # fmt: skip
+    grown, new = open_dataset(tmp_path / "grown"), open_dataset(tmp_path / "new")
+    assert (grown.labels, new.labels) == (("a", "c", "b"), ("a", "b", "c"))
+    assert set(diff(grown.path, new.path).summary.changes.values()) == {0}

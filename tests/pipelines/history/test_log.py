@@ -76,6 +76,31 @@ def test_log_without_provenance_has_the_numbers(grown: Grown, damage: bytes | No
     assert list(verify(grown.location)) == []
 
 
+@pytest.mark.parametrize(
+    ("ended", "shown"),
+    [
+        ("2026-03-01T01:30:00+02:00", "2026-02-28 23:30:00Z"),
+        ("0001-01-01T00:00:00+14:00", "unknown"),
+        ("9999-12-31T23:59:59-14:00", "unknown"),
+    ],
+)
+def test_log_shows_a_time_with_an_offset_in_utc(grown: Grown, ended: str, shown: str) -> None:
+    storage = open_storage(grown.location)
+    name = "generations/0004/provenance.json"
+    content = json.loads(storage.read(name)) | {"ended": ended}
+    storage.replace(name, json.dumps(content).encode())
+    assert log(grown.location).lines()[0].startswith(f"4  {shown}  ")
+
+
+def test_log_lines_escape_the_message_of_each_generation(tmp_path: Path) -> None:
+    grown = Grown(tmp_path / "source", str(tmp_path / "data"))
+    for number in range(2):
+        grown.append([f"cat/{number}{i}.png" for i in "abcd"], message="why \x1b[31m", test=None)
+    open_storage(grown.location).remove("generations/0001/dataset.json")
+    pruned = log(grown.location).lines()[1]
+    assert pruned.endswith(r"(pruned) why \x1b[31m")
+
+
 def test_log_without_saved_manifest_marks_the_generation_as_pruned(grown: Grown) -> None:
     open_storage(grown.location).remove("generations/0002/dataset.json")
     lines = log(grown.location).lines()
@@ -120,10 +145,14 @@ def test_provenance_has_versions_and_no_secrets() -> None:
         options={
             "list": "https://user:secret3@host/list.csv?sig=secret4",
             "classes": ["https://u:secret5@h/x"],
+            "exclude": ["http://u:secret6@[*", "/a,s3://u:secret7@h/x?token=secret8"],
+            "chained": "simplecache::s3://u:secret9@h/x",
         },
+        message="from s3://u:secret10@h/x, see https://wiki/x?page=3",
     )
     assert "secret" not in repr(made)
     assert made.source == "s3://bucket/photos"
+    assert made.message == "from s3://h/x, see https://wiki/x?page=3"
     assert made.versions["shardmill"]
     assert made.versions["pyarrow"]
     assert len(str(made.lock_sha256)) == 64

@@ -178,6 +178,23 @@ def test_rollback_to_a_generation_with_a_missing_shard_is_refused(grown: Grown) 
     assert keys_at(grown.location) == grown.keys[1]
 
 
+@pytest.mark.parametrize("name", [layout.REJECTS, layout.SKIPPED])
+@pytest.mark.parametrize("has_fingerprints", [True, False])
+def test_rollback_to_a_generation_with_a_missing_list_is_refused(
+    grown: Grown, name: str, has_fingerprints: bool
+) -> None:
+    roll_back(grown, 1)
+    storage = open_storage(grown.location)
+    storage.remove(f"generations/0002/{name}")  # as a killed `prune` does
+    if not has_fingerprints:
+        storage.remove(layout.FINGERPRINTS)
+    before = sorted(storage.list())
+    with pytest.raises(CorruptDataError, match=f"generations/0002/{name}: a file of the gen"):
+        rollback(grown.location, to=2)
+    assert sorted(storage.list()) == before
+    assert list(verify(grown.location)) == []
+
+
 @pytest.mark.parametrize("name", ["labels.txt", "features.json", "generations/0005/rejects.jsonl"])
 def test_rollback_keeps_a_file_of_the_user(grown: Grown, name: str) -> None:
     storage = open_storage(grown.location)
