@@ -209,7 +209,6 @@ def _size(storage: Storage, name: str) -> int | None:
 
 def _remove(storage: Storage, plan: _Plan, lock: FolderLock) -> tuple[dict[str, int], list[str]]:
     """Remove files; return the size of each, and the names of those with other content."""
-    lock.ensure_held()
     removed: dict[str, int] = {}
     kept: list[str] = []
     shards = {layout.phash_name(name): shard for name, shard in plan.shards.items()}
@@ -218,14 +217,14 @@ def _remove(storage: Storage, plan: _Plan, lock: FolderLock) -> tuple[dict[str, 
         size_bytes = _size(storage, name)
         if size_bytes is None:
             continue  # a killed run has removed it
-        if name in saved:
-            lock.ensure_held()
         is_own = (
             name in saved
             or (name in shards and _has_hashes(storage, shards[name]))
             or _has_digest(storage, name, size_bytes, plan.files.get(name, set()))
         )
         if is_own:
+            # A run that took over may have made a new generation that needs the file.
+            lock.ensure_held()
             storage.remove(name)
             removed[name] = size_bytes
         else:

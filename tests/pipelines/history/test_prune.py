@@ -7,6 +7,7 @@ import random
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -24,6 +25,7 @@ from records.errors import (
     UsageError,
 )
 from records.format import layout
+from records.format.digest import FileDigest, digest_stream
 from records.format.manifest import read_manifest
 from records.generations import list_saved, read_provenance, read_saved
 from records.history import log
@@ -296,6 +298,30 @@ def test_prune_while_another_run_writes_is_refused(tmp_path: Path) -> None:
     with storage.lock(), pytest.raises(LockedError):
         prune(grown.location, older_than="1d")
     assert keys_at(grown.at(1)) == grown.keys[1]
+
+
+def test_prune_whose_lock_is_taken_over_removes_no_more_files(
+    aged: Grown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = open_storage(aged.location)
+    with storage.lock() as lock:
+        kind = type(lock)
+    files, digests = storage.list(), 0
+
+    def lose_lock(_lock: object) -> None:
+        raise LockedError("another run took over")
+
+    def read_slowly(stream: Any) -> FileDigest:
+        nonlocal digests
+        digests += 1
+        if digests == 2:
+            monkeypatch.setattr(kind, "ensure_held", lose_lock)
+        return digest_stream(stream)
+
+    monkeypatch.setattr("pipelines.prune.digest_stream", read_slowly)
+    with pytest.raises(LockedError, match="took over"):
+        prune(aged.location, older_than="1d")
+    assert len(set(files) - set(storage.list())) == 1
 
 
 @pytest.mark.parametrize("older_than", ["", "7", "x", "-1d", "7w", "1e9d"])
