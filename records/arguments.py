@@ -64,7 +64,7 @@ def build_options(options: type[_Options], given: dict[str, Any]) -> _Options:
 def check_arguments(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Return a function of the Python API that checks its arguments when it is called.
 
-    A number, a switch or a word must have the type and the bounds of its annotation; a path must be
+    A number, a switch or a text must have the type and the bounds of its annotation; a path must be
     str or os.PathLike of str; a text must be one that a file name can have.
 
     Raises:
@@ -74,7 +74,7 @@ def check_arguments(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
     @functools.cache
     def options() -> type[msgspec.Struct]:
-        """Return a struct of the arguments that are numbers, switches or words."""
+        """Return a struct of the arguments that are numbers, switches or texts."""
         given = signature.parameters
         names = inspect.unwrap(function).__globals__
         kinds = {name: _find_kind(given[name].annotation, names) for name in given}
@@ -97,7 +97,7 @@ def check_arguments(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
 
 def _find_kind(annotation: Any, names: dict[str, Any]) -> Any:
-    """Return the type of an argument that is a number, a switch or a word; None for others."""
+    """Return the type of an argument that is a number, a switch or a text; None for others."""
     holder = types.SimpleNamespace(__annotations__={"it": annotation})
     try:
         kind = get_type_hints(holder, names, include_extras=True)["it"]
@@ -113,7 +113,7 @@ def _is_plain(kind: Any) -> bool:
     # No tuples: msgspec crashes on a union of a bounded number and a tuple.
     if origin in {types.UnionType, Union}:
         return all(map(_is_plain, get_args(kind)))
-    return origin is Literal or kind in {int, float, bool, types.NoneType}
+    return origin is Literal or kind in {str, int, float, bool, types.NoneType}
 
 
 def require_path(name: str, value: object) -> None:

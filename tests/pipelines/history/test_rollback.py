@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -19,7 +20,7 @@ from records.errors import CorruptDataError, InputNotFoundError, OutputError, Us
 from records.format import layout
 from records.format.manifest import read_manifest
 from records.history import log
-from records.storage import open_storage
+from records.storage import Storage, open_storage
 from records.storage.work_folder import record_command
 from shardmill.cli import shardmill
 from tests.pipelines.history.grown import Grown, keys_at
@@ -246,6 +247,27 @@ def test_rollback_killed_anywhere_is_finished_or_undone(
             assert len(log(grown.location).generations) == 4
         shutil.rmtree(grown.location)
     assert number > 8
+
+
+@pytest.mark.parametrize("damaged", ["x", True, None, [1], 1.5])
+def test_killed_rollback_with_damaged_provenance_is_rolled_back(
+    grown: Grown, monkeypatch: pytest.MonkeyPatch, damaged: object
+) -> None:
+    def kill(storage: Storage, name: str, *given: Any) -> None:
+        swap(storage, name, *given)
+        if name == layout.MANIFEST:
+            raise KilledError
+
+    storage = open_storage(grown.location)
+    swap: Any = type(storage).compare_and_swap
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        patch.setattr(type(storage), "compare_and_swap", kill)
+        rollback(grown.location, to=1)
+    name = "generations/0005/provenance.json"
+    provenance = json.loads(storage.read(name)) | {"options": {"to": damaged}}
+    storage.replace(name, json.dumps(provenance).encode())
+    assert rollback(grown.location).to == 4
+    assert keys_at(grown.location) == grown.keys[4]
 
 
 @pytest.mark.parametrize("step", [11, pytest.param(1, marks=pytest.mark.slow)])
