@@ -7,13 +7,12 @@ generations, the shards and indexes are identical to those of a single conversio
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 
 import msgspec
 
-from pipelines import run_state
 from pipelines.clean import remove_run
 from pipelines.options import ConvertOptions
 from pipelines.planning.existing_splits import existing_splits
@@ -23,34 +22,21 @@ from pipelines.resume import find_finished, prepare_output
 from pipelines.run import Run
 from pipelines.runners import check_runner
 from pipelines.sources import Sources
-from pipelines.sources.base import SourceImage
 from pipelines.sources.path_checks import check_output
+from pipelines.writing.copy import COPY_COSTS, CopyJob, copy_shard, record_to_copy
 from pipelines.writing.publish import publish
 from pipelines.writing.results import collect_results, merge_splits
-from pipelines.writing.shard import is_finished, publish_shard
 from records.dataset import Dataset, open_dataset
 from records.errors import UsageError
-from records.format.columns import pack_values
-from records.format.index import IndexRow
+from records.format.edits import RemovedRecord, read_all_removed
 from records.format.manifest import Manifest
 from records.format.rejects import read_unresolved_rejects
-from records.format.shard import ShardWriter
 from records.format.skipped import load_skipped
 from records.runtime.malloc import table_blocks_returned
-from records.runtime.shard_worker import OnProgress, ProgressCallback, RunnerConfig
+from records.runtime.shard_worker import OnProgress, RunnerConfig
 from records.storage import FolderLock, absolute_location, open_storage
 from records.storage.exclusive import require_outside
 from records.text.keys import key_from_text
-
-_COPY_COSTS = (50e-6, 2e-9)
-"""The approximate seconds of one CPU per record and per byte of its source file."""
-
-
-class CopyJob(msgspec.Struct, frozen=True):
-    """The parameters that all shards of a compaction share; sent to each worker."""
-
-    dataset: str
-    output: str
 
 
 def compact(
@@ -127,7 +113,7 @@ def _write_and_publish(
 ) -> Report:
     prepare_output(run)
     job = CopyJob(absolute_location(run.options.source), absolute_location(run.options.output))
-    division = run.divide_cpus(*_COPY_COSTS)
+    division = run.divide_cpus(*COPY_COSTS)
     run.write_shards(partial(copy_shard, job), division, on_progress)
     result = replace(collect_results(run), encoders=_encoders(compacted))
     seconds = time.monotonic() - run.started_at
@@ -162,40 +148,19 @@ def list_records(dataset: Dataset) -> Sources:
         numbers = iter(range(len(records)))
         for shard in range(len(records.info.shards)):
             for row in records.load_index(shard).rows():
-                sources.add(
-                    SourceImage(
-                        key_from_text(row.key),
-                        row.label,
-                        row.source_bytes,
-                        record_number=next(numbers),
-                        columns=pack_values([*row.columns.values()]) if columns else None,
-                        labels=None if row.labels is None else [*row.labels],
-                        split=split,
-                    )
-                )
+                sources.add(record_to_copy(row, split, next(numbers)))
     sources.rejects = read_unresolved_rejects(storage, manifest)
+    sources.removed = _merge_removed(read_all_removed(storage, manifest))
     return sources
 
 
-def copy_shard(job: CopyJob, name: str, count: ProgressCallback) -> None:
-    """Write one shard of copied records, and its index. Raises the errors of `write_shard`."""
-    output = open_storage(job.output)
-    plan = run_state.read_shard_plan(output, name)
-    if is_finished(output, plan):
-        count(len(plan.images))
-        return
-    records = open_dataset(job.dataset)[plan.split]
+def _merge_removed(removed: Iterable[RemovedRecord]) -> list[RemovedRecord]:
+    """Return the removed records in the order of their keys; the new dataset has no other shards.
 
-    def copy(writer: ShardWriter) -> Iterator[IndexRow]:
-        for image in plan.images:
-            assert image.record_number is not None  # list_records sets it
-            payload, row = records.read_raw(image.record_number)
-            location = writer.write(payload)
-            image_offset = location.offset + row.image_offset - row.offset
-            yield row._replace(offset=location.offset, image_offset=image_offset)
-            count(1)
-
-    publish_shard(output, plan, copy)
+    Later incremental runs must not add the removed images again.
+    """
+    newest = {each.key: msgspec.structs.replace(each, shards=()) for each in removed}
+    return sorted(newest.values(), key=lambda each: key_from_text(each.key))
 
 
 def _encoders(manifest: Manifest) -> dict[str, str]:

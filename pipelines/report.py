@@ -182,7 +182,7 @@ def _count_dataset(manifest: Manifest, rejects: Sequence[Reject] | None) -> Coun
     counts, all skipped and excluded files of the source again.
     """
     counts = [generation.counts for generation in manifest.generations]
-    stored = sum(each.stored for each in counts)
+    stored = sum(split.records for split in manifest.splits.values())
     rejected = sum(each.rejected for each in counts) if rejects is None else len(rejects)
     parts = (stored, rejected, counts[-1].skipped, counts[-1].excluded)
     return Counts(sum(parts), *parts)
@@ -209,7 +209,12 @@ def _with_diff(report: Report, run: Run) -> Report:
     )
     return msgspec.structs.replace(
         report,
-        notes=(*report.notes, *_renamed_notes(run.diff.renamed), *notes),
+        notes=(
+            *report.notes,
+            *_renamed_notes(run.diff.renamed),
+            *notes,
+            *_removed_notes(run.diff.removed),
+        ),
         differences=Differences(
             len(modified), len(deleted), len(run.diff.renamed), len(relabelled)
         ),
@@ -231,6 +236,16 @@ def _renamed_notes(renamed: pa.Table) -> Iterator[str]:
     if relabelled := pc.sum(renamed["is_relabelled"]).as_py():
         note += f", {relabelled:,} of them with the old class, group or split"
     yield f"{note}; the first: {key} (stored as {stored_key})"
+
+
+def _removed_notes(removed: Sequence[bytes]) -> Iterator[str]:
+    """Yield a note on the files that are not added, because `remove` has removed their records."""
+    if removed:
+        first = escape_for_display(key_to_text(removed[0]))
+        yield (
+            f"{pluralize(len(removed), 'file')} not added: removed from the dataset with"
+            f" `shardmill remove`; the first: {first}"
+        )
 
 
 def report_splits(splits: Mapping[SplitName, SplitInfo]) -> dict[SplitName, SplitReport]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pyarrow.compute as pc
 
 from pipelines.options import ConvertOptions
 from pipelines.planning.plan import Plan
+from pipelines.planning.replaced_shards import ReplacedShard
 from pipelines.runners import run_on_shards
 from pipelines.sources import Sources
 from records.format.layout import index_name
@@ -37,6 +39,7 @@ class Run:
         diff: the differences between the source and that dataset, if any.
         started_at: the start of the run on the monotonic clock, in seconds.
         command: the command that runs it, and that resumes it.
+        replaced: the shards of earlier generations that it writes again, by name.
     """
 
     options: ConvertOptions
@@ -47,6 +50,7 @@ class Run:
     diff: SourceDiff | None = None
     started_at: float = field(default_factory=time.monotonic)
     command: Command = "convert"
+    replaced: Mapping[str, ReplacedShard] = field(default_factory=dict)
 
     def divide_cpus(self, seconds_per_image: float, seconds_per_byte: float) -> Division:
         """Return the number of processes, and of threads in each, for the work of this run.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from records.stats import stats
     from records.verification import verify
     from records.version import __version__
-    from shardmill.datasets import append, compact, convert, extract
+    from shardmill.datasets import append, compact, convert, extract, remove
     from shardmill.training import featurize, train
     from trainers.evaluation import evaluate
     from trainers.export import export
@@ -51,6 +51,7 @@ _MODULES = {
     "inspect": "records.inspection",
     "open_dataset": "records.dataset",
     "register_model": "trainers.models",
+    "remove": "shardmill.datasets",
     "salvage": "records.salvage",
     "stats": "records.stats",
     "train": "shardmill.training",
@@ -76,6 +77,7 @@ __all__ = [
     "inspect",
     "open_dataset",
     "register_model",
+    "remove",
     "salvage",
     "stats",
     "train",

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from pipelines.report import Report
+from records.format.edits import RemovedRecord
 from records.format.index import Reject, ShardSummary
 from records.format.manifest import ManifestFile
 from records.format.skipped import SkippedFile
@@ -22,6 +23,7 @@ KINDS = {
     "dataset": ManifestFile,
     "index-summary": ShardSummary,
     "reject": Reject,
+    "removed": RemovedRecord,
     "report": Report,
     "skipped": SkippedFile,
 }

@@ -11,6 +11,7 @@ or if other versions of the image libraries did not support it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ import pyarrow.compute as pc
 from pipelines.incremental.hashing import HashFiles
 from pipelines.incremental.labelling import list_splits
 from pipelines.incremental.matching import Mask, RecordMatches, differ, find_rows, take_rows
+from pipelines.incremental.removed import find_removed
+from records.format.edits import RemovedRecord
 from records.images.large_file import LARGE_FILE_BYTES
 
 
@@ -38,6 +41,7 @@ class SourceDiff:
             the dataset.
         fingerprints: the fingerprint of every known file, as `write_fingerprints` takes them, to
             save after the new images are stored; None if none has changed.
+        removed: keys of files that are not added, because their records were removed.
     """
 
     is_new: Mask
@@ -46,6 +50,7 @@ class SourceDiff:
     deleted: tuple[bytes, ...]
     relabelled: tuple[bytes, ...]
     fingerprints: pa.Table | None
+    removed: tuple[bytes, ...] = ()
 
 
 def diff_sources(
@@ -55,6 +60,7 @@ def diff_sources(
     hash_files: HashFiles,
     *,
     deleted: tuple[bytes, ...],
+    removed: Sequence[RemovedRecord],
     is_train_divided: bool,
 ) -> SourceDiff:
     """Compare a source with the files that a dataset has ingested.
@@ -66,6 +72,7 @@ def diff_sources(
             `read_fingerprints` returns it.
         hash_files: function that hashes files.
         deleted: stored keys of files that are no longer in the source.
+        removed: the removed records of the dataset.
         is_train_divided: see `list_splits`.
     """
     previous = matches.files()
@@ -90,6 +97,8 @@ def diff_sources(
     is_stored, is_renamed = matches.is_stored, matches.is_renamed
     is_modified |= matches.is_modified
     is_new = ~is_stored & (~is_ingested | is_retried)
+    is_removed = find_removed(images, is_new, removed, hash_files)
+    is_new &= ~is_removed
     previous = matches.files()
     is_relabelled = differ(previous["labelling"], images["labelling"])
     source_splits = list_splits(images, is_train_divided=is_train_divided)
@@ -111,6 +120,7 @@ def diff_sources(
         deleted=deleted,
         relabelled=_keys(images, is_relabelled),
         fingerprints=updated if must_save or has_fewer_renamed else None,
+        removed=_keys(images, is_removed),
     )
 
 

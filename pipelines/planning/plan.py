@@ -161,7 +161,7 @@ def _make_shards(
     sizes_bytes = images["size_bytes"].to_numpy()
     if settings.columns:
         sizes_bytes = sizes_bytes + pc.binary_length(images["columns"]).to_numpy()
-    table = _worker_table(images)
+    table = worker_table(images)
     # A stable sort of sorted keys: images with equal hashes have the same order on every machine.
     order = np.argsort(hashes, kind="stable")
     # --shards applies only to a new dataset: an append may add only a few images.
@@ -175,7 +175,7 @@ def _make_shards(
             yield PlannedShard(shard_name(split, shard, count, generation), split, table, rows)
 
 
-def _worker_table(images: pa.Table) -> pa.Table:
+def worker_table(images: pa.Table) -> pa.Table:
     """Return the columns of `WORKER_FIELDS`. Columns without values become columns of type null.
 
     These columns take no memory. Otherwise, `PlannedShard.images` would concatenate their batches

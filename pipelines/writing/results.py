@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from pipelines.planning.plan import PlannedShard
+from pipelines.planning.replaced_shards import ReplacedShard
 from pipelines.run import Run
 from pipelines.writing.source_hashes import has_planned_files
 from records.errors import ShardmillError, StorageError
@@ -105,6 +106,7 @@ def _read_summary(
 
 
 _EMPTY_SPLIT = SplitInfo(0, 0, (), ())
+_NOTHING_REPLACED: Mapping[str, ReplacedShard] = {}
 
 
 def make_manifest(run: Run, result: ConversionResult) -> Manifest:
@@ -118,11 +120,14 @@ def make_manifest(run: Run, result: ConversionResult) -> Manifest:
         plan_digest=plan.digest,
         encoders=dict(result.encoders),
         counts=result.counts,
+        removed=len(run.sources.removed) if run.replaced else 0,
+        replaced={name: shard.by for name, shard in run.replaced.items()},
     )
+    previous = {} if base is None else base.splits
     return Manifest(
         labels=plan.labels,
         settings=plan.settings,
-        splits=merge_splits(result.shards, len(plan.labels), {} if base is None else base.splits),
+        splits=merge_splits(result.shards, len(plan.labels), previous, run.replaced),
         thresholds=plan.thresholds,
         generations=(*(() if base is None else base.generations), generation),
         files={} if base is None else base.files,
@@ -130,27 +135,48 @@ def make_manifest(run: Run, result: ConversionResult) -> Manifest:
 
 
 def merge_splits(
-    shards: Iterable[IndexFile], classes: int, previous: Mapping[SplitName, SplitInfo]
+    shards: Iterable[IndexFile],
+    classes: int,
+    previous: Mapping[SplitName, SplitInfo],
+    replaced: Mapping[str, ReplacedShard] = _NOTHING_REPLACED,
 ) -> dict[SplitName, SplitInfo]:
-    """Return the splits of the previous generations with the new shards appended."""
+    """Return the splits of the previous generations with the new shards.
+
+    A new shard takes the place of the shard that it replaces, or is appended. A split without
+    shards is omitted.
+    """
     by_split: dict[SplitName, list[IndexFile]] = {split: [] for split in SPLITS}
     for shard in shards:
         by_split[shard.summary.split].append(shard)
-    return {
-        split: _merge_split(members, classes, previous.get(split, _EMPTY_SPLIT))
+    merged = {
+        split: _merge_split(members, classes, previous.get(split, _EMPTY_SPLIT), replaced)
         for split, members in by_split.items()
-        if members or split in previous
     }
+    return {split: info for split, info in merged.items() if info.shards}
 
 
-def _merge_split(shards: Sequence[IndexFile], classes: int, previous: SplitInfo) -> SplitInfo:
+def _merge_split(
+    shards: Sequence[IndexFile],
+    classes: int,
+    previous: SplitInfo,
+    replaced: Mapping[str, ReplacedShard],
+) -> SplitInfo:
     by_label = Counter(dict(enumerate(previous.class_records)))
     for shard in shards:
         by_label.update(shard.summary.class_records)
-    added = [shard.info for shard in shards]
+    added = {shard.info.name: shard.info for shard in shards}
+    merged = []
+    for info in previous.shards:
+        if info.name not in replaced:
+            merged.append(info)
+            continue
+        by_label.subtract(replaced[info.name].class_records)
+        if (by := replaced[info.name].by) is not None:
+            merged.append(added.pop(by))
+    merged += added.values()
     return SplitInfo(
-        records=previous.records + sum(shard.records for shard in added),
-        bytes=previous.bytes + sum(shard.bytes for shard in added),
+        records=sum(shard.records for shard in merged),
+        bytes=sum(shard.bytes for shard in merged),
         class_records=tuple(by_label[label] for label in range(classes)),
-        shards=(*previous.shards, *added),
+        shards=tuple(merged),
     )

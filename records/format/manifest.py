@@ -87,13 +87,24 @@ class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     excluded: Count
 
 
-class Generation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A generation: its number from 1, plan digest, versions of image encoders, and counts."""
+ShardPath = Annotated[str, msgspec.Meta(pattern=rf"^{layout.SHARD_PATTERN}\Z", max_length=1024)]
+"""The name of a shard that shardmill wrote."""
+
+
+class Generation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A generation: its number from 1, plan digest, versions of image encoders, and counts.
+
+    `removed` is the number of records that it removed from earlier generations. `replaced` has the
+    shard that takes the place of each earlier shard; None if no record of that shard is left. The
+    replaced shards are no longer part of the dataset, but their files may exist.
+    """
 
     number: Annotated[int, msgspec.Meta(ge=1)]
     plan_digest: Digest
     encoders: dict[str, str]
     counts: Counts
+    removed: Count = 0
+    replaced: dict[ShardPath, ShardPath | None] = {}
 
 
 class ShardInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -172,9 +183,16 @@ def shard_names(manifest: Manifest) -> set[str]:
     return {shard.name for split in manifest.splits.values() for shard in split.shards}
 
 
+def replaced_shards(manifest: Manifest) -> dict[str, str | None]:
+    """Return the shard that took the place of each replaced shard of all generations."""
+    return {
+        old: new for generation in manifest.generations for old, new in generation.replaced.items()
+    }
+
+
 def file_names(manifest: Manifest) -> set[str]:
     """Return the names of all files that a dataset may have, except the manifest."""
-    shards = shard_names(manifest)
+    shards = shard_names(manifest) | replaced_shards(manifest).keys()
     side_files = (
         layout.generation_path(name, generation.number)
         for name in layout.SIDE_FILES
@@ -259,17 +277,14 @@ def _validate(manifest: Manifest, path: str) -> None:
     _validate_external_format(manifest, path)
     _validate_thresholds(manifest, path)
     names = [shard.name for split in manifest.splits.values() for shard in split.shards]
+    names += replaced_shards(manifest)
     if len(set(names)) < len(names):
         raise CorruptDataError("the manifest lists a shard twice", path=path)
     for split, info in manifest.splits.items():
         _validate_split(split, info, manifest, path)
-    stored = sum(generation.counts.stored for generation in manifest.generations)
-    _require_equal(
-        "number of records of all splits",
-        sum(f.records for f in manifest.splits.values()),
-        stored,
-        path,
-    )
+    records = sum(split.records for split in manifest.splits.values())
+    stored = sum(each.counts.stored - each.removed for each in manifest.generations)
+    _require_equal("number of records of all splits", records, stored, path)
     for generation in manifest.generations:
         counts = generation.counts
         parts = counts.stored + counts.rejected + counts.skipped + counts.excluded

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from records.errors import CorruptDataError, StorageError
 from records.format import layout
 from records.format.digest import digest_of, digest_stream
+from records.format.edits import read_removed
 from records.format.label_map import format_labels
-from records.format.manifest import shard_names
+from records.format.manifest import replaced_shards, shard_names
 from records.format.rejects import read_rejects
 from records.format.skipped import read_skipped, require_counts
 from records.format.tfds_metadata import tfds_files
 from records.integrity.findings import Finding, FindingKind, finding_from_error
+from records.storage.ownership import is_own
 from records.text.formatting import pluralize
 
 if TYPE_CHECKING:
@@ -24,10 +26,13 @@ if TYPE_CHECKING:
     from records.format.manifest import Generation, Manifest
     from records.storage import Storage
 
+    _Check = Callable[[Storage, Generation], Iterator[Finding]]
+
 _KINDS: dict[str, FindingKind] = {
     layout.LABELS: "labels",
     layout.REJECTS: "rejects",
     layout.SKIPPED: "skipped",
+    layout.REMOVED: "edits",
 }
 
 
@@ -56,16 +61,21 @@ def check_side_files(
 
 def _lists(
     manifest: Manifest,
-) -> dict[str, tuple[Callable[[Storage, Generation], Iterator[Finding]], Generation]]:
+) -> dict[str, tuple[_Check, Generation]]:
     """Return the check of each list of files, and its generation, by name of the list."""
-    checks = {layout.REJECTS: _check_rejects}
+    checks: dict[str, _Check] = {layout.REJECTS: _check_rejects}
     if manifest.adopted is None:
         checks[layout.SKIPPED] = _check_skipped
-    return {
+    lists = {
         layout.generation_path(name, generation.number): (check, generation)
         for name, check in checks.items()
         for generation in manifest.generations
     }
+    for generation in manifest.generations:
+        name = layout.generation_path(layout.REMOVED, generation.number)
+        if generation.removed or name in manifest.files:
+            lists[name] = (_check_removed, generation)
+    return lists
 
 
 def _implied_files(manifest: Manifest) -> dict[str, bytes]:
@@ -86,7 +96,7 @@ def _check_names(
     storage: Storage, manifest: Manifest, known_shards: Collection[str]
 ) -> Iterator[Finding]:
     """Yield a finding for each shard, index or hash file that the manifest does not list."""
-    shards = shard_names(manifest) | set(known_shards)
+    shards = shard_names(manifest) | replaced_shards(manifest).keys() | set(known_shards)
     indexes, hashes = map(layout.index_name, shards), map(layout.phash_name, shards)
     expected = {*shards, *indexes, *hashes, layout.FINGERPRINTS}
     # The folder of an adopted dataset may contain TFRecord files that were not adopted.
@@ -101,7 +111,8 @@ def _check_digest(storage: Storage, name: str, expected: FileDigest) -> Iterator
     try:
         with storage.open(name) as stream:
             found = digest_stream(stream)
-        if found != expected:
+        # An unfinished run may have replaced the file already; the same command finishes it.
+        if found != expected and not is_own(storage, name):
             kind = _KINDS.get(posixpath.basename(name), "tfds")
             yield Finding(kind, name, f"the content does not match {layout.MANIFEST}")
     except FileNotFoundError:
@@ -126,6 +137,23 @@ def _check_rejects(storage: Storage, generation: Generation) -> Iterator[Finding
             yield Finding(
                 "rejects", name, f"expected {pluralize(expected, 'line')}, got {len(rejects)}"
             )
+
+
+def _check_removed(storage: Storage, generation: Generation) -> Iterator[Finding]:
+    name = layout.generation_path(layout.REMOVED, generation.number)
+    try:
+        removed = read_removed(storage, generation.number)
+    except FileNotFoundError:
+        yield Finding("missing", name, "file not found")
+    except CorruptDataError as error:
+        yield Finding("edits", name, str(error.got or error.what))
+    except StorageError as error:
+        yield Finding("unreadable", name, str(error))
+    else:
+        # A compacted dataset lists the records that were removed before.
+        if len(removed) != generation.removed and generation.number > 1:
+            detail = f"expected {pluralize(generation.removed, 'line')}, got {len(removed)}"
+            yield Finding("edits", name, detail)
 
 
 def _check_skipped(storage: Storage, generation: Generation) -> Iterator[Finding]:

@@ -64,6 +64,7 @@ JOBS = (
     ),
     Job(("convert", "@more", "OUT", "--append", "--max-rejects", "1"), "data", "data"),
     Job(("compact", "@grown", "OUT"), "compacted"),
+    Job(("remove", "OUT", "--keys", "@keys.txt"), "data", "grown"),
     Job(("extract", "@data", "OUT"), "images"),
     Job(("extract", "@grown", "OUT", "--processes", "2"), "all-images"),
     Job(("adopt", "OUT/*.tfrecord", "OUT"), "files", "files"),
@@ -112,6 +113,7 @@ class Scene:
         self.require(("convert", "@photos", "@data", "--test", "0.2", "--shards", "3"))
         shutil.copytree(folder / "data", folder / "grown")
         self.require(("convert", "@more", "@grown", "--append"))
+        (folder / "keys.txt").write_text("cat/000.png\ndog/003.png\n")
         (folder / "files").mkdir()
         for path in (folder / "data").glob("*.tfrecord"):
             shutil.copy(path, folder / "files" / path.name)

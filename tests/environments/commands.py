@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ _SHARD = "data/train-00000-of-00001.tfrecord"
 CALLS = {
     "convert": "{photos} {new}",
     "compact": "{data} {new}",
+    "remove": "{data} --where \"class == 'cat'\" --dry-run",
     "clean": "{photos}",
     "extract": "{data} {new}",
     "inspect": "{data} --grid {new}.png",
@@ -62,5 +64,5 @@ def arguments(command: str, folder: Path, new: Path) -> Sequence[str]:
         "loose": folder / "loose",
         "new": new,
     }
-    words = CALLS[command].split()
+    words = shlex.split(CALLS[command])
     return [command, *(word.format(**paths) for word in words)]

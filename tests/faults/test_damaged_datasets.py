@@ -33,6 +33,7 @@ LIGHT: dict[str, tuple[str, ...]] = {
     "inspect --grid": ("inspect", "DATA", "--grid", "NEW.png"),
     "extract": ("extract", "DATA", "NEW"),
     "compact": ("compact", "DATA", "NEW"),
+    "remove": ("remove", "DATA", "--where", "width < 0 or '3.png' in key"),
     "append": ("convert", "SOURCE", "DATA", "--append"),
     "salvage": ("salvage", "SHARD", "NEW"),
     "adopt": ("adopt", "DATA", "--dry-run"),

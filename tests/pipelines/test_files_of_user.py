@@ -248,7 +248,9 @@ KINDS: dict[str, Callable[[Path, Path], object]] = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", [*layout.SIDE_FILES, SHARD, index_name(SHARD), "index"])
+@pytest.mark.parametrize(
+    "name", [*sorted({*layout.SIDE_FILES} - {layout.REMOVED}), SHARD, index_name(SHARD), "index"]
+)
 def test_other_kinds_of_files_are_kept_and_refused_by_name(
     convert: Convert, output: Path, kills: Kills, kind: str, name: str
 ) -> None:

@@ -39,7 +39,7 @@ HOSTILE = ("ab\u202egnp", "z\u200bw", "\u2066\u3164b")
 OTHER_TEXT = {
     "background", "group_by", "runner", "splits", "features", "split", "validation_split", "model",
     "classes", "resize", "beam_flags", "path_column", "label_column", "split_column",
-    "group_column", "target_column", "keep_columns", "label_separator", "target",
+    "group_column", "target_column", "keep_columns", "label_separator", "target", "where",
 }  # fmt: skip
 
 
@@ -106,7 +106,7 @@ def test_command_json_option_exists(name: str) -> None:
     assert any("--json" in parameter.opts for parameter in commands()[name].params)
 
 
-@pytest.mark.parametrize("name", ["compact", "convert", "extract", "featurize"])
+@pytest.mark.parametrize("name", ["compact", "convert", "extract", "featurize", "remove"])
 def test_command_quiet_option_hides_notes(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     command = commands()[name]
     (parameter,) = (each for each in command.params if "--quiet" in each.opts)

@@ -1,0 +1,73 @@
+"""Output of the commands that edit the records of a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from pipelines.cli.output import silence_beam_logs
+from records.cli.output import print_json, print_text
+from records.runtime.logging import is_json, log_event
+from records.runtime.progress import progress_callback
+from records.text.escaping import escape_for_display
+from records.text.formatting import format_bytes, pluralize
+
+if TYPE_CHECKING:
+    from pipelines.edit.report import EditReport
+    from records.runtime.shard_worker import OnProgress
+
+_SHOWN_FILES = 5
+
+
+def run_edit(
+    what: str, run: Callable[[OnProgress], EditReport], *, as_json: bool, quiet: bool
+) -> None:
+    """Run with a progress bar, and print the report.
+
+    Args:
+        what: what the run does, for the progress bar.
+        run: the function that runs, and returns the report.
+        as_json: whether the report is printed as JSON.
+        quiet: whether neither progress nor the report as text is printed.
+    """
+    silence_beam_logs()
+    with progress_callback(what, unit="images", quiet=quiet) as on_progress:
+        report = run(on_progress)
+    if as_json:
+        print_json(report)
+    elif not quiet and not is_json():
+        print_text("\n".join(_summarize(report)))
+    log_event(
+        f"{report.output}: {report.status}",
+        status=report.status,
+        target=report.output,
+        generation=report.generation,
+        removed=report.removed,
+    )
+
+
+def _summarize(report: EditReport) -> Iterator[str]:
+    """Yield the lines of a report as text."""
+    removed = pluralize(report.removed, "image")
+    yield {
+        "removed": f"{report.output}: {removed} removed in generation {report.generation}",
+        "planned": f"{report.output}: {removed} would be removed (dry run)",
+        "nothing-to-do": f"{report.output}: nothing to do, no image matches",
+    }[report.status]
+    if report.removed_before:
+        yield f"  before     {pluralize(report.removed_before, 'image')} removed by earlier runs"
+    if report.missing:
+        yield f"  missing    {pluralize(report.missing, 'key')} not found in the dataset"
+    for split, info in report.splits.items():
+        images, shards = pluralize(info.images, "image"), pluralize(info.shards, "shard")
+        yield f"  {split:<10} {images} in {shards}, {format_bytes(info.bytes)}"
+    if report.old_shards:
+        shards = pluralize(len(report.old_shards), "shard")
+        yield f"  old shards {shards} with the bytes of removed images:"
+        for name in report.old_shards[:_SHOWN_FILES]:
+            yield f"{'':13}{escape_for_display(name)}"
+        if (more := len(report.old_shards) - _SHOWN_FILES) > 0:
+            yield f"{'':13}and {more:,} more (--json lists all)"
+    for command in report.next:
+        yield f"  to erase   {escape_for_display(command)}"
+        yield f"{'':13}and then remove {escape_for_display(report.output)}"

@@ -1,0 +1,164 @@
+"""Plan of a generation that edits earlier ones.
+
+A shard with a record to edit is written again, without the removed records, in the folder of the
+new generation. The manifest of the new generation names the new shard in place of the old one, so
+every reader skips a removed record, also a reader that has no support for removals. No file of an
+earlier generation is changed, except the TFDS metadata.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import msgspec
+import numpy as np
+import xxhash
+
+from pipelines.edit.selection import Select
+from pipelines.options import ConvertOptions
+from pipelines.planning.plan import Plan, PlannedShard, worker_table
+from pipelines.planning.replaced_shards import ReplacedShard
+from pipelines.run import Run
+from pipelines.sources import Sources
+from pipelines.writing.copy import record_to_copy
+from records.errors import UsageError
+from records.format.edits import RemovedRecord
+from records.format.index import Index, IndexRow, RowForm, count_labels, read_shard_index
+from records.format.label_map import LabelMap
+from records.format.layout import SplitName, shard_name
+from records.format.manifest import Manifest, ShardInfo, encode_manifest, replaced_shards
+from records.format.skipped import load_skipped
+from records.storage import Storage
+from records.storage.work_folder import Command
+from records.text.keys import key_from_text
+
+
+class _EditedShard(msgspec.Struct, frozen=True):
+    """A shard to write again, and the rows of the images to write."""
+
+    info: ShardInfo
+    class_records: dict[int, int]
+    rows: range
+
+
+def plan_removal(
+    output: Storage, base: Manifest, select: Select, options: ConvertOptions, command: Command
+) -> Run:
+    """Plan a generation without the selected records.
+
+    Args:
+        output: the storage of the dataset.
+        base: the manifest of the dataset.
+        select: the function that selects records.
+        options: the options of the run.
+        command: the command that runs it.
+
+    Raises:
+        CorruptDataError: an index or the list of skipped files is damaged or missing.
+        UsageError: all records are selected.
+    """
+    started_at = time.monotonic()
+    left_out = load_skipped(output, base.generations[-1])
+    sources = Sources(base.labels, None, left_out=left_out, columns=base.settings.columns)
+    ancestors = _Ancestors(base)
+    edited: dict[SplitName, list[_EditedShard]] = {split: [] for split in base.splits}
+    for split, first, info, index in _iter_indexes(output, base):
+        is_removed = select(split, index)
+        if not is_removed.any():
+            continue
+        start = len(sources.images)
+        names = ancestors.of(info.name)
+        for number, row in enumerate(index.rows()):
+            if is_removed[number]:
+                sources.removed.append(_removed(row, split, base.labels, names))
+            else:
+                sources.add(record_to_copy(row, split, first + number))
+        rows = range(start, len(sources.images))
+        edited[split].append(_EditedShard(info, count_labels(index.table), rows))
+    if len(sources.removed) == sum(split.records for split in base.splits.values()):
+        raise UsageError(
+            "no record of the dataset would be left",
+            path=output.url,
+            hint="remove the folder of the dataset instead",
+        )
+    sources.removed.sort(key=lambda record: key_from_text(record.key))
+    number = base.generations[-1].number + 1
+    replaced = dict(_name_shards(edited, number))
+    table = worker_table(sources.images.compact())
+    shards = tuple(
+        PlannedShard(by, split, table, np.array(shard.rows, np.intp))
+        for split, members in edited.items()
+        for shard in members
+        if (by := replaced[shard.info.name].by) is not None
+    )
+    plan = Plan(
+        settings=base.settings,
+        labels=base.labels,
+        shards=shards,
+        thresholds=base.thresholds,
+        digest=_digest(base, sources, command),
+        fingerprint="",
+        generation=number,
+    )
+    return Run(options, sources, plan, output, base, None, started_at, command, replaced)
+
+
+def _iter_indexes(
+    output: Storage, manifest: Manifest
+) -> Iterator[tuple[SplitName, int, ShardInfo, Index]]:
+    """Yield each split and shard, the number of its first record in the split, and its index."""
+    form = RowForm.of(manifest)
+    for split, info in manifest.splits.items():
+        first = 0
+        for shard in info.shards:
+            yield split, first, shard, read_shard_index(output, shard, form)
+            first += shard.records
+
+
+class _Ancestors:
+    """The shards that contained the records of a shard."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        replaced = replaced_shards(manifest)
+        self._old = {new: old for old, new in replaced.items() if new is not None}
+
+    def of(self, name: str) -> tuple[str, ...]:
+        """Return a shard, the shard that it replaced, and so on."""
+        names = [name]
+        while (old := self._old.get(names[-1])) is not None and old not in names:
+            names.append(old)
+        return tuple(names)
+
+
+def _removed(
+    row: IndexRow, split: SplitName, labels: LabelMap, shards: tuple[str, ...]
+) -> RemovedRecord:
+    return RemovedRecord(
+        key=row.key,
+        class_name=labels[row.label] if row.labels is None else None,
+        split=split,
+        bytes=row.source_bytes,
+        xxh3_128=row.source_xxh3_128,
+        shards=shards,
+        classes=tuple(labels[label] for label in row.labels or ()),
+    )
+
+
+def _name_shards(
+    edited: dict[SplitName, list[_EditedShard]], generation: int
+) -> Iterator[tuple[str, ReplacedShard]]:
+    """Yield the name of each shard to write again, and the shard that takes its place."""
+    for split, shards in edited.items():
+        count = sum(bool(shard.rows) for shard in shards)
+        names = iter([shard_name(split, number, count, generation) for number in range(count)])
+        for shard in shards:
+            by = next(names) if shard.rows else None
+            yield shard.info.name, ReplacedShard(shard.info, shard.class_records, by)
+
+
+def _digest(base: Manifest, sources: Sources, command: Command) -> str:
+    """Return the digest of the dataset before the edits, and of the edits."""
+    digest = xxhash.xxh3_128(encode_manifest(base))
+    digest.update(msgspec.msgpack.encode((command, [record.key for record in sources.removed])))
+    return str(digest.hexdigest())

@@ -1,0 +1,124 @@
+"""Datasets during and after a killed removal."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipelines.edit import remove
+from records import open_dataset, verify
+from records.format import layout
+from tests.faults.calls import Faults, KilledError
+from tests.pipelines.conftest import Convert
+from tests.pipelines.pictures import content_of, make_file, make_picture
+
+pytestmark = pytest.mark.usefixtures("without_helper_processes")
+EVERY = pytest.param(1, marks=pytest.mark.slow)
+KEYS = ["cat/000.png", "dog/003.png", "cat/new1.png"]
+
+
+def die() -> None:
+    raise KilledError
+
+
+@pytest.fixture
+def base(convert: Convert, source: Path, tmp_path: Path) -> Path:
+    """Return a dataset of two generations."""
+    base = tmp_path / "base"
+    convert(output=str(base), test=4, shards=2)
+    for number in range(7):
+        make_file(source, f"cat/new{number}.png", make_picture(5000 + number))
+    convert(output=str(base), append=True)
+    return base
+
+
+@pytest.fixture
+def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
+    return Faults(monkeypatch, "change", "removal")
+
+
+def keys_of(dataset: Path) -> set[str]:
+    return {record.key for split in open_dataset(dataset).values() for record in split}
+
+
+@pytest.mark.parametrize("step", [37, EVERY])
+def test_removal_killed_at_any_call_is_whole_or_absent_and_is_finished_by_the_same_command(
+    base: Path, tmp_path: Path, faults: Faults, step: int
+) -> None:
+    before, expected = keys_of(base), None
+    number, is_killed, states = 1, True, set()
+    while is_killed:
+        output = tmp_path / f"{number}"
+        shutil.copytree(base, output)
+        try:
+            with faults.at(number, die):
+                remove(str(output), keys=KEYS)
+            is_killed = False
+        except KilledError:
+            pass
+        assert list(verify(output)) == [], number
+        removed = before - keys_of(output)
+        assert removed in (set(), {*KEYS}), number
+        states.add(len(removed))
+        remove(str(output), keys=KEYS)
+        assert keys_of(output) == before - {*KEYS}, number
+        assert list(verify(output)) == [], number
+        assert not (output / layout.WORK_FOLDER).exists(), number
+        expected = expected or content_of(output)
+        assert content_of(output) == expected, number
+        shutil.rmtree(output)
+        number += step
+    assert states == {0, 3}
+
+
+@pytest.mark.parametrize("step", [59, EVERY])
+def test_append_after_killed_removal_discards_it(
+    base: Path, convert: Convert, tmp_path: Path, faults: Faults, step: int
+) -> None:
+    before = keys_of(base)
+    make_file(tmp_path / "source", "cat/last.png", make_picture(6000))
+    number, is_killed = 1, True
+    while is_killed:
+        output = tmp_path / f"{number}"
+        shutil.copytree(base, output)
+        try:
+            with faults.at(number, die):
+                remove(str(output), keys=KEYS)
+            is_killed = False
+        except KilledError:
+            pass
+        removed = before - keys_of(output)
+        convert(output=str(output), append=True)
+        assert keys_of(output) == before - removed | {"cat/last.png"}, number
+        assert list(verify(output)) == [], number
+        remove(str(output), keys=KEYS)
+        assert keys_of(output) == before - {*KEYS} | {"cat/last.png"}, number
+        assert list(verify(output)) == [], number
+        shutil.rmtree(output)
+        number += step
+
+
+@pytest.mark.parametrize("step", [59, EVERY])
+def test_removal_after_killed_append_discards_it(
+    base: Path, convert: Convert, tmp_path: Path, faults: Faults, step: int
+) -> None:
+    make_file(tmp_path / "source", "cat/last.png", make_picture(6000))
+    number, is_killed = 1, True
+    while is_killed:
+        output = tmp_path / f"{number}"
+        shutil.copytree(base, output)
+        try:
+            with faults.at(number, die):
+                convert(output=str(output), append=True)
+            is_killed = False
+        except KilledError:
+            pass
+        before = keys_of(output)
+        remove(str(output), keys=KEYS)
+        assert keys_of(output) == before - {*KEYS}, number
+        assert list(verify(output)) == [], number
+        assert not (output / layout.WORK_FOLDER).exists(), number
+        shutil.rmtree(output)
+        number += step
