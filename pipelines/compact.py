@@ -28,7 +28,7 @@ from pipelines.writing.publish import publish
 from pipelines.writing.results import collect_results, merge_splits
 from records.dataset import Dataset, open_dataset
 from records.errors import UsageError
-from records.format.edits import RemovedRecord, read_all_removed
+from records.format.edits import RELABELLED, REMOVED, RemovedRecord
 from records.format.manifest import Manifest
 from records.format.rejects import read_unresolved_rejects
 from records.format.skipped import load_skipped
@@ -112,7 +112,8 @@ def _write_and_publish(
     run: Run, compacted: Manifest, lock: FolderLock, on_progress: OnProgress | None
 ) -> Report:
     prepare_output(run)
-    job = CopyJob(absolute_location(run.options.source), absolute_location(run.options.output))
+    source, output = (absolute_location(it) for it in (run.options.source, run.options.output))
+    job = CopyJob(source, output, run.plan.labels)
     division = run.divide_cpus(*COPY_COSTS)
     run.write_shards(partial(copy_shard, job), division, on_progress)
     result = replace(collect_results(run), encoders=_encoders(compacted))
@@ -150,7 +151,10 @@ def list_records(dataset: Dataset) -> Sources:
             for row in records.load_index(shard).rows():
                 sources.add(record_to_copy(row, split, next(numbers)))
     sources.rejects = read_unresolved_rejects(storage, manifest)
-    sources.removed = _merge_removed(read_all_removed(storage, manifest))
+    sources.removed = _merge_removed(REMOVED.read_all(storage, manifest))
+    removed = {record.key for record in sources.removed}
+    relabelled = (it for it in RELABELLED.read_all(storage, manifest) if it.key not in removed)
+    sources.relabelled = sorted(relabelled, key=lambda each: key_from_text(each.key))
     return sources
 
 

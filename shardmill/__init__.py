@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from records.stats import stats
     from records.verification import verify
     from records.version import __version__
-    from shardmill.datasets import append, compact, convert, extract, remove
+    from shardmill.datasets import append, compact, convert, extract
+    from shardmill.edits import relabel, remove
     from shardmill.training import featurize, train
     from trainers.evaluation import evaluate
     from trainers.export import export
@@ -51,7 +52,8 @@ _MODULES = {
     "inspect": "records.inspection",
     "open_dataset": "records.dataset",
     "register_model": "trainers.models",
-    "remove": "shardmill.datasets",
+    "relabel": "shardmill.edits",
+    "remove": "shardmill.edits",
     "salvage": "records.salvage",
     "stats": "records.stats",
     "train": "shardmill.training",
@@ -77,6 +79,7 @@ __all__ = [
     "inspect",
     "open_dataset",
     "register_model",
+    "relabel",
     "remove",
     "salvage",
     "stats",

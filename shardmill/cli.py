@@ -48,6 +48,7 @@ _COMMANDS = {
     "convert": ("pipelines.cli.convert", "Convert labelled images to a dataset of shards."),
     "compact": ("pipelines.cli.compact", "Write all generations of a dataset as one generation."),
     "remove": ("pipelines.cli.remove", "Remove images from a dataset, in a new generation."),
+    "relabel": ("pipelines.cli.relabel", "Change the classes of images, in a new generation."),
     "clean": ("pipelines.cli.clean", "Remove the state of an unfinished conversion."),
     "extract": ("pipelines.cli.extract", "Write the images of a dataset into folders."),
     "inspect": ("records.cli.inspect", "Show the contents of a dataset or a TFRecord file."),

@@ -1,4 +1,4 @@
-"""Python API of datasets: convert, append, compact, remove, extract."""
+"""Python API of datasets: convert, append, compact, extract."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from os import PathLike
 
-    from pipelines.edit.report import EditReport
     from pipelines.report import Report
 
 
@@ -217,66 +216,6 @@ def compact(
     return run(
         os.fspath(dataset),
         os.fspath(output),
-        runner=RunnerConfig(runner, tuple(beam_flags)),
-        processes=processes,
-        dry_run=dry_run,
-        on_progress=on_progress,
-    )
-
-
-@check_arguments
-def remove(
-    dataset: str | PathLike[str],
-    keys: Sequence[str] | str | PathLike[str] | None = None,
-    *,
-    where: str | None = None,
-    ignore_missing: bool = False,
-    runner: str = "local",
-    beam_flags: Sequence[str] = (),
-    processes: Processes | None = None,
-    dry_run: bool = False,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> EditReport:
-    """Remove images from a dataset, in a new generation.
-
-        sm.remove("data", ["daisy/0001.jpg"])
-        sm.remove("data", where="class == 'daisy' and width < 100")
-
-    Shards with such an image are written again without it. Every reader immediately skips the
-    removed images. The old shards remain for processes that are reading them; the report lists
-    them, and the command that writes a dataset without the removed bytes.
-
-    Args:
-        dataset: the folder or URL of a finished dataset.
-        keys: the keys of the images, or the path of a file with one key per line.
-        where: the condition of the images; either `keys` or `where` is given.
-        ignore_missing: whether keys that the dataset does not have are accepted.
-        runner: the name of the runner that copies shards; see `convert`.
-        beam_flags: the flags to pass to Beam.
-        processes: the number of processes of the runner `local`; see `convert`.
-        dry_run: whether to only report what would be removed, and write nothing.
-        on_progress: a callback that receives the number of copied images and the total number.
-
-    Raises:
-        InputNotFoundError: there is no finished dataset, or it does not have one of the keys.
-        UsageError: the condition is invalid, no image would be left, or another program wrote the
-            records.
-        CorruptDataError: a record or an index is corrupt.
-        OutputError: the dataset cannot be written to.
-        LockedError: another process is writing to the dataset.
-        StorageError: storage failed after retries.
-    """
-    from pipelines.edit import remove as run
-    from pipelines.edit.selection import check_keys, read_keys
-    from records.runtime.shard_worker import RunnerConfig
-
-    return run(
-        os.fspath(dataset),
-        keys=read_keys(os.fspath(keys))
-        if isinstance(keys, str | os.PathLike)
-        else check_keys(keys),
-        where=where,
-        ignore_missing=ignore_missing,
         runner=RunnerConfig(runner, tuple(beam_flags)),
         processes=processes,
         dry_run=dry_run,

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from pipelines.report import Report
-from records.format.edits import RemovedRecord
+from records.format.edits import RelabelledRecord, RemovedRecord
 from records.format.index import Reject, ShardSummary
 from records.format.manifest import ManifestFile
 from records.format.skipped import SkippedFile
@@ -23,6 +23,7 @@ KINDS = {
     "dataset": ManifestFile,
     "index-summary": ShardSummary,
     "reject": Reject,
+    "relabelled": RelabelledRecord,
     "removed": RemovedRecord,
     "report": Report,
     "skipped": SkippedFile,

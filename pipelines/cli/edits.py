@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from records.runtime.shard_worker import OnProgress
 
 _SHOWN_FILES = 5
+_SHOWN_NAMES = 10
 
 
 def run_edit(
@@ -43,31 +44,40 @@ def run_edit(
         target=report.output,
         generation=report.generation,
         removed=report.removed,
+        relabelled=report.relabelled,
     )
 
 
 def _summarize(report: EditReport) -> Iterator[str]:
     """Yield the lines of a report as text."""
-    removed = pluralize(report.removed, "image")
+    edited = pluralize(report.removed or report.relabelled, "image")
+    effect = "relabelled" if report.relabelled else "removed"
     yield {
-        "removed": f"{report.output}: {removed} removed in generation {report.generation}",
-        "planned": f"{report.output}: {removed} would be removed (dry run)",
+        effect: f"{report.output}: {edited} {effect} in generation {report.generation}",
+        "planned": f"{report.output}: {edited} would be {effect} (dry run)",
         "nothing-to-do": f"{report.output}: nothing to do, no image matches",
     }[report.status]
     if report.removed_before:
         yield f"  before     {pluralize(report.removed_before, 'image')} removed by earlier runs"
     if report.missing:
         yield f"  missing    {pluralize(report.missing, 'key')} not found in the dataset"
+    if report.new_classes:
+        names = ", ".join(map(escape_for_display, report.new_classes[:_SHOWN_NAMES]))
+        yield f"  new        {pluralize(len(report.new_classes), 'class')}: {names}"
     for split, info in report.splits.items():
         images, shards = pluralize(info.images, "image"), pluralize(info.shards, "shard")
         yield f"  {split:<10} {images} in {shards}, {format_bytes(info.bytes)}"
     if report.old_shards:
-        shards = pluralize(len(report.old_shards), "shard")
-        yield f"  old shards {shards} with the bytes of removed images:"
-        for name in report.old_shards[:_SHOWN_FILES]:
-            yield f"{'':13}{escape_for_display(name)}"
-        if (more := len(report.old_shards) - _SHOWN_FILES) > 0:
-            yield f"{'':13}and {more:,} more (--json lists all)"
+        yield from _describe_old_shards(report)
+
+
+def _describe_old_shards(report: EditReport) -> Iterator[str]:
+    shards = pluralize(len(report.old_shards), "shard")
+    yield f"  old shards {shards} with the bytes of removed images:"
+    for name in report.old_shards[:_SHOWN_FILES]:
+        yield f"{'':13}{escape_for_display(name)}"
+    if (more := len(report.old_shards) - _SHOWN_FILES) > 0:
+        yield f"{'':13}and {more:,} more (--json lists all)"
     for command in report.next:
         yield f"  to erase   {escape_for_display(command)}"
         yield f"{'':13}and then remove {escape_for_display(report.output)}"

@@ -1,21 +1,21 @@
 """Plan of a generation that edits earlier ones.
 
-A shard with a record to edit is written again, without the removed records, in the folder of the
-new generation. The manifest of the new generation names the new shard in place of the old one, so
-every reader skips a removed record, also a reader that has no support for removals. No file of an
-earlier generation is changed, except the TFDS metadata.
+A shard with a record to edit is written again in the folder of the new generation, without the
+removed records, and with the new labels of the others. The manifest of the new generation names the
+new shard in place of the old one, so every reader sees the edits, also a reader that has no support
+for them. No file of an earlier generation is changed, except the TFDS metadata.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 import xxhash
 
-from pipelines.edit.selection import Select
 from pipelines.options import ConvertOptions
 from pipelines.planning.plan import Plan, PlannedShard, worker_table
 from pipelines.planning.replaced_shards import ReplacedShard
@@ -23,7 +23,7 @@ from pipelines.run import Run
 from pipelines.sources import Sources
 from pipelines.writing.copy import record_to_copy
 from records.errors import UsageError
-from records.format.edits import RemovedRecord
+from records.format.edits import RelabelledRecord, RemovedRecord
 from records.format.index import Index, IndexRow, RowForm, count_labels, read_shard_index
 from records.format.label_map import LabelMap
 from records.format.layout import SplitName, shard_name
@@ -32,6 +32,24 @@ from records.format.skipped import load_skipped
 from records.storage import Storage
 from records.storage.work_folder import Command
 from records.text.keys import key_from_text
+
+Labels = tuple[int, ...]
+"""The labels of a record, in ascending order."""
+
+Edit = Callable[[SplitName, Index], Mapping[int, Labels | None]]
+"""A function that returns the new labels of the records to edit, by their number in a shard.
+
+The labels are None for a record to remove.
+"""
+
+
+class DatasetToEdit(NamedTuple):
+    """A dataset, and the options and the command of the run that edits it."""
+
+    output: Storage
+    manifest: Manifest
+    options: ConvertOptions
+    command: Command
 
 
 class _EditedShard(msgspec.Struct, frozen=True):
@@ -42,38 +60,38 @@ class _EditedShard(msgspec.Struct, frozen=True):
     rows: range
 
 
-def plan_removal(
-    output: Storage, base: Manifest, select: Select, options: ConvertOptions, command: Command
-) -> Run:
-    """Plan a generation without the selected records.
+def plan_edits(dataset: DatasetToEdit, edit: Edit, labels: LabelMap) -> Run:
+    """Plan a generation without some records, or with other labels.
 
     Args:
-        output: the storage of the dataset.
-        base: the manifest of the dataset.
-        select: the function that selects records.
-        options: the options of the run.
-        command: the command that runs it.
+        dataset: the dataset to edit.
+        edit: the function that returns the edits of a shard.
+        labels: the label map of the new generation; it begins with that of the dataset.
 
     Raises:
         CorruptDataError: an index or the list of skipped files is damaged or missing.
-        UsageError: all records are selected.
+        UsageError: no record would be left.
     """
     started_at = time.monotonic()
+    output, base, options, command = dataset
     left_out = load_skipped(output, base.generations[-1])
-    sources = Sources(base.labels, None, left_out=left_out, columns=base.settings.columns)
+    sources = Sources(labels, None, left_out=left_out, columns=base.settings.columns)
     ancestors = _Ancestors(base)
     edited: dict[SplitName, list[_EditedShard]] = {split: [] for split in base.splits}
     for split, first, info, index in _iter_indexes(output, base):
-        is_removed = select(split, index)
-        if not is_removed.any():
+        edits = edit(split, index)
+        if not edits:
             continue
         start = len(sources.images)
         names = ancestors.of(info.name)
         for number, row in enumerate(index.rows()):
-            if is_removed[number]:
-                sources.removed.append(_removed(row, split, base.labels, names))
-            else:
-                sources.add(record_to_copy(row, split, first + number))
+            found = edits.get(number, row.all_labels)
+            if found is None:
+                sources.removed.append(_removed(row, split, labels, names))
+                continue
+            if found != row.all_labels:
+                sources.relabelled.append(_relabelled(row, found, labels))
+            sources.add(record_to_copy(_with_labels(row, found), split, first + number))
         rows = range(start, len(sources.images))
         edited[split].append(_EditedShard(info, count_labels(index.table), rows))
     if len(sources.removed) == sum(split.records for split in base.splits.values()):
@@ -83,6 +101,7 @@ def plan_removal(
             hint="remove the folder of the dataset instead",
         )
     sources.removed.sort(key=lambda record: key_from_text(record.key))
+    sources.relabelled.sort(key=lambda record: key_from_text(record.key))
     number = base.generations[-1].number + 1
     replaced = dict(_name_shards(edited, number))
     table = worker_table(sources.images.compact())
@@ -94,7 +113,7 @@ def plan_removal(
     )
     plan = Plan(
         settings=base.settings,
-        labels=base.labels,
+        labels=labels,
         shards=shards,
         thresholds=base.thresholds,
         digest=_digest(base, sources, command),
@@ -131,6 +150,19 @@ class _Ancestors:
         return tuple(names)
 
 
+def _with_labels(row: IndexRow, labels: Labels) -> IndexRow:
+    if row.labels is None:
+        return row._replace(label=labels[0])
+    return row._replace(labels=labels)
+
+
+def _relabelled(row: IndexRow, new: Labels, labels: LabelMap) -> RelabelledRecord:
+    old_classes, new_classes = (
+        tuple(labels[label] for label in each) for each in (row.all_labels, new)
+    )
+    return RelabelledRecord(row.key, old_classes, new_classes)
+
+
 def _removed(
     row: IndexRow, split: SplitName, labels: LabelMap, shards: tuple[str, ...]
 ) -> RemovedRecord:
@@ -160,5 +192,5 @@ def _name_shards(
 def _digest(base: Manifest, sources: Sources, command: Command) -> str:
     """Return the digest of the dataset before the edits, and of the edits."""
     digest = xxhash.xxh3_128(encode_manifest(base))
-    digest.update(msgspec.msgpack.encode((command, [record.key for record in sources.removed])))
+    digest.update(msgspec.msgpack.encode((command, sources.removed, sources.relabelled)))
     return str(digest.hexdigest())

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Collection
-from dataclasses import replace
-from functools import partial
+from collections.abc import Collection, Mapping
 
 import msgspec
+import numpy as np
 
-from pipelines.clean import remove_run
-from pipelines.edit.plan import plan_removal
-from pipelines.edit.report import EditReport, report_removal
+from pipelines.edit.apply import apply_edits, open_to_edit
+from pipelines.edit.plan import plan_edits
+from pipelines.edit.report import EditReport, compact_command, find_shards, report_edits
 from pipelines.edit.selection import KeySelection, Select, missing_keys
 from pipelines.edit.where import Condition
-from pipelines.incremental.append import discard_stale_run, ensure_unchanged
-from pipelines.options import ConvertOptions
-from pipelines.resume import prepare_output
-from pipelines.run import Run
-from pipelines.run_state import has_state
-from pipelines.runners import check_runner
-from pipelines.writing.copy import COPY_COSTS, CopyJob, copy_shard
-from pipelines.writing.publish import publish_edits
-from pipelines.writing.results import ConversionResult, collect_results
 from records.errors import UsageError
-from records.format.edits import RemovedRecord, read_all_removed
-from records.format.manifest import Counts, Manifest, read_manifest
+from records.format.edits import REMOVED, RemovedRecord
+from records.format.index import Index
+from records.format.layout import SplitName
+from records.format.manifest import Manifest
 from records.runtime.shard_worker import OnProgress, RunnerConfig
-from records.storage import FolderLock, Storage, absolute_location, open_storage
+from records.storage import Storage
 
 
 def remove(
@@ -68,64 +59,29 @@ def remove(
     """
     if (keys is None) == (where is None):
         raise UsageError("remove needs either --keys or --where")
-    runner = runner or RunnerConfig()
-    check_runner(runner, dataset, dataset)
-    options = ConvertOptions(
-        source=dataset,
-        output=dataset,
-        processes=processes,
-        workers=1,
-        runner=runner.name,
-        beam_flags=runner.flags,
-    )
-    options.validate()
-    output = open_storage(dataset)
-    base = _open(output)
+    edited = open_to_edit(dataset, "remove", runner, processes)
+    output, base = edited.output, edited.manifest
     selection = KeySelection(keys or ())
     select: Select = selection.mask if where is None else Condition(where, base).mask
-    run = plan_removal(output, base, select, options, "remove")
+
+    def edit(split: SplitName, index: Index) -> Mapping[int, None]:
+        return dict.fromkeys(np.flatnonzero(select(split, index)).tolist())
+
+    run = plan_edits(edited, edit, base.labels)
     removed_before, missing = _explain_missing(output, base, selection.missing())
     if missing and not ignore_missing:
         raise missing_keys(missing, path=output.url)
-    report = partial(report_removal, output, removed_before=removed_before, missing=len(missing))
-    removed = run.sources.removed
-    report = partial(
-        report_removal,
-        output,
-        removed=removed,
-        removed_before=removed_before,
-        missing=len(missing),
-    )
-    if dry_run:
-        return report(base, status="planned" if removed else "nothing-to-do")
-    if not removed and not has_state(output):
-        return report(base, status="nothing-to-do")
-    with output.lock() as lock:
-        # Another run may have published a generation before this one got the lock.
-        ensure_unchanged(run)
-        if removed:
-            _write_and_publish(run, lock, on_progress)
-        # The state may belong to a run that was killed after publication, or had a different plan.
-        remove_run(output)
-    if not removed:
-        return report(base, status="nothing-to-do")
+    if not dry_run:
+        apply_edits(run, on_progress)
+    report = report_edits(run, status="removed", dry_run=dry_run)
+    old_shards = find_shards(output, (*run.sources.removed, *removed_before))
     return msgspec.structs.replace(
-        report(read_manifest(output), status="removed"),
-        shards_written=len(run.plan.shards),
-        seconds=round(time.monotonic() - run.started_at, 3),
+        report,
+        removed_before=len(removed_before),
+        missing=len(missing),
+        old_shards=old_shards,
+        next=(compact_command(output.url),) if old_shards else (),
     )
-
-
-def _open(output: Storage) -> Manifest:
-    """Return the manifest of the dataset to edit. Raises as `remove`."""
-    manifest = read_manifest(output)
-    if manifest.adopted is not None:
-        raise UsageError(
-            "records of an adopted dataset cannot be removed: shardmill did not write them",
-            path=output.url,
-            hint="remove the images from their source, and write the TFRecord files again",
-        )
-    return manifest
 
 
 def _explain_missing(
@@ -134,28 +90,6 @@ def _explain_missing(
     """Return the records of keys that were removed before, and the keys that never existed."""
     if not missing:
         return [], []
-    removed = {record.key: record for record in read_all_removed(output, base)}
+    removed = {record.key: record for record in REMOVED.read_all(output, base)}
     before = [removed[key] for key in missing if key in removed]
     return before, [key for key in missing if key not in removed]
-
-
-def _write_and_publish(run: Run, lock: FolderLock, on_progress: OnProgress | None) -> None:
-    discard_stale_run(run)
-    prepare_output(run)
-    dataset = absolute_location(run.options.output)
-    division = run.divide_cpus(*COPY_COSTS)
-    run.write_shards(partial(copy_shard, CopyJob(dataset, dataset)), division, on_progress)
-    publish_edits(run, _without_copies(run, collect_results(run)), lock=lock)
-
-
-def _without_copies(run: Run, result: ConversionResult) -> ConversionResult:
-    """Return a result that counts no copied record: the run found and stored no file."""
-    left_out = run.sources.left_out
-    counts = Counts(
-        found=len(left_out),
-        stored=0,
-        rejected=0,
-        skipped=run.sources.skipped,
-        excluded=run.sources.excluded,
-    )
-    return replace(result, counts=counts, encoders={})

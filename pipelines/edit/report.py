@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
 
 from pipelines.report import MOST_KEYS, SplitReport, report_splits
+from pipelines.run import Run
 from records.format.edits import RemovedRecord
 from records.format.layout import SplitName
-from records.format.manifest import Manifest
+from records.format.manifest import read_manifest
 from records.storage import Storage
 from records.version import __version__
 
-EditStatus = Literal["removed", "nothing-to-do", "planned"]
+EditStatus = Literal["removed", "relabelled", "nothing-to-do", "planned"]
 
 
 class EditReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,9 +28,12 @@ class EditReport(msgspec.Struct, frozen=True, kw_only=True):
         output: the path or URL of the dataset; JSON calls it `target`.
         generation: the number of the newest generation, also of a planned one.
         removed: the number of records that the run removed.
+        relabelled: the number of records whose classes the run changed.
         removed_before: the number of records with these keys that earlier runs removed.
         missing: the number of keys that the dataset does not have, and never had.
         removed_keys: the first keys of the removed records.
+        relabelled_keys: the first keys of the relabelled records.
+        new_classes: the classes that the run added to the label map.
         splits: the numbers of images, shards and bytes of each split after the run.
         shards_written: the number of shards that the run wrote.
         old_shards: the shards of earlier generations that still contain the removed records.
@@ -41,9 +46,12 @@ class EditReport(msgspec.Struct, frozen=True, kw_only=True):
     output: str = msgspec.field(name="target")
     generation: int
     removed: int = 0
+    relabelled: int = 0
     removed_before: int = 0
     missing: int = 0
     removed_keys: tuple[str, ...] = ()
+    relabelled_keys: tuple[str, ...] = ()
+    new_classes: tuple[str, ...] = ()
     splits: dict[SplitName, SplitReport]
     shards_written: int = 0
     old_shards: tuple[str, ...] = ()
@@ -52,45 +60,42 @@ class EditReport(msgspec.Struct, frozen=True, kw_only=True):
     shardmill_version: str = __version__
 
 
-def report_removal(
-    output: Storage,
-    manifest: Manifest,
-    *,
-    status: EditStatus,
-    removed: list[RemovedRecord],
-    removed_before: list[RemovedRecord],
-    missing: int = 0,
-) -> EditReport:
-    """Return the report of a removal.
+def report_edits(run: Run, *, status: EditStatus, dry_run: bool) -> EditReport:
+    """Return the report of a run that has ended or, in a dry run, of its plan.
 
     Args:
-        output: the storage of the dataset.
-        manifest: the manifest after the run; in a dry run, the current one.
-        status: the effect of the run.
-        removed: the removed records.
-        removed_before: the records that earlier runs removed, of those that were requested.
-        missing: the number of keys that the dataset never had.
+        run: the run.
+        status: the effect of the run if it has edits.
+        dry_run: whether nothing was written.
     """
-    old_shards = _find_shards(output, (*removed, *removed_before))
+    assert run.base is not None  # an edit needs a dataset
+    sources, is_done = run.sources, bool(run.replaced) and not dry_run
+    manifest = read_manifest(run.output) if is_done else run.base
+    if not run.replaced:
+        status = "nothing-to-do"
+    elif dry_run:
+        status = "planned"
     return EditReport(
         status=status,
-        output=output.url,
+        output=run.output.url,
         generation=manifest.generations[-1].number,
-        removed=len(removed),
-        removed_before=len(removed_before),
-        missing=missing,
-        removed_keys=tuple(record.key for record in removed[:MOST_KEYS]),
+        removed=len(sources.removed),
+        relabelled=len(sources.relabelled),
+        removed_keys=tuple(record.key for record in sources.removed[:MOST_KEYS]),
+        relabelled_keys=tuple(record.key for record in sources.relabelled[:MOST_KEYS]),
+        new_classes=run.plan.labels[len(run.base.labels) :],
         splits=report_splits(manifest.splits),
-        old_shards=old_shards,
-        next=(_compact_command(output.url),) if old_shards else (),
+        shards_written=len(run.plan.shards) if is_done else 0,
+        seconds=round(time.monotonic() - run.started_at, 3) if is_done else 0.0,
     )
 
 
-def _find_shards(output: Storage, records: Iterable[RemovedRecord]) -> tuple[str, ...]:
-    """Return the existing shards that contain these records, sorted."""
+def find_shards(output: Storage, records: Iterable[RemovedRecord]) -> tuple[str, ...]:
+    """Return the existing shards that contain removed records, sorted."""
     names = {name for record in records for name in record.shards}
     return tuple(name for name in sorted(names) if output.stat(name) is not None)
 
 
-def _compact_command(url: str) -> str:
+def compact_command(url: str) -> str:
+    """Return the command that writes a dataset without removed bytes."""
     return shlex.join(["shardmill", "compact", url, f"{url.rstrip('/')}-compacted"])

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.clean import remove_run
-from pipelines.incremental.diff import SourceDiff, diff_sources
+from pipelines.incremental.diff import PastEdits, SourceDiff, diff_sources
 from pipelines.incremental.hashing import file_hasher
 from pipelines.incremental.ingested import (
     read_fingerprints,
@@ -36,7 +36,7 @@ from pipelines.run_state import read_run
 from pipelines.sources.base import Sources
 from pipelines.writing.publish import read_published
 from records.errors import CorruptDataError, InputNotFoundError, LockedError, UsageError
-from records.format.edits import read_all_removed
+from records.format.edits import RELABELLED, REMOVED
 from records.format.index import read_shard_index
 from records.format.layout import SPLITS
 from records.format.manifest import Manifest, Settings, read_manifest
@@ -118,14 +118,15 @@ def select_new(
     unmatched = _without_listed(matches.match(missing), ingested, saved, rejected)
     deleted = tuple(take_rows(ingested, unmatched)["key"].to_pylist())
     _refuse_many_missing(deleted, pc.sum(ingested["is_stored"]).as_py() or 0, options)
-    removed = read_all_removed(output, base)
+    removed = REMOVED.read_all(output, base)
+    relabelled = RELABELLED.read_all(output, base)
     diff = diff_sources(
         images,
         matches,
         _previous_fingerprints(images, matches, saved, output),
         hash_files,
         deleted=deleted,
-        removed=removed,
+        edits=PastEdits(removed, relabelled, base.labels),
         is_train_divided=bool(base.thresholds),
     )
     sources.images.filter(pa.array(diff.is_new))

@@ -22,8 +22,10 @@ import pyarrow.compute as pc
 from pipelines.incremental.hashing import HashFiles
 from pipelines.incremental.labelling import list_splits
 from pipelines.incremental.matching import Mask, RecordMatches, differ, find_rows, take_rows
+from pipelines.incremental.relabelled import find_corrected
 from pipelines.incremental.removed import find_removed
-from records.format.edits import RemovedRecord
+from records.format.edits import RelabelledRecord, RemovedRecord
+from records.format.label_map import LabelMap
 from records.images.large_file import LARGE_FILE_BYTES
 
 
@@ -53,6 +55,20 @@ class SourceDiff:
     removed: tuple[bytes, ...] = ()
 
 
+class PastEdits(NamedTuple):
+    """The edits of a dataset.
+
+    Attributes:
+        removed: the removed records.
+        relabelled: the relabelled records, the oldest edit first.
+        labels: the label map of the dataset.
+    """
+
+    removed: Sequence[RemovedRecord]
+    relabelled: Sequence[RelabelledRecord]
+    labels: LabelMap
+
+
 def diff_sources(
     images: pa.Table,
     matches: RecordMatches,
@@ -60,7 +76,7 @@ def diff_sources(
     hash_files: HashFiles,
     *,
     deleted: tuple[bytes, ...],
-    removed: Sequence[RemovedRecord],
+    edits: PastEdits,
     is_train_divided: bool,
 ) -> SourceDiff:
     """Compare a source with the files that a dataset has ingested.
@@ -72,7 +88,7 @@ def diff_sources(
             `read_fingerprints` returns it.
         hash_files: function that hashes files.
         deleted: stored keys of files that are no longer in the source.
-        removed: the removed records of the dataset.
+        edits: the records of the dataset that were removed or relabelled.
         is_train_divided: see `list_splits`.
     """
     previous = matches.files()
@@ -97,10 +113,11 @@ def diff_sources(
     is_stored, is_renamed = matches.is_stored, matches.is_renamed
     is_modified |= matches.is_modified
     is_new = ~is_stored & (~is_ingested | is_retried)
-    is_removed = find_removed(images, is_new, removed, hash_files)
+    is_removed = find_removed(images, is_new, edits.removed, hash_files)
     is_new &= ~is_removed
     previous = matches.files()
     is_relabelled = differ(previous["labelling"], images["labelling"])
+    is_relabelled &= ~find_corrected(images, previous, edits.relabelled, edits.labels)
     source_splits = list_splits(images, is_train_divided=is_train_divided)
     is_relabelled |= differ(previous["split"], source_splits)
     renamed = images.select(["key"]).append_column("stored_key", previous["key"])

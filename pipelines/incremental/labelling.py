@@ -23,7 +23,7 @@ def list_labellings(images: pa.Table) -> pa.Array:
         images: table of label, labels and group, as in `Sources`.
     """
     digests = (
-        _digest([label] if labels is None else labels, hash_group(group))
+        digest_labelling([label] if labels is None else labels, hash_group(group))
         for label, labels, group in iter_rows(images, "label", "labels", "group")
     )
     return pa.array(digests, pa.int64())
@@ -33,10 +33,11 @@ def read_labellings(index: Index) -> Iterator[int]:
     """Yield the same digest for each record of an index."""
     labels = "labels" if index.is_multi_label else "label"
     for found, group in iter_rows(index.table, labels, "group"):
-        yield _digest(found if index.is_multi_label else [found], group)
+        yield digest_labelling(found if index.is_multi_label else [found], group)
 
 
-def _digest(labels: Sequence[int], group: int) -> int:
+def digest_labelling(labels: Sequence[int], group: int) -> int:
+    """Return the digest of the labels of an image and of the hash of its group, int64."""
     encoded = msgspec.msgpack.encode((sorted(labels), group))
     return xxhash.xxh3_64_intdigest(encoded) - _INT64_RANGE
 

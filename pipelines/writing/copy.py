@@ -11,8 +11,11 @@ from pipelines.sources.base import SourceImage
 from pipelines.writing.shard import is_finished, publish_shard
 from records.dataset import open_dataset
 from records.errors import CorruptDataError
+from records.format import schema
 from records.format.columns import pack_values
+from records.format.example import decode_example, encode_example
 from records.format.index import IndexRow
+from records.format.label_map import LabelMap
 from records.format.layout import SplitName
 from records.format.shard import ShardWriter
 from records.runtime.shard_worker import ProgressCallback
@@ -24,10 +27,14 @@ COPY_COSTS = (50e-6, 2e-9)
 
 
 class CopyJob(msgspec.Struct, frozen=True):
-    """The parameters that all shards of a copy share; sent to each worker."""
+    """The parameters that all shards of a copy share; sent to each worker.
+
+    `labels` are the class names of the output.
+    """
 
     dataset: str
     output: str
+    labels: tuple[str, ...]
 
 
 def record_to_copy(row: IndexRow, split: SplitName, record_number: int) -> SourceImage:
@@ -50,7 +57,10 @@ def record_to_copy(row: IndexRow, split: SplitName, record_number: int) -> Sourc
 
 
 def copy_shard(job: CopyJob, name: str, count: ProgressCallback) -> None:
-    """Write one shard of copied records, and its index. Raises the errors of `write_shard`."""
+    """Write one shard of copied records, with the labels of its plan, and its index.
+
+    Raises the errors of `write_shard`.
+    """
     output = open_storage(job.output)
     plan = run_state.read_shard_plan(output, name)
     if is_finished(output, plan):
@@ -68,9 +78,26 @@ def copy_shard(job: CopyJob, name: str, count: ProgressCallback) -> None:
                     path=records.info.shards[0].name,
                     hint="run the same command again",
                 )
+            if image.all_labels != row.all_labels:
+                payload, row = _relabel(payload, row, image, job.labels)
             location = writer.write(payload)
             image_offset = location.offset + row.image_offset - row.offset
-            yield row._replace(offset=location.offset, image_offset=image_offset)
+            offset, length = location
+            yield row._replace(offset=offset, length=length, image_offset=image_offset)
             count(1)
 
     publish_shard(output, plan, copy)
+
+
+def _relabel(
+    payload: bytes, row: IndexRow, image: SourceImage, labels: LabelMap
+) -> tuple[bytes, IndexRow]:
+    """Return a record and its row with the labels of an image; the row still has its old place."""
+    features = decode_example(payload)
+    features[schema.LABEL] = image.all_labels
+    features[schema.TEXT] = [labels[label].encode() for label in image.all_labels]
+    relabelled = encode_example(features)
+    # The features of the labels come before the image, so all bytes after its begin are the same.
+    image_offset = row.image_offset + len(relabelled) - len(payload)
+    several = None if image.labels is None else tuple(image.labels)
+    return relabelled, row._replace(label=image.label, labels=several, image_offset=image_offset)

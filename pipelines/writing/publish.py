@@ -22,7 +22,7 @@ from pipelines.writing.results import ConversionResult, make_manifest, merge_spl
 from records.errors import CorruptDataError, OutputError, TooManyRejectsError
 from records.format import layout
 from records.format.digest import FileDigest, digest_of
-from records.format.edits import encode_removed
+from records.format.edits import RELABELLED, REMOVED
 from records.format.index import Reject
 from records.format.label_map import format_labels
 from records.format.layout import SplitName
@@ -152,13 +152,13 @@ def publish_edits(run: Run, result: ConversionResult, *, lock: FolderLock) -> No
 def _write_lists(run: Run, result: ConversionResult) -> dict[str, FileDigest]:
     """Write the lists of the files of the source that are not stored; return their digests."""
     output, sources = run.output, run.sources
-    rejects, skipped, removed = (
-        layout.generation_path(name, run.plan.generation)
-        for name in (layout.REJECTS, layout.SKIPPED, layout.REMOVED)
-    )
-    contents = {rejects: encode_rejects(result.rejects)}
+    number = run.plan.generation
+    skipped = layout.generation_path(layout.SKIPPED, number)
+    contents = {layout.generation_path(layout.REJECTS, number): encode_rejects(result.rejects)}
     if sources.removed:
-        contents[removed] = encode_removed(sources.removed)
+        contents[REMOVED.path(number)] = REMOVED.encode(sources.removed)
+    if sources.relabelled:
+        contents[RELABELLED.path(number)] = RELABELLED.encode(sources.relabelled)
     for name, content in contents.items():
         write_own(output, name, content)
     files = {name: digest_of(content) for name, content in contents.items()}

@@ -121,6 +121,7 @@ def make_manifest(run: Run, result: ConversionResult) -> Manifest:
         encoders=dict(result.encoders),
         counts=result.counts,
         removed=len(run.sources.removed) if run.replaced else 0,
+        relabelled=len(run.sources.relabelled) if run.replaced else 0,
         replaced={name: shard.by for name, shard in run.replaced.items()},
     )
     previous = {} if base is None else base.splits

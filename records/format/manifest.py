@@ -94,9 +94,9 @@ ShardPath = Annotated[str, msgspec.Meta(pattern=rf"^{layout.SHARD_PATTERN}\Z", m
 class Generation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A generation: its number from 1, plan digest, versions of image encoders, and counts.
 
-    `removed` is the number of records that it removed from earlier generations. `replaced` has the
-    shard that takes the place of each earlier shard; None if no record of that shard is left. The
-    replaced shards are no longer part of the dataset, but their files may exist.
+    `removed` and `relabelled` are the numbers of records of earlier generations that it edited.
+    `replaced` has the shard that takes the place of each earlier shard; None if no record of that
+    shard is left. Replaced shards are no longer part of the dataset, but their files may exist.
     """
 
     number: Annotated[int, msgspec.Meta(ge=1)]
@@ -104,6 +104,7 @@ class Generation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     encoders: dict[str, str]
     counts: Counts
     removed: Count = 0
+    relabelled: Count = 0
     replaced: dict[ShardPath, ShardPath | None] = {}
 
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from records.errors import CorruptDataError
 from records.format import layout
-from records.format.edits import read_all_removed
+from records.format.edits import REMOVED
 from records.format.index import Reject, read_shard_index
 from records.format.shard import missing_as_corrupt
 from records.strict_json import decode_json_lines
@@ -72,7 +72,7 @@ def read_unresolved_rejects(storage: Storage, manifest: Manifest) -> list[Reject
     if len(manifest.generations) == 1:
         return found
     rejects = {reject.key: reject for reject in found}
-    for removed in read_all_removed(storage, manifest):
+    for removed in REMOVED.read_all(storage, manifest):
         rejects.pop(removed.key, None)
     if rejects:
         keys = pa.array(rejects, pa.string())

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import posixpath
 from collections import Counter
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from records.errors import CorruptDataError, StorageError
 from records.format import layout
 from records.format.digest import digest_of, digest_stream
-from records.format.edits import read_removed
+from records.format.edits import RELABELLED, REMOVED, EditList
 from records.format.label_map import format_labels
 from records.format.manifest import replaced_shards, shard_names
 from records.format.rejects import read_rejects
@@ -33,6 +34,7 @@ _KINDS: dict[str, FindingKind] = {
     layout.REJECTS: "rejects",
     layout.SKIPPED: "skipped",
     layout.REMOVED: "edits",
+    layout.RELABELLED: "edits",
 }
 
 
@@ -72,9 +74,10 @@ def _lists(
         for generation in manifest.generations
     }
     for generation in manifest.generations:
-        name = layout.generation_path(layout.REMOVED, generation.number)
-        if generation.removed or name in manifest.files:
-            lists[name] = (_check_removed, generation)
+        for edits, count in ((REMOVED, generation.removed), (RELABELLED, generation.relabelled)):
+            name = edits.path(generation.number)
+            if count or name in manifest.files:
+                lists[name] = (partial(_check_edits, edits, count), generation)
     return lists
 
 
@@ -139,10 +142,12 @@ def _check_rejects(storage: Storage, generation: Generation) -> Iterator[Finding
             )
 
 
-def _check_removed(storage: Storage, generation: Generation) -> Iterator[Finding]:
-    name = layout.generation_path(layout.REMOVED, generation.number)
+def _check_edits(
+    edits: EditList[Any], expected: int, storage: Storage, generation: Generation
+) -> Iterator[Finding]:
+    name = edits.path(generation.number)
     try:
-        removed = read_removed(storage, generation.number)
+        edited = edits.read(storage, generation.number)
     except FileNotFoundError:
         yield Finding("missing", name, "file not found")
     except CorruptDataError as error:
@@ -150,9 +155,9 @@ def _check_removed(storage: Storage, generation: Generation) -> Iterator[Finding
     except StorageError as error:
         yield Finding("unreadable", name, str(error))
     else:
-        # A compacted dataset lists the records that were removed before.
-        if len(removed) != generation.removed and generation.number > 1:
-            detail = f"expected {pluralize(generation.removed, 'line')}, got {len(removed)}"
+        # A compacted dataset lists the records that were edited before.
+        if len(edited) != expected and generation.number > 1:
+            detail = f"expected {pluralize(expected, 'line')}, got {len(edited)}"
             yield Finding("edits", name, detail)
 
 

@@ -65,6 +65,7 @@ JOBS = (
     Job(("convert", "@more", "OUT", "--append", "--max-rejects", "1"), "data", "data"),
     Job(("compact", "@grown", "OUT"), "compacted"),
     Job(("remove", "OUT", "--keys", "@keys.txt"), "data", "grown"),
+    Job(("relabel", "OUT", "@corrected.csv"), "data", "grown"),
     Job(("extract", "@data", "OUT"), "images"),
     Job(("extract", "@grown", "OUT", "--processes", "2"), "all-images"),
     Job(("adopt", "OUT/*.tfrecord", "OUT"), "files", "files"),
@@ -114,6 +115,7 @@ class Scene:
         shutil.copytree(folder / "data", folder / "grown")
         self.require(("convert", "@more", "@grown", "--append"))
         (folder / "keys.txt").write_text("cat/000.png\ndog/003.png\n")
+        (folder / "corrected.csv").write_text("key,class\ncat/001.png,dog\ndog/004.png,cat\n")
         (folder / "files").mkdir()
         for path in (folder / "data").glob("*.tfrecord"):
             shutil.copy(path, folder / "files" / path.name)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from pipelines.report import Report
-from records.format.edits import RemovedRecord
+from records.format.edits import RelabelledRecord, RemovedRecord
 from records.format.index import Reject, ShardSummary
 from records.format.manifest import Generation, decode_manifest, encode_manifest
 from records.format.skipped import REASONS, Reason, SkippedFile
@@ -56,6 +56,8 @@ def test_format_page_removal_examples_are_decoded() -> None:
     assert encode_canonical(generation).decode() == EXAMPLES["generation"]
     assert generation.removed == 1
     assert removed.shards == tuple(generation.replaced)
+    relabelled = msgspec.json.decode(EXAMPLES["relabelled.jsonl"], type=RelabelledRecord)
+    assert relabelled.old_classes != relabelled.new_classes
 
 
 def test_format_page_skipped_example_is_decoded() -> None:

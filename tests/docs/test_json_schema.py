@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from docs.scripts.json_schema import FOLDER, KINDS
-from shardmill import adopt, convert, remove
+from shardmill import adopt, convert, relabel, remove
 from tests.datasets import encode_picture
 
 
@@ -23,7 +23,7 @@ def validator(name: str) -> Draft202012Validator:
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset of two generations with rejects, splits and groups, and of a removal."""
+    """A dataset of two generations with rejects, splits and groups, and of two edits."""
     folder = tmp_path_factory.mktemp("schema")
     for number in range(12):
         file = folder / "photos" / "ab"[number % 2] / f"{number}.png"
@@ -35,6 +35,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "photos" / "a" / "more.png").write_bytes(encode_picture(99))
     convert(folder / "photos", folder / "data", append=True, **options)
     remove(folder / "data", ["a/more.png", "b/1.png"])
+    relabel(folder / "data", {"b/3.png": "a"})
     return folder / "data"
 
 
@@ -48,6 +49,7 @@ def read_documents(dataset: Path) -> list[tuple[str, Any]]:
         ("rejects.jsonl", "reject"),
         ("skipped.jsonl", "skipped"),
         ("removed.jsonl", "removed"),
+        ("relabelled.jsonl", "relabelled"),
     ):
         for file in dataset.rglob(name):
             found += [(kind, json.loads(line)) for line in file.read_text().splitlines()]

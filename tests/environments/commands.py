@@ -25,6 +25,7 @@ CALLS = {
     "convert": "{photos} {new}",
     "compact": "{data} {new}",
     "remove": "{data} --where \"class == 'cat'\" --dry-run",
+    "relabel": "{data} {corrected} --dry-run",
     "clean": "{photos}",
     "extract": "{data} {new}",
     "inspect": "{data} --grid {new}.png",
@@ -50,6 +51,7 @@ def make_inputs(folder: Path) -> None:
         photo.parent.mkdir(parents=True, exist_ok=True)
         photo.write_bytes(encode_picture(number))
     DatasetBuilder(open_storage(folder / "data")).build({"train": [make_sources(12)]})
+    (folder / "corrected.csv").write_text("key,class\ncat/0.png,dog\n")
     (folder / "loose").mkdir()
     shutil.copy(folder / _SHARD, folder / "loose" / "train.tfrecord")
 
@@ -62,6 +64,7 @@ def arguments(command: str, folder: Path, new: Path) -> Sequence[str]:
         "run": folder / "run",
         "shard": folder / _SHARD,
         "loose": folder / "loose",
+        "corrected": folder / "corrected.csv",
         "new": new,
     }
     words = shlex.split(CALLS[command])

@@ -66,7 +66,17 @@ def _run(case: dict[str, Any]) -> dict[str, Any]:
 
 def _import_commands() -> None:
     root = shardmill.cli.shardmill
-    for name in ("convert", "remove", "inspect", "verify", "files", "salvage", "adopt", "stats"):
+    for name in (
+        "convert",
+        "remove",
+        "relabel",
+        "inspect",
+        "verify",
+        "files",
+        "salvage",
+        "adopt",
+        "stats",
+    ):
         root.get_command(click.Context(root), name)
     modules = ("pyarrow.parquet", "matplotlib.figure", "records.stats", "records.verification")
     for module in modules:

@@ -109,9 +109,13 @@ class TestConversions:
         assert ended.returncode in {0, 66, 73}, ended.stderr
 
     @pytest.mark.slow
-    def test_remove_keys_of_pipe_without_writer_ends(self, data: Path, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("command", [("remove", "--keys"), ("relabel",)])
+    def test_edits_in_pipe_without_writer_end(
+        self, data: Path, tmp_path: Path, command: tuple[str, ...]
+    ) -> None:
         put_pipe(tmp_path / "pipe")
-        ended = run(tmp_path, "remove", data, "--keys", tmp_path / "pipe")
+        name, *options = command
+        ended = run(tmp_path, name, data, *options, tmp_path / "pipe")
         assert ended.returncode == 66
         assert "no process writes to this pipe" in ended.stderr
 

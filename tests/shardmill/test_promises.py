@@ -106,7 +106,9 @@ def test_command_json_option_exists(name: str) -> None:
     assert any("--json" in parameter.opts for parameter in commands()[name].params)
 
 
-@pytest.mark.parametrize("name", ["compact", "convert", "extract", "featurize", "remove"])
+@pytest.mark.parametrize(
+    "name", ["compact", "convert", "extract", "featurize", "relabel", "remove"]
+)
 def test_command_quiet_option_hides_notes(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     command = commands()[name]
     (parameter,) = (each for each in command.params if "--quiet" in each.opts)

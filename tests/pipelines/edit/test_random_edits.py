@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from pipelines.compact import compact
-from pipelines.edit import remove
+from pipelines.edit import relabel, remove
 from records import Dataset, open_dataset, verify
 from records.errors import UsageError
-from records.format.layout import MANIFEST, parse_shard_name
+from records.format.layout import parse_shard_name
 from records.format.manifest import read_manifest
 from records.storage import open_storage
 from tests.pipelines.conftest import Convert
@@ -19,62 +22,99 @@ from tests.pipelines.pictures import content_of, make_file, make_picture
 
 EVERY = pytest.param(range(1, 40), marks=pytest.mark.slow)
 STEPS = 9
+NAMES = ("cat", "dog", "élan", "a long name of a class")
+
+Names = tuple[str, ...]
+
+
+class Expected(NamedTuple):
+    """The expected record of a key: its image, its classes in label order, and its split."""
+
+    image: bytes
+    classes: Names
+    split: str
 
 
 class Model:
-    """The expected records of a dataset: the image, the class and the split of each key."""
+    """The expected records of a dataset, and the files and classes of its source."""
 
-    def __init__(self, convert: Convert, source: Path, folder: Path, chance: random.Random) -> None:
-        self._convert, self._source, self._folder = convert, source, folder
-        self._chance = chance
-        self.dataset = folder / "data-0"
-        self.records: dict[str, tuple[bytes, str, str]] = {}
-        self.removed: set[str] = set()
+    def __init__(self, convert: Convert, folder: Path, chance: random.Random) -> None:
+        self._convert, self._folder, self._chance = convert, folder, chance
+        self._is_multi = chance.random() < 0.5
         self._steps = 0
-        self._multi = chance.random() < 0.5
-        convert(
-            output=str(self.dataset),
-            test=0.3,
-            shards=chance.randint(1, 4),
-            multi_label=self._multi,
-        )
-        self.records = self.read()
+        self._source: dict[str, Names] = {}
+        self._replaced: dict[str, set[Names]] = defaultdict(set)
+        self.removed: set[str] = set()
+        self.dataset = folder / "data-0"
+        for number in range(24):
+            self._add_file(f"{number}.png", chance.randrange(10**9))
+        self._run(test=0.3, shards=chance.randint(1, 4))
+        self.records = read_records(open_dataset(self.dataset))
 
-    def read(self) -> dict[str, tuple[bytes, str, str]]:
-        return read_records(open_dataset(self.dataset))
+    def _add_file(self, key: str, seed: int) -> None:
+        make_file(self._folder / "photos", key, make_picture(seed))
+        self._source[key] = self._draw_classes(NAMES[:3])
+
+    def _draw_classes(self, names: Names) -> Names:
+        count = self._chance.randint(0, 3) if self._is_multi else 1
+        return tuple(sorted(self._chance.sample(names, count), key=NAMES.index))
+
+    def _run(self, **options: object) -> tuple[str, ...]:
+        """Run a conversion; return the images with other classes in the source."""
+        rows = [f"{key},{'|'.join(names)}" for key, names in self._source.items()]
+        file = make_file(self._folder, "list.csv", "\n".join(["path,label", *rows]).encode())
+        report = self._convert(
+            source=str(self._folder / "photos"),
+            output=str(self.dataset),
+            list=str(file),
+            label_separator="|" if self._is_multi else None,
+            **options,
+        )
+        return report.relabelled
 
     def append(self) -> None:
-        """Add images, and perhaps copies and new names of removed ones."""
+        """Add images, copies of removed ones, and other classes of stored ones to the source."""
         self._steps += 1
-        added = set()
         for number in range(self._chance.randint(0, 6)):
-            key = f"{self._chance.choice(('cat', 'dog'))}/{self._steps}-{number}.png"
-            make_file(self._source, key, make_picture(self._chance.randrange(10**9)))
-            added.add(key)
+            self._add_file(f"{self._steps}-{number}.png", self._chance.randrange(10**9))
+        added = self._source.keys() - self.records.keys() - self.removed
         for key in sorted(self.removed):
-            if self._chance.random() < 0.2 and (self._source / key).exists():
-                copy = f"cat/copy-{self._steps}-{Path(key).name}"
-                make_file(self._source, copy, (self._source / key).read_bytes())
-        self._convert(output=str(self.dataset), append=True)
-        found = self.read()
+            if self._chance.random() < 0.2:
+                copy = f"copy-{self._steps}-{Path(key).name}"
+                content = (self._folder / "photos" / key).read_bytes()
+                make_file(self._folder / "photos", copy, content)
+                self._source[copy] = ("cat",)
+                self.removed.add(copy)
+        for key in sorted(self.records):
+            if self._chance.random() < 0.1:
+                self._source[key] = self._draw_classes(NAMES[:3])
+        relabelled = self._run(append=True, allow_new_classes=True)
+        assert {*relabelled} == {
+            key
+            for key, record in self.records.items()
+            if self._source[key] not in {record.classes, *self._replaced[key]}
+        }
+        found = read_records(open_dataset(self.dataset))
         assert found.keys() - self.records.keys() == added
+        assert all(found[key].classes == self._source[key] for key in added)
         self.records |= {key: found[key] for key in added}
 
     def remove_keys(self) -> None:
+        """Remove some records, and some that were removed before."""
         chosen = self._chance.sample(sorted(self.records), self._chance.randint(1, 4))
-        again = self._chance.sample(sorted(self.removed), min(len(self.removed), 2))
+        listed = sorted(key for key in self.removed if not key.startswith("copy"))
+        again = self._chance.sample(listed, min(len(listed), 2))
         report = remove(str(self.dataset), keys=[*chosen, *again])
         assert (report.removed, report.removed_before) == (len(chosen), len(again))
         self._forget(chosen)
 
     def remove_where(self) -> None:
-        name, part = self._chance.choice(("cat", "dog")), f"{self._chance.randint(0, 9)}.png"
-        chosen = [
-            key for key, (_, names, _) in self.records.items() if name in names and part in key
-        ]
-        if self._chance.random() < 0.2:
-            part, chosen = "", [key for key, (_, names, _) in self.records.items() if name in names]
-        where = f"class == '{name}' and '{part}' in key"
+        """Remove the records of a class whose key contains a digit, or all of the class."""
+        name = self._chance.choice(sorted({*NAMES} & {*open_dataset(self.dataset).labels}))
+        part = self._chance.choice((*"0123456789", ""))
+        where = f"class == {name!r} and {part!r} in key"
+        found = self.records.items()
+        chosen = [key for key, record in found if name in record.classes and part in key]
         if len(chosen) == len(self.records):
             with pytest.raises(UsageError):
                 remove(str(self.dataset), where=where)
@@ -82,24 +122,37 @@ class Model:
         assert remove(str(self.dataset), where=where).removed == len(chosen)
         self._forget(chosen)
 
-    def _forget(self, keys: list[str]) -> None:
+    def _forget(self, keys: Iterable[str]) -> None:
         for key in keys:
             del self.records[key]
-        self.removed |= {*keys}
+            self.removed.add(key)
+
+    def relabel(self) -> None:
+        """Give some records other classes, or the same."""
+        chosen = self._chance.sample(sorted(self.records), self._chance.randint(1, 4))
+        new = {key: self._draw_classes(NAMES) for key in chosen}
+        changed = {key for key in chosen if new[key] != self.records[key].classes}
+        report = relabel(str(self.dataset), new, allow_new_classes=True)
+        assert {*report.relabelled_keys} == changed
+        for key in changed:
+            self._replaced[key].add(self.records[key].classes)
+            self.records[key] = self.records[key]._replace(classes=new[key])
 
     def compact(self) -> None:
+        """Compact into a new folder, which has no byte of a removed image."""
         self._steps += 1
         new = self._folder / f"data-{self._steps}"
         compact(str(self.dataset), str(new))
-        images = [(self._source / key).read_bytes() for key in self.removed]
         content = b"".join(content_of(new).values())
+        images = [(self._folder / "photos" / key).read_bytes() for key in self.removed]
         assert not any(image in content for image in images)
         self.dataset = new
 
     def check(self, *, decode: bool) -> None:
-        assert self.read() == self.records
-        assert list(verify(self.dataset, decode=decode)) == []
+        """Compare the dataset with the model."""
         dataset = open_dataset(self.dataset)
+        assert read_records(dataset) == self.records
+        assert list(verify(self.dataset, decode=decode)) == []
         for split in dataset.values():
             assert [record.key for record in split] == [record.key for record in split[:]]
             names = [parse_shard_name(shard.name) for shard in split.info.shards]
@@ -109,32 +162,26 @@ class Model:
         assert stored == len(self.records)
 
 
-def read_records(dataset: Dataset) -> dict[str, tuple[bytes, str, str]]:
+def read_records(dataset: Dataset) -> dict[str, Expected]:
     records = [(name, record) for name, split in dataset.items() for record in split]
     assert len({record.key for _, record in records}) == len(records)
     return {
-        record.key: (record.image, ",".join(record.class_names), name) for name, record in records
+        record.key: Expected(record.image, tuple(sorted(record.class_names, key=NAMES.index)), name)
+        for name, record in records
     }
 
 
 @pytest.mark.parametrize("seeds", [range(1), EVERY])
 def test_random_edits_leave_the_records_of_the_model(
-    convert: Convert, source: Path, tmp_path: Path, seeds: range
+    convert: Convert, tmp_path: Path, seeds: range
 ) -> None:
     for seed in seeds:
         chance = random.Random(seed)
-        folder = tmp_path / f"{seed}"
-        folder.mkdir()
-        model = Model(convert, source, folder, chance)
-        done = set()
+        model = Model(convert, tmp_path / f"{seed}", chance)
+        acts = (model.append, model.remove_keys, model.remove_where, model.relabel)
         for _ in range(STEPS):
-            act = chance.choice((model.append, model.remove_keys, model.remove_where))
-            if chance.random() < 0.15:
-                act = model.compact
-            done.add(act.__name__)
+            act = model.compact if chance.random() < 0.15 else chance.choice(acts)
             act()
             model.check(decode=chance.random() < 0.3)
         model.compact()
         model.check(decode=True)
-        assert len(done) > 2
-        assert (model.dataset / MANIFEST).exists()

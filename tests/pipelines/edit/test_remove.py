@@ -16,7 +16,7 @@ from pipelines.edit import remove
 from records import open_dataset, verify
 from records.errors import CorruptDataError, InputNotFoundError, LockedError, UsageError
 from records.format import layout
-from records.format.edits import read_all_removed
+from records.format.edits import REMOVED
 from records.format.manifest import read_manifest
 from records.storage import open_storage
 from shardmill.cli import shardmill
@@ -80,7 +80,7 @@ def test_remove_lists_each_record_with_the_shards_that_contained_it(grown: Path)
     remove(str(grown), keys=[other.key])
     report = remove(str(grown), keys=[image.key])
     storage = open_storage(grown)
-    found = {r.key: r for r in read_all_removed(storage, read_manifest(storage))}
+    found = {r.key: r for r in REMOVED.read_all(storage, read_manifest(storage))}
     assert [*found] == [other.key, image.key]
     assert files_with(grown, image.image) == {*found[image.key].shards}
     assert report.old_shards == tuple(sorted(found[image.key].shards))

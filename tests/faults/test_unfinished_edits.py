@@ -1,13 +1,14 @@
-"""Datasets during and after a killed removal."""
+"""Datasets during and after a killed removal or relabelling."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pipelines.edit import remove
+from pipelines.edit import relabel, remove
 from records import open_dataset, verify
 from records.format import layout
 from tests.faults.calls import Faults, KilledError
@@ -43,34 +44,50 @@ def keys_of(dataset: Path) -> set[str]:
     return {record.key for split in open_dataset(dataset).values() for record in split}
 
 
+def classes_of(dataset: Path) -> dict[str, str]:
+    splits = open_dataset(dataset).values()
+    return {record.key: record.class_name for split in splits for record in split}
+
+
+def remove_images(dataset: Path) -> None:
+    remove(str(dataset), keys=KEYS)
+
+
+def relabel_images(dataset: Path) -> None:
+    """Give images another class, and one of them a new class, which changes every generation."""
+    relabel(str(dataset), dict.fromkeys(KEYS, ("élan",)), allow_new_classes=True)
+
+
+@pytest.mark.parametrize("edit", [remove_images, relabel_images])
 @pytest.mark.parametrize("step", [37, EVERY])
-def test_removal_killed_at_any_call_is_whole_or_absent_and_is_finished_by_the_same_command(
-    base: Path, tmp_path: Path, faults: Faults, step: int
+def test_edit_killed_at_any_call_is_whole_or_absent_and_is_finished_by_the_same_command(
+    base: Path, tmp_path: Path, faults: Faults, edit: Callable[[Path], None], step: int
 ) -> None:
-    before, expected = keys_of(base), None
-    number, is_killed, states = 1, True, set()
+    before, whole = classes_of(base), tmp_path / "whole"
+    shutil.copytree(base, whole)
+    edit(whole)
+    after, expected = classes_of(whole), content_of(whole)
+    assert before != after
+    number, is_killed, states = 1, True, []
     while is_killed:
         output = tmp_path / f"{number}"
         shutil.copytree(base, output)
         try:
             with faults.at(number, die):
-                remove(str(output), keys=KEYS)
+                edit(output)
             is_killed = False
         except KilledError:
             pass
         assert list(verify(output)) == [], number
-        removed = before - keys_of(output)
-        assert removed in (set(), {*KEYS}), number
-        states.add(len(removed))
-        remove(str(output), keys=KEYS)
-        assert keys_of(output) == before - {*KEYS}, number
+        states.append(classes_of(output))
+        edit(output)
         assert list(verify(output)) == [], number
         assert not (output / layout.WORK_FOLDER).exists(), number
-        expected = expected or content_of(output)
         assert content_of(output) == expected, number
         shutil.rmtree(output)
         number += step
-    assert states == {0, 3}
+    assert all(state in (before, after) for state in states)
+    assert before in states
 
 
 @pytest.mark.parametrize("step", [59, EVERY])

@@ -1,0 +1,106 @@
+"""Steps that the commands that edit a dataset share: open, write, publish."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from pipelines.clean import remove_run
+from pipelines.edit.plan import DatasetToEdit
+from pipelines.incremental.append import discard_stale_run, ensure_unchanged
+from pipelines.options import ConvertOptions
+from pipelines.resume import prepare_output
+from pipelines.run import Run
+from pipelines.run_state import has_state
+from pipelines.runners import check_runner
+from pipelines.writing.copy import COPY_COSTS, CopyJob, copy_shard
+from pipelines.writing.publish import publish_edits
+from pipelines.writing.results import ConversionResult, collect_results
+from records.errors import UsageError
+from records.format.manifest import Counts, read_manifest
+from records.runtime.shard_worker import OnProgress, RunnerConfig
+from records.storage import FolderLock, absolute_location, open_storage
+from records.storage.work_folder import Command
+
+
+def open_to_edit(
+    location: str, command: Command, runner: RunnerConfig | None, processes: int | None
+) -> DatasetToEdit:
+    """Return a dataset to edit.
+
+    Args:
+        location: the path or URL of the dataset.
+        command: the command that edits it.
+        runner: the runner that copies shards; `local` by default.
+        processes: the number of processes of the runner `local`; None for the default.
+
+    Raises:
+        InputNotFoundError: there is no finished dataset.
+        CorruptDataError: the manifest is damaged.
+        UsageError: the runner cannot be used, or the dataset is adopted: another program wrote its
+            records.
+    """
+    runner = runner or RunnerConfig()
+    check_runner(runner, location, location)
+    options = ConvertOptions(
+        source=location,
+        output=location,
+        processes=processes,
+        workers=1,
+        runner=runner.name,
+        beam_flags=runner.flags,
+    )
+    options.validate()
+    output = open_storage(location)
+    manifest = read_manifest(output)
+    if manifest.adopted is not None:
+        raise UsageError(
+            "records of an adopted dataset cannot be edited: shardmill did not write them",
+            path=output.url,
+            hint="correct the images in their source, and write the TFRecord files again",
+        )
+    return DatasetToEdit(output, manifest, options, command)
+
+
+def apply_edits(run: Run, on_progress: OnProgress | None) -> None:
+    """Write and publish the generation of a plan, if it has edits, and remove its state.
+
+    Raises:
+        CorruptDataError: a record of the dataset is damaged.
+        OutputError: the dataset cannot be written to, or contains a file of the user with a name
+            that the run needs.
+        StorageError: storage failed after retries.
+        LockedError: another run is writing to the dataset, or has changed it.
+    """
+    if not run.replaced and not has_state(run.output):
+        return
+    with run.output.lock() as lock:
+        # Another run may have published a generation before this one got the lock.
+        ensure_unchanged(run)
+        if run.replaced:
+            _write_and_publish(run, lock, on_progress)
+        # The state may belong to a run that was killed after publication, or had a different plan.
+        remove_run(run.output)
+
+
+def _write_and_publish(run: Run, lock: FolderLock, on_progress: OnProgress | None) -> None:
+    discard_stale_run(run)
+    prepare_output(run)
+    dataset = absolute_location(run.options.output)
+    division = run.divide_cpus(*COPY_COSTS)
+    job = CopyJob(dataset, dataset, run.plan.labels)
+    run.write_shards(partial(copy_shard, job), division, on_progress)
+    publish_edits(run, _without_copies(run, collect_results(run)), lock=lock)
+
+
+def _without_copies(run: Run, result: ConversionResult) -> ConversionResult:
+    """Return a result that counts no copied record: the run found and stored no file."""
+    left_out = run.sources.left_out
+    counts = Counts(
+        found=len(left_out),
+        stored=0,
+        rejected=0,
+        skipped=run.sources.skipped,
+        excluded=run.sources.excluded,
+    )
+    return replace(result, counts=counts, encoders={})
