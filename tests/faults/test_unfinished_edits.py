@@ -16,7 +16,7 @@ from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import content_of, make_file, make_picture
 
 pytestmark = pytest.mark.usefixtures("without_helper_processes")
-EVERY = pytest.param(1, marks=pytest.mark.slow)
+EVERY = pytest.param(1, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])
 KEYS = ["cat/000.png", "dog/003.png", "cat/new1.png"]
 
 
