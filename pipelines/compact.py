@@ -28,7 +28,7 @@ from pipelines.writing.publish import publish
 from pipelines.writing.results import collect_results, merge_splits
 from records.dataset import Dataset, open_dataset
 from records.errors import UsageError
-from records.format.edits import RELABELLED, REMOVED, RemovedRecord
+from records.format.edits import RELABELLED, REMOVED, RelabelledRecord, RemovedRecord
 from records.format.manifest import Manifest
 from records.format.rejects import read_unresolved_rejects
 from records.format.skipped import load_skipped
@@ -152,9 +152,7 @@ def list_records(dataset: Dataset) -> Sources:
                 sources.add(record_to_copy(row, split, next(numbers)))
     sources.rejects = read_unresolved_rejects(storage, manifest)
     sources.removed = _merge_removed(REMOVED.read_all(storage, manifest))
-    removed = {record.key for record in sources.removed}
-    relabelled = (it for it in RELABELLED.read_all(storage, manifest) if it.key not in removed)
-    sources.relabelled = sorted(relabelled, key=lambda each: key_from_text(each.key))
+    sources.relabelled = _merge_relabelled(RELABELLED.read_all(storage, manifest), sources.removed)
     return sources
 
 
@@ -164,7 +162,25 @@ def _merge_removed(removed: Iterable[RemovedRecord]) -> list[RemovedRecord]:
     Later incremental runs must not add the removed images again.
     """
     newest = {each.key: msgspec.structs.replace(each, shards=()) for each in removed}
-    return sorted(newest.values(), key=lambda each: key_from_text(each.key))
+    kept_out = (each for each in newest.values() if not each.deleted)
+    return sorted(kept_out, key=lambda each: key_from_text(each.key))
+
+
+def _merge_relabelled(
+    relabelled: Iterable[RelabelledRecord], removed: Iterable[RemovedRecord]
+) -> list[RelabelledRecord]:
+    """Return the corrections in the order of their keys, without those that have no effect.
+
+    The classes of the source have replaced earlier corrections of a record.
+    """
+    found: dict[str, list[RelabelledRecord]] = {}
+    for each in relabelled:
+        before = [] if each.source else found.get(each.key, [])
+        found[each.key] = before if each.source else [*before, each]
+    for record in removed:
+        found.pop(record.key, None)
+    keys = sorted(found, key=key_from_text)
+    return [each for key in keys for each in found[key]]
 
 
 def _encoders(manifest: Manifest) -> dict[str, str]:

@@ -116,6 +116,8 @@ def _list_values(report: Report, seconds: float) -> Iterator[tuple[str, str, flo
     yield "run_seconds", "Duration of the run.", seconds
     yield "generation", "Generations that the dataset has had.", report.generation
     yield "new_images", "Images that the run stored.", counts.stored if is_new else 0
+    yield "removed_images", "Images that the run removed.", report.removed if is_new else 0
+    yield "corrected_images", "Images with a new class.", report.corrected if is_new else 0
     yield "rejected_files", "Files that the run rejected.", counts.rejected if is_new else 0
     yield "skipped_files", "Files that are not images.", counts.skipped
     yield "excluded_files", "Files that options exclude.", counts.excluded

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,6 @@ import pyarrow.compute as pc
 
 from pipelines.options import ConvertOptions
 from pipelines.planning.plan import Plan
-from pipelines.planning.replaced_shards import ReplacedShard
 from pipelines.runners import run_on_shards
 from pipelines.sources import Sources
 from records.format.layout import index_name
@@ -39,7 +37,6 @@ class Run:
         diff: the differences between the source and that dataset, if any.
         started_at: the start of the run on the monotonic clock, in seconds.
         command: the command that runs it, and that resumes it.
-        replaced: the shards of earlier generations that it writes again, by name.
     """
 
     options: ConvertOptions
@@ -50,7 +47,6 @@ class Run:
     diff: SourceDiff | None = None
     started_at: float = field(default_factory=time.monotonic)
     command: Command = "convert"
-    replaced: Mapping[str, ReplacedShard] = field(default_factory=dict)
 
     def divide_cpus(self, seconds_per_image: float, seconds_per_byte: float) -> Division:
         """Return the number of processes, and of threads in each, for the work of this run.
@@ -59,12 +55,14 @@ class Run:
             seconds_per_image: the estimated time of an image on one CPU.
             seconds_per_byte: the estimated time of a byte of a source file on one CPU.
         """
-        options, shards = self.options, self.plan.shards
-        source_bytes = pc.sum(shards[0].table["size_bytes"]).as_py() if shards else 0
+        options, shards = self.options, self.plan.all_shards
+        # All copies share one table, and so do all shards of new images.
+        tables = [part[0].table for part in (self.plan.copies, self.plan.shards) if part]
+        source_bytes = sum(pc.sum(table["size_bytes"]).as_py() for table in tables)
         is_divisible = not (options.runner_config.needs_beam or self._is_in_memory())
         return divide_cpus(
             len(shards),
-            seconds_per_image * self.plan.images + seconds_per_byte * source_bytes,
+            seconds_per_image * sum(map(len, shards)) + seconds_per_byte * source_bytes,
             processes=options.processes if is_divisible else 1,
             threads=options.workers,
         )
@@ -101,10 +99,10 @@ class Run:
             log_line(str(division), **division._asdict())
         run_on_shards(
             worker,
-            [shard.name for shard in self.plan.shards],
+            [shard.name for shard in self.plan.all_shards],
             options.output,
             runner,
             is_done=lambda name: self.output.stat(index_name(name)) is not None,
-            images=self.plan.images,
+            images=sum(map(len, self.plan.all_shards)),
             on_progress=on_progress,
         )

@@ -288,6 +288,11 @@ different dataset or a file with the name of a dataset file, 74 storage failed,
         help="Maximum fraction or number of stored images that --append may find missing from"
         " SOURCE.",
     ),
+    click.option(
+        "--accept-gone",
+        is_flag=True,
+        help="With --append, also remove stored images whose files are missing from SOURCE.",
+    ),
 )
 @job_options(
     processes_option,

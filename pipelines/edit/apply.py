@@ -72,12 +72,12 @@ def apply_edits(run: Run, on_progress: OnProgress | None) -> None:
         StorageError: storage failed after retries.
         LockedError: another run is writing to the dataset, or has changed it.
     """
-    if not run.replaced and not has_state(run.output):
+    if not run.plan.replaced and not has_state(run.output):
         return
     with run.output.lock() as lock:
         # Another run may have published a generation before this one got the lock.
         ensure_unchanged(run)
-        if run.replaced:
+        if run.plan.replaced:
             _write_and_publish(run, lock, on_progress)
         # The state may belong to a run that was killed after publication, or had a different plan.
         remove_run(run.output)

@@ -9,7 +9,10 @@ for them. No file of an earlier generation is changed, except the TFDS metadata.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import NamedTuple
 
 import msgspec
@@ -21,14 +24,16 @@ from pipelines.planning.plan import Plan, PlannedShard, worker_table
 from pipelines.planning.replaced_shards import ReplacedShard
 from pipelines.run import Run
 from pipelines.sources import Sources
+from pipelines.sources.base import SourceImage, new_image_table
 from pipelines.writing.copy import record_to_copy
 from records.errors import UsageError
 from records.format.edits import RelabelledRecord, RemovedRecord
 from records.format.index import Index, IndexRow, RowForm, count_labels, read_shard_index
 from records.format.label_map import LabelMap
-from records.format.layout import SplitName, shard_name
+from records.format.layout import SPLITS, SplitName, shard_name
 from records.format.manifest import Manifest, ShardInfo, encode_manifest, replaced_shards
 from records.format.skipped import load_skipped
+from records.runtime.row_table import RowTable
 from records.storage import Storage
 from records.storage.work_folder import Command
 from records.text.keys import key_from_text
@@ -43,6 +48,110 @@ The labels are None for a record to remove.
 """
 
 
+class _EditedShard(msgspec.Struct, frozen=True):
+    """A shard to write again, and the rows of the images to write."""
+
+    info: ShardInfo
+    class_records: dict[int, int]
+    rows: range
+
+
+@dataclass
+class Edits:
+    """The edits of a dataset: the shards to write again, with the images to write.
+
+    Attributes:
+        removed: the removed records, in the order of their keys.
+        relabelled: the relabelled records, in the order of their keys.
+        images: the remaining images of all shards, in the order of the records.
+        shards: the shards, by split.
+    """
+
+    removed: list[RemovedRecord]
+    relabelled: list[RelabelledRecord]
+    images: RowTable[SourceImage]
+    shards: dict[SplitName, list[_EditedShard]]
+
+
+def find_edits(output: Storage, base: Manifest, labels: LabelMap, edit: Edit) -> Edits:
+    """Return the edits of a dataset.
+
+    Args:
+        output: the storage of the dataset.
+        base: the manifest of the dataset.
+        labels: the label map of the new generation; it begins with that of the dataset.
+        edit: the function that returns the edits of a shard.
+
+    Raises:
+        CorruptDataError: an index is damaged or missing.
+    """
+    found = Edits([], [], new_image_table(), {split: [] for split in base.splits})
+    ancestors = _Ancestors(base)
+    for split, first, info, index in _iter_indexes(output, base):
+        edits = edit(split, index)
+        if not edits:
+            continue
+        start = len(found.images)
+        names = ancestors.of(info.name)
+        for number, row in enumerate(index.rows()):
+            new = edits.get(number, row.all_labels)
+            if new is None:
+                found.removed.append(_removed(row, split, labels, names))
+                continue
+            if new != row.all_labels:
+                found.relabelled.append(_relabelled(row, new, labels))
+            found.images.append(record_to_copy(_with_labels(row, new), split, first + number))
+        rows = range(start, len(found.images))
+        found.shards[split].append(_EditedShard(info, count_labels(index.table), rows))
+    found.removed.sort(key=lambda record: key_from_text(record.key))
+    found.relabelled.sort(key=lambda record: key_from_text(record.key))
+    return found
+
+
+def add_edits(plan: Plan, edits: Edits) -> Plan:
+    """Return a plan that also writes the shards of edits; those of new images follow in each split.
+
+    The plan is that of a generation after the first one.
+    """
+    copied: Counter[SplitName] = Counter()
+    for split, members in edits.shards.items():
+        copied[split] = sum(bool(shard.rows) for shard in members)
+    total = copied + Counter(shard.split for shard in plan.shards)
+    numbers = {split: count(copied[split]) for split in SPLITS}
+
+    def rename(shard: PlannedShard) -> PlannedShard:
+        split, number = shard.split, next(numbers[shard.split])
+        return replace(shard, name=shard_name(split, number, total[split], plan.generation))
+
+    shards = tuple(map(rename, plan.shards))
+    replaced = dict(_name_copies(edits, total, plan.generation))
+    table = worker_table(edits.images.compact())
+    copies = tuple(
+        PlannedShard(by, split, table, np.array(shard.rows, np.intp))
+        for split, members in edits.shards.items()
+        for shard in members
+        if (by := replaced[shard.info.name].by) is not None
+    )
+    digest = xxhash.xxh3_128(plan.digest.encode())
+    digest.update(msgspec.msgpack.encode((edits.removed, edits.relabelled)))
+    return replace(
+        plan, shards=shards, digest=str(digest.hexdigest()), copies=copies, replaced=replaced
+    )
+
+
+def _name_copies(
+    edits: Edits, total: Mapping[SplitName, int], generation: int
+) -> Iterator[tuple[str, ReplacedShard]]:
+    """Yield the name of each shard to write again, and the shard that takes its place."""
+    for split, shards in edits.shards.items():
+        numbers = count()
+        for shard in shards:
+            by = None
+            if shard.rows:
+                by = shard_name(split, next(numbers), total[split], generation)
+            yield shard.info.name, ReplacedShard(shard.info, shard.class_records, by)
+
+
 class DatasetToEdit(NamedTuple):
     """A dataset, and the options and the command of the run that edits it."""
 
@@ -52,16 +161,8 @@ class DatasetToEdit(NamedTuple):
     command: Command
 
 
-class _EditedShard(msgspec.Struct, frozen=True):
-    """A shard to write again, and the rows of the images to write."""
-
-    info: ShardInfo
-    class_records: dict[int, int]
-    rows: range
-
-
 def plan_edits(dataset: DatasetToEdit, edit: Edit, labels: LabelMap) -> Run:
-    """Plan a generation without some records, or with other labels.
+    """Plan a generation without some records, or with other labels, and without new images.
 
     Args:
         dataset: the dataset to edit.
@@ -74,53 +175,32 @@ def plan_edits(dataset: DatasetToEdit, edit: Edit, labels: LabelMap) -> Run:
     """
     started_at = time.monotonic()
     output, base, options, command = dataset
-    left_out = load_skipped(output, base.generations[-1])
-    sources = Sources(labels, None, left_out=left_out, columns=base.settings.columns)
-    ancestors = _Ancestors(base)
-    edited: dict[SplitName, list[_EditedShard]] = {split: [] for split in base.splits}
-    for split, first, info, index in _iter_indexes(output, base):
-        edits = edit(split, index)
-        if not edits:
-            continue
-        start = len(sources.images)
-        names = ancestors.of(info.name)
-        for number, row in enumerate(index.rows()):
-            found = edits.get(number, row.all_labels)
-            if found is None:
-                sources.removed.append(_removed(row, split, labels, names))
-                continue
-            if found != row.all_labels:
-                sources.relabelled.append(_relabelled(row, found, labels))
-            sources.add(record_to_copy(_with_labels(row, found), split, first + number))
-        rows = range(start, len(sources.images))
-        edited[split].append(_EditedShard(info, count_labels(index.table), rows))
-    if len(sources.removed) == sum(split.records for split in base.splits.values()):
+    edits = find_edits(output, base, labels, edit)
+    if len(edits.removed) == sum(split.records for split in base.splits.values()):
         raise UsageError(
             "no record of the dataset would be left",
             path=output.url,
             hint="remove the folder of the dataset instead",
         )
-    sources.removed.sort(key=lambda record: key_from_text(record.key))
-    sources.relabelled.sort(key=lambda record: key_from_text(record.key))
-    number = base.generations[-1].number + 1
-    replaced = dict(_name_shards(edited, number))
-    table = worker_table(sources.images.compact())
-    shards = tuple(
-        PlannedShard(by, split, table, np.array(shard.rows, np.intp))
-        for split, members in edited.items()
-        for shard in members
-        if (by := replaced[shard.info.name].by) is not None
+    sources = Sources(
+        labels,
+        None,
+        left_out=load_skipped(output, base.generations[-1]),
+        columns=base.settings.columns,
+        removed=edits.removed,
+        relabelled=edits.relabelled,
     )
     plan = Plan(
         settings=base.settings,
         labels=labels,
-        shards=shards,
+        shards=(),
         thresholds=base.thresholds,
-        digest=_digest(base, sources, command),
+        digest=xxhash.xxh3_128_hexdigest(command.encode() + encode_manifest(base)),
         fingerprint="",
-        generation=number,
+        generation=base.generations[-1].number + 1,
     )
-    return Run(options, sources, plan, output, base, None, started_at, command, replaced)
+    plan = add_edits(plan, edits)
+    return Run(options, sources, plan, output, base, None, started_at, command)
 
 
 def _iter_indexes(
@@ -175,22 +255,3 @@ def _removed(
         shards=shards,
         classes=tuple(labels[label] for label in row.labels or ()),
     )
-
-
-def _name_shards(
-    edited: dict[SplitName, list[_EditedShard]], generation: int
-) -> Iterator[tuple[str, ReplacedShard]]:
-    """Yield the name of each shard to write again, and the shard that takes its place."""
-    for split, shards in edited.items():
-        count = sum(bool(shard.rows) for shard in shards)
-        names = iter([shard_name(split, number, count, generation) for number in range(count)])
-        for shard in shards:
-            by = next(names) if shard.rows else None
-            yield shard.info.name, ReplacedShard(shard.info, shard.class_records, by)
-
-
-def _digest(base: Manifest, sources: Sources, command: Command) -> str:
-    """Return the digest of the dataset before the edits, and of the edits."""
-    digest = xxhash.xxh3_128(encode_manifest(base))
-    digest.update(msgspec.msgpack.encode((command, sources.removed, sources.relabelled)))
-    return str(digest.hexdigest())

@@ -69,9 +69,9 @@ def report_edits(run: Run, *, status: EditStatus, dry_run: bool) -> EditReport:
         dry_run: whether nothing was written.
     """
     assert run.base is not None  # an edit needs a dataset
-    sources, is_done = run.sources, bool(run.replaced) and not dry_run
+    sources, is_done = run.sources, bool(run.plan.replaced) and not dry_run
     manifest = read_manifest(run.output) if is_done else run.base
-    if not run.replaced:
+    if not run.plan.replaced:
         status = "nothing-to-do"
     elif dry_run:
         status = "planned"
@@ -85,7 +85,7 @@ def report_edits(run: Run, *, status: EditStatus, dry_run: bool) -> EditReport:
         relabelled_keys=tuple(record.key for record in sources.relabelled[:MOST_KEYS]),
         new_classes=run.plan.labels[len(run.base.labels) :],
         splits=report_splits(manifest.splits),
-        shards_written=len(run.plan.shards) if is_done else 0,
+        shards_written=len(run.plan.copies) if is_done else 0,
         seconds=round(time.monotonic() - run.started_at, 3) if is_done else 0.0,
     )
 

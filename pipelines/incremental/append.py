@@ -131,7 +131,8 @@ def select_new(
     )
     sources.images.filter(pa.array(diff.is_new))
     _note_no_longer_excluded(sources, images.filter(pa.array(diff.is_new)), output, base)
-    known = pa.array([key_from_text(record.key) for record in removed], pa.large_binary())
+    kept_out = [key_from_text(record.key) for record in removed if not record.deleted]
+    known = pa.array(kept_out, pa.large_binary())
     _remove_known_rejects(sources, pa.chunked_array([*ingested["key"].chunks, known]))
     return diff
 

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.incremental.hashing import HashFiles
-from pipelines.incremental.labelling import list_splits
+from pipelines.incremental.labelling import list_label_digests, list_splits
 from pipelines.incremental.matching import Mask, RecordMatches, differ, find_rows, take_rows
 from pipelines.incremental.relabelled import find_corrected
 from pipelines.incremental.removed import find_removed
@@ -44,6 +44,8 @@ class SourceDiff:
         fingerprints: the fingerprint of every known file, as `write_fingerprints` takes them, to
             save after the new images are stored; None if none has changed.
         removed: keys of files that are not added, because their records were removed.
+        corrected: table of the stored files with other labels in the source: `key`, `stored_key`,
+            `label` and `labels`.
     """
 
     is_new: Mask
@@ -52,7 +54,8 @@ class SourceDiff:
     deleted: tuple[bytes, ...]
     relabelled: tuple[bytes, ...]
     fingerprints: pa.Table | None
-    removed: tuple[bytes, ...] = ()
+    removed: tuple[bytes, ...]
+    corrected: pa.Table
 
 
 class PastEdits(NamedTuple):
@@ -118,6 +121,9 @@ def diff_sources(
     previous = matches.files()
     is_relabelled = differ(previous["labelling"], images["labelling"])
     is_relabelled &= ~find_corrected(images, previous, edits.relabelled, edits.labels)
+    has_other_labels = is_relabelled & differ(previous["label_digest"], list_label_digests(images))
+    corrected = images.select(["key", "label", "labels"])
+    corrected = corrected.append_column("stored_key", previous["key"])
     source_splits = list_splits(images, is_train_divided=is_train_divided)
     is_relabelled |= differ(previous["split"], source_splits)
     renamed = images.select(["key"]).append_column("stored_key", previous["key"])
@@ -138,6 +144,7 @@ def diff_sources(
         relabelled=_keys(images, is_relabelled),
         fingerprints=updated if must_save or has_fewer_renamed else None,
         removed=_keys(images, is_removed),
+        corrected=corrected.filter(pa.array(has_other_labels)),
     )
 
 

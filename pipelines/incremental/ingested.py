@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.incremental.labelling import read_labellings
+from pipelines.incremental.labelling import NO_GROUP, digest_labelling, read_labellings
 from records.errors import CorruptDataError, OutputError
 from records.format import layout
-from records.format.index import RowForm, read_shard_index
+from records.format.index import RowForm, label_lists, read_shard_index
 from records.format.layout import SPLITS
 from records.format.manifest import Manifest
 from records.format.rejects import read_all_rejects
@@ -43,6 +43,7 @@ class IngestedFile(msgspec.Struct, frozen=True, gc=False):
         may_be_supported: whether it was rejected as unsupported by other versions of the image
             libraries.
         labelling: the digest of its labels and its group; None if it was rejected.
+        label_digest: the digest of its labels; None if it was rejected.
         split: the number of its split; None if it was rejected.
     """
 
@@ -52,6 +53,7 @@ class IngestedFile(msgspec.Struct, frozen=True, gc=False):
     is_stored: bool
     may_be_supported: bool = False
     labelling: int | None = None
+    label_digest: int | None = None
     split: int | None = None
 
 
@@ -63,6 +65,7 @@ _COLUMNS = pa.schema(
         "is_stored": pa.bool_(),
         "may_be_supported": pa.bool_(),
         "labelling": pa.int64(),
+        "label_digest": pa.int64(),
         "split": pa.int8(),
     }
 )
@@ -108,7 +111,8 @@ def _read_stored(output: Storage, manifest: Manifest) -> Iterator[IngestedFile]:
         for shard in info.shards:
             index = read_shard_index(output, shard, form)
             rows = iter_rows(index.table, "key", "source_bytes", "source_xxh3_128")
-            for row, labelling in zip(rows, read_labellings(index), strict=True):
+            labellings = zip(read_labellings(index), label_lists(index.table), strict=True)
+            for row, (labelling, labels) in zip(rows, labellings, strict=True):
                 key, size_bytes, digest = row
                 yield IngestedFile(
                     key_from_text(key),
@@ -116,6 +120,7 @@ def _read_stored(output: Storage, manifest: Manifest) -> Iterator[IngestedFile]:
                     bytes.fromhex(digest),
                     is_stored=True,
                     labelling=labelling,
+                    label_digest=digest_labelling(labels, NO_GROUP),
                     split=SPLITS.index(split),
                 )
 

@@ -14,6 +14,7 @@ from records.format.layout import SPLITS
 from records.runtime.row_table import iter_rows
 
 _INT64_RANGE = 2**63
+NO_GROUP = hash_group(None)
 
 
 def list_labellings(images: pa.Table) -> pa.Array:
@@ -25,6 +26,19 @@ def list_labellings(images: pa.Table) -> pa.Array:
     digests = (
         digest_labelling([label] if labels is None else labels, hash_group(group))
         for label, labels, group in iter_rows(images, "label", "labels", "group")
+    )
+    return pa.array(digests, pa.int64())
+
+
+def list_label_digests(images: pa.Table) -> pa.Array:
+    """Return a digest of the labels of each image of a source, int64 (N,).
+
+    Args:
+        images: table of label and labels, as in `Sources`.
+    """
+    digests = (
+        digest_labelling([label] if labels is None else labels, NO_GROUP)
+        for label, labels in iter_rows(images, "label", "labels")
     )
     return pa.array(digests, pa.int64())
 

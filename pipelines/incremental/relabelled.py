@@ -1,4 +1,4 @@
-"""Files of a source with the class that `relabel` has replaced in the dataset."""
+"""Files of a source with a class that `relabel` has replaced."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def find_corrected(
     """Return the mask of the images whose labels in the source were corrected in the dataset, (N,).
 
     They have labels that `relabel` has replaced, and the group of their record. The labels in the
-    dataset are newer, so this is no difference.
+    dataset are newer, and stay.
 
     Args:
         images: table of the listed images, as in `Sources`.
@@ -42,7 +42,10 @@ def find_corrected(
     current: dict[bytes, _Labels] = {}
     for record in relabelled:
         key = key_from_text(record.key)
-        replaced[key].add(frozenset(numbers[name] for name in record.old_classes))
+        if record.source:
+            replaced[key].clear()
+        else:
+            replaced[key].add(frozenset(numbers[name] for name in record.old_classes))
         current[key] = frozenset(numbers[name] for name in record.new_classes)
     is_relabelled = pc.is_in(previous["key"], value_set=pa.array(current, pa.large_binary()))
     rows = np.flatnonzero(is_relabelled.to_numpy())

@@ -26,9 +26,10 @@ def find_removed(
     Args:
         images: table of the listed images, as in `Sources`.
         is_new: mask of the images that have no record, (N,).
-        removed: the removed records.
+        removed: the removed records; those whose file was missing may return.
         hash_files: function that hashes files.
     """
+    removed = [record for record in removed if not record.deleted]
     if not removed:
         return np.zeros(len(images), bool)
     keys = pa.array([key_from_text(record.key) for record in removed], pa.large_binary())

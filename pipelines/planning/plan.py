@@ -6,8 +6,8 @@ same bytes, with any runner. A run recognizes its own unfinished work by the dig
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import islice, starmap
 from typing import Any
 
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from pipelines.planning.assign_splits import assign_splits
 from pipelines.planning.existing_splits import ExistingSplits
+from pipelines.planning.replaced_shards import ReplacedShard
 from pipelines.planning.split_hash import Hashes, SplitNumbers, hash_keys
 from pipelines.sources.base import WORKER_FIELDS, SourceImage, Sources
 from records.format.columns import Columns
@@ -97,6 +98,8 @@ class Plan:
         fingerprint: digest of the modification time or ETag of every image. It changes if a file is
             modified, and is never compared between datasets.
         generation: the generation of the dataset that the plan writes, from 1.
+        copies: shards with records of earlier generations, of all splits.
+        replaced: the shards of earlier generations that the copies replace, by name.
     """
 
     settings: Settings
@@ -106,11 +109,18 @@ class Plan:
     digest: str
     fingerprint: str
     generation: int = 1
+    copies: tuple[PlannedShard, ...] = ()
+    replaced: Mapping[str, ReplacedShard] = field(default_factory=dict)
 
     @property
     def images(self) -> int:
-        """Return the number of images."""
+        """Return the number of images, without the records of copies."""
         return sum(map(len, self.shards))
+
+    @property
+    def all_shards(self) -> tuple[PlannedShard, ...]:
+        """Return the shards to write, the copies first."""
+        return (*self.copies, *self.shards)
 
     def split_images(self) -> dict[SplitName, int]:
         """Return the number of images of each split."""

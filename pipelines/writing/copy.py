@@ -8,7 +8,7 @@ import msgspec
 
 from pipelines import run_state
 from pipelines.sources.base import SourceImage
-from pipelines.writing.shard import is_finished, publish_shard
+from pipelines.writing.shard import ConvertJob, is_finished, publish_shard, write_shard
 from records.dataset import open_dataset
 from records.errors import CorruptDataError
 from records.format import schema
@@ -87,6 +87,18 @@ def copy_shard(job: CopyJob, name: str, count: ProgressCallback) -> None:
             count(1)
 
     publish_shard(output, plan, copy)
+
+
+def write_or_copy_shard(job: ConvertJob, copy: CopyJob, name: str, count: ProgressCallback) -> None:
+    """Write one shard: with images of the source, or with copied records.
+
+    Raises the errors of `write_shard`.
+    """
+    images = run_state.read_shard_plan(open_storage(job.output), name).images
+    if images and images[0].record_number is not None:
+        copy_shard(copy, name, count)
+    else:
+        write_shard(job, name, count)
 
 
 def _relabel(

@@ -177,7 +177,7 @@ def _publish_manifest(
         lock: the lock of the output.
     """
     output, base, replaced = run.output, run.base, replaced_files(run)
-    if run.plan.shards:
+    if run.plan.all_shards:
         # A run that was killed may have renamed an index into place without syncing the folder.
         output.fsync_folder(layout.generation_path(layout.INDEX_FOLDER, run.plan.generation))
     derived = _tfds_files(manifest, base)
@@ -204,7 +204,7 @@ def replaced_files(run: Run) -> Mapping[str, bytes | None]:
     if base is None:
         return {}
     report = None if read_report(output) is None else output.read(layout.REPORT)
-    is_derived_anew = base.labels != run.plan.labels or bool(run.replaced)
+    is_derived_anew = base.labels != run.plan.labels or bool(run.plan.replaced)
     return {layout.REPORT: report, **(derived_files(base) if is_derived_anew else {})}
 
 

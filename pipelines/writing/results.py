@@ -29,12 +29,16 @@ from records.text.keys import key_from_text
 
 @dataclass(frozen=True)
 class ConversionResult:
-    """The shards that were written, all rejects sorted by key, and their counts."""
+    """The shards that were written, all rejects sorted by key, and their counts.
+
+    `copies` have records of earlier generations, which `counts` does not count.
+    """
 
     shards: Sequence[IndexFile]
     rejects: Sequence[Reject]
     counts: Counts
     encoders: Mapping[str, str] = field(default_factory=encoder_versions)
+    copies: Sequence[IndexFile] = ()
 
 
 def collect_results(run: Run) -> ConversionResult:
@@ -48,7 +52,8 @@ def collect_results(run: Run) -> ConversionResult:
     has_own = any(container.is_own for container in sources.containers)
     read = partial(_read_summary, run.output, plan_digest=run.plan.digest, has_own=has_own)
     threads = 0 if run.output.is_local else IO_THREADS
-    shards = list(parallel_map(read, run.plan.shards, threads=threads))
+    written = list(parallel_map(read, run.plan.all_shards, threads=threads))
+    copies, shards = written[: len(run.plan.copies)], written[len(run.plan.copies) :]
     rejects = [*sources.rejects, *(reject for shard in shards for reject in shard.summary.rejects)]
     rejects.sort(key=lambda reject: key_from_text(reject.key))
     counts = Counts(
@@ -58,7 +63,7 @@ def collect_results(run: Run) -> ConversionResult:
         skipped=sources.skipped,
         excluded=sources.excluded,
     )
-    return ConversionResult(shards, rejects, counts)
+    return ConversionResult(shards, rejects, counts, copies=copies)
 
 
 def _read_summary(
@@ -120,15 +125,17 @@ def make_manifest(run: Run, result: ConversionResult) -> Manifest:
         plan_digest=plan.digest,
         encoders=dict(result.encoders),
         counts=result.counts,
-        removed=len(run.sources.removed) if run.replaced else 0,
-        relabelled=len(run.sources.relabelled) if run.replaced else 0,
-        replaced={name: shard.by for name, shard in run.replaced.items()},
+        removed=len(run.sources.removed) if plan.replaced else 0,
+        relabelled=len(run.sources.relabelled) if plan.replaced else 0,
+        replaced={name: shard.by for name, shard in plan.replaced.items()},
     )
     previous = {} if base is None else base.splits
     return Manifest(
         labels=plan.labels,
         settings=plan.settings,
-        splits=merge_splits(result.shards, len(plan.labels), previous, run.replaced),
+        splits=merge_splits(
+            (*result.copies, *result.shards), len(plan.labels), previous, plan.replaced
+        ),
         thresholds=plan.thresholds,
         generations=(*(() if base is None else base.generations), generation),
         files={} if base is None else base.files,

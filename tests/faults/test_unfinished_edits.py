@@ -91,6 +91,40 @@ def test_edit_killed_at_any_call_is_whole_or_absent_and_is_finished_by_the_same_
 
 
 @pytest.mark.parametrize("step", [59, EVERY])
+def test_append_with_edits_killed_at_any_call_is_whole_or_absent_and_is_finished(
+    base: Path, convert: Convert, tmp_path: Path, faults: Faults, step: int
+) -> None:
+    source = tmp_path / "source"
+    (source / "cat/002.png").rename(source / "dog/moved.png")
+    (source / "cat/003.png").unlink()
+    make_file(source, "dog/last.png", make_picture(6000))
+    before = classes_of(base)
+    after = {key: name for key, name in before.items() if key != "cat/003.png"}
+    after |= {"cat/002.png": "dog", "dog/last.png": "dog"}
+    number, is_killed, states = 1, True, []
+    while is_killed:
+        output = tmp_path / f"{number}"
+        shutil.copytree(base, output)
+        try:
+            with faults.at(number, die):
+                convert(output=str(output), append=True, accept_gone=True)
+            is_killed = False
+        except KilledError:
+            pass
+        assert list(verify(output)) == [], number
+        states.append(classes_of(output))
+        report = convert(output=str(output), append=True, accept_gone=True)
+        assert report.generation == 3
+        assert classes_of(output) == after, number
+        assert list(verify(output)) == [], number
+        assert not (output / layout.WORK_FOLDER).exists(), number
+        shutil.rmtree(output)
+        number += step
+    assert all(state in (before, after) for state in states)
+    assert before in states
+
+
+@pytest.mark.parametrize("step", [59, EVERY])
 def test_append_after_killed_removal_discards_it(
     base: Path, convert: Convert, tmp_path: Path, faults: Faults, step: int
 ) -> None:

@@ -21,6 +21,8 @@ class RemovedRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
         xxh3_128: the xxh3-128 of the source file.
         shards: the names of the shards that contained the record, the newest first.
         classes: the classes of an image with any number of labels; absent without a class.
+        deleted: whether its file was missing from the source; an incremental run adds the image
+            again if the file returns. JSON calls it `gone`.
     """
 
     key: str
@@ -30,6 +32,7 @@ class RemovedRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     xxh3_128: Digest
     shards: tuple[str, ...]
     classes: tuple[str, ...] = ()
+    deleted: bool = msgspec.field(name="gone", default=False)
 
 
 REMOVED = EditList(layout.REMOVED, RemovedRecord, "removed records")

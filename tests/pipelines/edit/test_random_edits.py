@@ -12,6 +12,7 @@ import pytest
 
 from pipelines.compact import compact
 from pipelines.edit import relabel, remove
+from pipelines.report import Report
 from records import Dataset, open_dataset, verify
 from records.errors import UsageError
 from records.format.layout import parse_shard_name
@@ -45,6 +46,7 @@ class Model:
         self._source: dict[str, Names] = {}
         self._replaced: dict[str, set[Names]] = defaultdict(set)
         self.removed: set[str] = set()
+        self.gone: set[str] = set()
         self.dataset = folder / "data-0"
         for number in range(24):
             self._add_file(f"{number}.png", chance.randrange(10**9))
@@ -59,41 +61,69 @@ class Model:
         count = self._chance.randint(0, 3) if self._is_multi else 1
         return tuple(sorted(self._chance.sample(names, count), key=NAMES.index))
 
-    def _run(self, **options: object) -> tuple[str, ...]:
-        """Run a conversion; return the images with other classes in the source."""
+    def _run(self, **options: object) -> Report:
+        """Run a conversion of the source."""
         rows = [f"{key},{'|'.join(names)}" for key, names in self._source.items()]
         file = make_file(self._folder, "list.csv", "\n".join(["path,label", *rows]).encode())
-        report = self._convert(
+        return self._convert(
             source=str(self._folder / "photos"),
             output=str(self.dataset),
             list=str(file),
             label_separator="|" if self._is_multi else None,
+            allow_new_classes="append" in options,
             **options,
         )
-        return report.relabelled
 
     def append(self) -> None:
-        """Add images, copies of removed ones, and other classes of stored ones to the source."""
+        """Change the source, and append it."""
         self._steps += 1
         for number in range(self._chance.randint(0, 6)):
             self._add_file(f"{self._steps}-{number}.png", self._chance.randrange(10**9))
-        added = self._source.keys() - self.records.keys() - self.removed
-        for key in sorted(self.removed):
-            if self._chance.random() < 0.2:
-                copy = f"copy-{self._steps}-{Path(key).name}"
-                content = (self._folder / "photos" / key).read_bytes()
-                make_file(self._folder / "photos", copy, content)
-                self._source[copy] = ("cat",)
-                self.removed.add(copy)
-        for key in sorted(self.records):
-            if self._chance.random() < 0.1:
+        self._copy_removed()
+        for key in sorted(key for key in self.gone if self._chance.random() < 0.3):
+            self._source[key] = self._draw_classes(NAMES[:3])
+            self.gone.remove(key)
+        for key in sorted(self.records.keys() & self._source.keys()):
+            change = self._chance.random()
+            if change < 0.1:
                 self._source[key] = self._draw_classes(NAMES[:3])
-        relabelled = self._run(append=True, allow_new_classes=True)
-        assert {*relabelled} == {
+            elif change > 0.9:
+                del self._source[key]
+                self.gone.add(key)
+        accept_gone = self._chance.random() < 0.5
+        self._append(accept_gone=accept_gone)
+        report = self._run(append=True, accept_gone=accept_gone, max_gone=1.0)
+        assert (report.status, report.relabelled) == ("nothing-to-do", ())
+
+    def _copy_removed(self) -> None:
+        """Copy some files of removed images, which must not be added again."""
+        for key in sorted(key for key in self.removed if self._chance.random() < 0.2):
+            copy = f"copy-{self._steps}-{Path(key).name}"
+            content = (self._folder / "photos" / key).read_bytes()
+            make_file(self._folder / "photos", copy, content)
+            self._source[copy] = ("cat",)
+            self.removed.add(copy)
+
+    def _append(self, *, accept_gone: bool) -> None:
+        """Run an append, and update the records."""
+        added = self._source.keys() - self.records.keys() - self.removed
+        missing = self.records.keys() - self._source.keys()
+        relabelled = {
             key
             for key, record in self.records.items()
-            if self._source[key] not in {record.classes, *self._replaced[key]}
+            if key in self._source
+            and self._source[key] not in {record.classes, *self._replaced[key]}
         }
+        report = self._run(append=True, accept_gone=accept_gone, max_gone=1.0)
+        assert ({*report.relabelled}, {*report.deleted}) == (relabelled, missing)
+        assert report.counts.stored == len(added) or report.status == "nothing-to-do"
+        assert (report.corrected, report.removed) == (len(relabelled), len(missing) * accept_gone)
+        for key in relabelled:
+            self.records[key] = self.records[key]._replace(classes=self._source[key])
+            self._replaced[key].clear()
+        for key in missing if accept_gone else ():
+            del self.records[key]
+            self._replaced[key].clear()
         found = read_records(open_dataset(self.dataset))
         assert found.keys() - self.records.keys() == added
         assert all(found[key].classes == self._source[key] for key in added)
@@ -126,6 +156,7 @@ class Model:
         for key in keys:
             del self.records[key]
             self.removed.add(key)
+            self.gone.discard(key)
 
     def relabel(self) -> None:
         """Give some records other classes, or the same."""
@@ -144,7 +175,8 @@ class Model:
         new = self._folder / f"data-{self._steps}"
         compact(str(self.dataset), str(new))
         content = b"".join(content_of(new).values())
-        images = [(self._folder / "photos" / key).read_bytes() for key in self.removed]
+        lost = self.removed | self.gone - self.records.keys()
+        images = [(self._folder / "photos" / key).read_bytes() for key in lost]
         assert not any(image in content for image in images)
         self.dataset = new
 

@@ -239,8 +239,7 @@ class TestAppend:
 
     def relabelled(self, convert: Convert, dataset: Path) -> tuple[str, ...]:
         report = convert(output=str(dataset), append=True)
-        assert classes_of(dataset)["cat/000.png"] == "dog"
-        assert report.differences.relabelled == len(report.relabelled)
+        assert report.differences.relabelled == len(report.relabelled) == report.corrected
         return report.relabelled
 
     def test_append_with_the_old_class_in_the_source_keeps_the_correction(
@@ -249,6 +248,7 @@ class TestAppend:
         make_file(source, "cat/more.png", make_picture(77))
         for _ in range(2):
             assert self.relabelled(convert, dataset) == ()
+            assert classes_of(dataset)["cat/000.png"] == "dog"
 
     def test_append_with_the_new_class_in_the_source_has_no_difference(
         self, dataset: Path, convert: Convert, source: Path
@@ -256,10 +256,20 @@ class TestAppend:
         (source / "cat/000.png").rename(source / "dog/moved.png")
         assert self.relabelled(convert, dataset) == ()
 
-    def test_append_with_a_third_class_in_the_source_reports_it(
-        self, dataset: Path, convert: Convert, source: Path
+    def test_append_with_a_third_class_in_the_source_applies_it_and_then_any_class(
+        self, dataset: Path, convert: Convert, source: Path, tmp_path: Path
     ) -> None:
         make_file(source, "gnu/other.png", make_picture(78))
         convert(output=str(dataset), append=True, allow_new_classes=True)
         (source / "cat/000.png").rename(source / "gnu/moved.png")
         assert self.relabelled(convert, dataset) == ("gnu/moved.png",)
+        assert classes_of(dataset)["cat/000.png"] == "gnu"
+        assert self.relabelled(convert, dataset) == ()
+        compact(str(dataset), str(tmp_path / "compacted"))
+        assert not (tmp_path / "compacted" / layout.RELABELLED).exists()
+        for each in (dataset, tmp_path / "compacted"):
+            (source / "gnu/moved.png").rename(source / "cat/000.png")
+            assert self.relabelled(convert, each) == ("cat/000.png",)
+            assert classes_of(each)["cat/000.png"] == "cat"
+            assert list(verify(each, decode=True)) == []
+            (source / "cat/000.png").rename(source / "gnu/moved.png")
