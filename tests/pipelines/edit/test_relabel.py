@@ -216,6 +216,14 @@ def test_compact_after_relabel_writes_the_bytes_of_a_conversion_with_the_new_cla
     assert not at_once
 
 
+def test_inspect_shows_the_edits_of_each_generation(data: Path) -> None:
+    relabel(str(data), {"cat/000.png": ("dog",), "cat/001.png": ("dog",)})
+    remove(str(data), keys=["cat/001.png"])
+    lines = run("inspect", data)[1].splitlines()
+    edits = [line.rpartition("excluded")[2] for line in lines if "  generation" in line]
+    assert edits == ["", "; 2 relabelled", "; 1 removed"]
+
+
 def test_python_api_refuses_what_is_no_class(data: Path) -> None:
     wrong: Any
     for wrong in ({"cat/000.png": 3}, {"cat/000.png": [3]}, {3: "cat"}, {"cat/000.png": None}):
