@@ -171,7 +171,8 @@ def convert(
 def append(source: str | PathLike[str], output: str | PathLike[str], **options: Any) -> Report:
     """Add the new images of a source to an existing dataset, as one generation.
 
-    Takes the arguments of `convert`. Creates the dataset if it does not exist.
+    Stored images get the classes that they have in the source now. Takes the arguments of
+    `convert`. Creates the dataset if it does not exist.
 
         sm.append("photos", "data", test=0.2)
 

@@ -277,7 +277,11 @@ different dataset or a file with the name of a dataset file, 74 storage failed,
 )
 @option_group(
     "Incremental runs",
-    click.option("--append", is_flag=True, help="Add the new images of SOURCE to the dataset."),
+    click.option(
+        "--append",
+        is_flag=True,
+        help="Add the new images of SOURCE to the dataset; give stored images their new classes.",
+    ),
     click.option("--allow-new-classes", is_flag=True, help="With --append, also add new classes."),
     click.option(
         "--max-gone",

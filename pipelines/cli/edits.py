@@ -55,7 +55,7 @@ def _summarize(report: EditReport) -> Iterator[str]:
     yield {
         effect: f"{report.output}: {edited} {effect} in generation {report.generation}",
         "planned": f"{report.output}: {edited} would be {effect} (dry run)",
-        "nothing-to-do": f"{report.output}: nothing to do, no image matches",
+        "nothing-to-do": f"{report.output}: nothing to do, no image needs an edit",
     }[report.status]
     if report.removed_before:
         yield f"  before     {pluralize(report.removed_before, 'image')} removed by earlier runs"

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.incremental.labelling import NO_GROUP, digest_labelling, read_labellings
+from pipelines.incremental.labelling import digest_labels, read_labellings
 from records.errors import CorruptDataError, OutputError
 from records.format import layout
 from records.format.index import RowForm, label_lists, read_shard_index
@@ -120,7 +120,7 @@ def _read_stored(output: Storage, manifest: Manifest) -> Iterator[IngestedFile]:
                     bytes.fromhex(digest),
                     is_stored=True,
                     labelling=labelling,
-                    label_digest=digest_labelling(labels, NO_GROUP),
+                    label_digest=digest_labels(labels),
                     split=SPLITS.index(split),
                 )
 

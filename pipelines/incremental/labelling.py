@@ -14,7 +14,6 @@ from records.format.layout import SPLITS
 from records.runtime.row_table import iter_rows
 
 _INT64_RANGE = 2**63
-NO_GROUP = hash_group(None)
 
 
 def list_labellings(images: pa.Table) -> pa.Array:
@@ -37,10 +36,15 @@ def list_label_digests(images: pa.Table) -> pa.Array:
         images: table of label and labels, as in `Sources`.
     """
     digests = (
-        digest_labelling([label] if labels is None else labels, NO_GROUP)
+        digest_labels([label] if labels is None else labels)
         for label, labels in iter_rows(images, "label", "labels")
     )
     return pa.array(digests, pa.int64())
+
+
+def digest_labels(labels: Sequence[int]) -> int:
+    """Return a digest of the labels of an image, int64: a single label is its own digest."""
+    return labels[0] if len(labels) == 1 else digest_labelling(labels, 0)
 
 
 def read_labellings(index: Index) -> Iterator[int]:

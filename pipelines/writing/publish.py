@@ -32,6 +32,7 @@ from records.format.manifest import (
     decode_manifest,
     encode_manifest,
     read_manifest,
+    shard_names,
 )
 from records.format.rejects import encode_rejects
 from records.format.skipped import write_skipped
@@ -244,11 +245,11 @@ def _replace_manifest(run: Run, base: Manifest, manifest: Manifest) -> None:
 def _tfds_files(manifest: Manifest, base: Manifest | None) -> dict[str, bytes]:
     """Return the TFDS files of the newest generation, and of the generations that it changes.
 
-    It changes a generation if it replaces one of its shards, and all if it adds classes.
+    It changes a generation if this has other shards now, and all generations if it adds classes.
     """
     numbers = [generation.number for generation in manifest.generations]
     if base is not None and base.labels == manifest.labels:
-        edited = {layout.parent(name) for name in manifest.generations[-1].replaced}
+        edited = {layout.parent(name) for name in shard_names(manifest) ^ shard_names(base)}
         kept = [number for number in numbers if layout.generation_folder(number) in edited]
         numbers = sorted({*kept, numbers[-1]})
     return {

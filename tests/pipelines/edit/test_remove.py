@@ -178,7 +178,7 @@ def test_remove_file_of_keys_may_have_blank_lines_and_carriage_returns(
         (["--keys", "KEYS"], 66, "1 key not found in the dataset, got cat/nine.png"),
         (["--where", "len(key) < 3"], 2, "unknown part, got len(key)"),
         (["--where", "width < 3", "--json"], 0, '"status": "nothing-to-do"'),
-        (["--where", "width < 3"], 0, "nothing to do, no image matches"),
+        (["--where", "width < 3"], 0, "nothing to do, no image needs an edit"),
     ],
 )
 def test_remove_command_reports_in_one_line(
