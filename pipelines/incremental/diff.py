@@ -95,7 +95,8 @@ def diff_sources(
         is_train_divided: see `list_splits`.
     """
     previous = matches.files()
-    seen = take_rows(fingerprints, find_rows(images["key"], fingerprints["key"]))["fingerprint"]
+    saved = take_rows(fingerprints, find_rows(images["key"], fingerprints["key"]))
+    seen = saved["fingerprint"]
     is_seen = seen.is_valid().to_numpy()
     is_touched = is_seen & differ(seen, images["fingerprint"])
     is_resized = differ(previous["size_bytes"], images["size_bytes"])
@@ -116,8 +117,8 @@ def diff_sources(
     is_stored, is_renamed = matches.is_stored, matches.is_renamed
     is_modified |= matches.is_modified
     is_new = ~is_stored & (~is_ingested | is_retried)
-    is_removed = find_removed(images, is_new, edits.removed, hash_files)
-    is_new &= ~is_removed
+    removed = find_removed(images, is_new, edits.removed, saved, hash_files)
+    is_new &= ~removed.is_removed
     previous = matches.files()
     is_relabelled = differ(previous["labelling"], images["labelling"])
     is_relabelled &= ~find_corrected(images, previous, edits.relabelled, edits.labels)
@@ -130,11 +131,12 @@ def diff_sources(
     renamed = renamed.append_column("is_relabelled", pa.array(is_relabelled))
     updated = pa.concat_tables(
         [
-            _updated_fingerprints(images, seen, matches, is_modified),
+            _updated_fingerprints(images, seen, matches, is_modified, removed.stored_keys),
             matches.find_unlisted(fingerprints, is_modified),
         ]
     )
-    must_save = (is_new | matches.is_recognised | is_doubtful & ~is_modified).any()
+    is_recognised = matches.is_recognised | removed.is_read
+    must_save = (is_new | is_recognised | is_doubtful & ~is_modified).any()
     has_fewer_renamed = _count_renamed(updated) < _count_renamed(fingerprints)
     return SourceDiff(
         is_new=is_new,
@@ -143,20 +145,24 @@ def diff_sources(
         deleted=deleted,
         relabelled=_keys(images, is_relabelled),
         fingerprints=updated if must_save or has_fewer_renamed else None,
-        removed=_keys(images, is_removed),
+        removed=_keys(images, removed.is_removed),
         corrected=corrected.filter(pa.array(has_other_labels)),
     )
 
 
 def _updated_fingerprints(
-    images: pa.Table, seen: pa.ChunkedArray, matches: RecordMatches, is_modified: Mask
+    images: pa.Table,
+    seen: pa.ChunkedArray,
+    matches: RecordMatches,
+    is_modified: Mask,
+    removed_keys: pa.Array,
 ) -> pa.Table:
     """Return the fingerprints of the images to save, as `read_fingerprints` does.
 
     Modified files keep their previous fingerprint, if any: the next append reports them again.
     """
     fingerprints = pc.if_else(pa.array(is_modified), seen, images["fingerprint"])
-    stored_keys = pc.if_else(pa.array(matches.is_renamed), matches.files()["key"], None)
+    stored_keys = pc.if_else(pa.array(matches.is_renamed), matches.files()["key"], removed_keys)
     columns = {"key": images["key"], "fingerprint": fingerprints, "stored_key": stored_keys}
     return pa.table(columns).filter(fingerprints.is_valid())
 
