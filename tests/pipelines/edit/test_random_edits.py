@@ -1,10 +1,11 @@
-"""Random sequences of edits, appends and compactions, compared with a model."""
+"""Random sequences of runs that change a dataset, compared with a model."""
 
 from __future__ import annotations
 
 import random
 from collections import defaultdict
 from collections.abc import Iterable
+from copy import deepcopy
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,9 @@ import pytest
 
 from pipelines.compact import compact
 from pipelines.edit import relabel, remove
+from pipelines.prune import prune
 from pipelines.report import Report
+from pipelines.rollback import rollback
 from records import Dataset, open_dataset, verify
 from records.errors import UsageError
 from records.format.layout import parse_shard_name
@@ -36,6 +39,14 @@ class Expected(NamedTuple):
     split: str
 
 
+class State(NamedTuple):
+    """What a generation implies: its records, its removed keys, and its corrected classes."""
+
+    records: dict[str, Expected]
+    removed: set[str]
+    replaced: dict[str, set[Names]]
+
+
 class Model:
     """The expected records of a dataset, and the files and classes of its source."""
 
@@ -47,6 +58,8 @@ class Model:
         self._replaced: dict[str, set[Names]] = defaultdict(set)
         self.removed: set[str] = set()
         self.gone: set[str] = set()
+        self._copies: dict[str, str] = {}
+        self._states: dict[int, State] = {}
         self.dataset = folder / "data-0"
         for number in range(24):
             self._add_file(f"{number}.png", chance.randrange(10**9))
@@ -87,7 +100,7 @@ class Model:
             change = self._chance.random()
             if change < 0.1:
                 self._source[key] = self._draw_classes(NAMES[:3])
-            elif change > 0.9:
+            elif change > 0.9 and key not in self._copies.values():  # its copy would be renamed
                 del self._source[key]
                 self.gone.add(key)
         accept_gone = self._chance.random() < 0.5
@@ -102,6 +115,7 @@ class Model:
             content = (self._folder / "photos" / key).read_bytes()
             make_file(self._folder / "photos", copy, content)
             self._source[copy] = ("cat",)
+            self._copies[copy] = self._copies.get(key, key)
             self.removed.add(copy)
 
     def _append(self, *, accept_gone: bool) -> None:
@@ -157,6 +171,12 @@ class Model:
             del self.records[key]
             self.removed.add(key)
             self.gone.discard(key)
+        self._remove_copies()
+
+    def _remove_copies(self) -> None:
+        """Count files with the bytes of a removed image as removed, if they have no record."""
+        found = {copy for copy, original in self._copies.items() if original in self.removed}
+        self.removed |= found - self.records.keys()
 
     def relabel(self) -> None:
         """Give some records other classes, or the same."""
@@ -174,11 +194,33 @@ class Model:
         self._steps += 1
         new = self._folder / f"data-{self._steps}"
         compact(str(self.dataset), str(new))
-        content = b"".join(content_of(new).values())
-        lost = self.removed | self.gone - self.records.keys()
-        images = [(self._folder / "photos" / key).read_bytes() for key in lost]
-        assert not any(image in content for image in images)
         self.dataset = new
+        self._states.clear()
+        self._check_erased()
+
+    def prune(self) -> None:
+        """Remove all earlier generations, and so every byte of a removed image."""
+        prune(str(self.dataset), older_than="0")
+        self._states.clear()
+        self._check_erased()
+
+    def _check_erased(self) -> None:
+        content = b"".join(content_of(self.dataset).values())
+        lost = self.removed | self.gone - self.records.keys()
+        images = {(self._folder / "photos" / key).read_bytes() for key in lost}
+        images -= {record.image for record in self.records.values()}  # of copies
+        assert not any(image in content for image in images)
+
+    def rollback(self) -> None:
+        """Return to an earlier generation: its edits count again, and no later ones."""
+        if not self._states:
+            return
+        number = self._chance.choice(sorted(self._states))
+        rollback(str(self.dataset), to=number)
+        self.records, self.removed, self._replaced = deepcopy(self._states[number])
+        self._remove_copies()
+        for key in sorted(self.records.keys() & {*self._copies.values()} - self._source.keys()):
+            self._source[key] = self._draw_classes(NAMES[:3])
 
     def check(self, *, decode: bool) -> None:
         """Compare the dataset with the model."""
@@ -190,6 +232,8 @@ class Model:
             names = [parse_shard_name(shard.name) for shard in split.info.shards]
             assert all(name is not None and name.split == split.name for name in names)
         manifest = read_manifest(open_storage(self.dataset))
+        state = State(self.records, self.removed, self._replaced)
+        self._states[manifest.generations[-1].number] = deepcopy(state)
         stored = sum(each.counts.stored - each.removed for each in manifest.generations)
         assert stored == len(self.records)
 
@@ -212,7 +256,8 @@ def test_random_edits_leave_the_records_of_the_model(
         model = Model(convert, tmp_path / f"{seed}", chance)
         acts = (model.append, model.remove_keys, model.remove_where, model.relabel)
         for _ in range(STEPS):
-            act = model.compact if chance.random() < 0.15 else chance.choice(acts)
+            rare = (model.compact, model.prune, model.rollback, model.rollback)
+            act = chance.choice(rare if chance.random() < 0.4 else acts)
             act()
             model.check(decode=chance.random() < 0.3)
         model.compact()
