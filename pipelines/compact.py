@@ -97,7 +97,7 @@ def compact(
             report = _write_and_publish(run, opened.manifest, lock, on_progress)
         else:
             report = report_finished(run, finished)
-        copy_fingerprints(opened, run.output)
+        copy_fingerprints(opened, run.output, is_new=finished is None)
         remove_run(run.output)
     return report
 

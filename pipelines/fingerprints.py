@@ -9,6 +9,7 @@ If it is lost, the next run reads every file, and saves the fingerprints again.
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -19,13 +20,14 @@ import pyarrow.parquet as pq
 
 from pipelines.run import Run
 from records.dataset import Dataset
-from records.errors import CorruptDataError, OutputError
+from records.errors import CorruptDataError, OutputError, StorageError
 from records.format import layout
 from records.format.index import read_shard_index
 from records.format.manifest import Manifest, read_manifest, shard_names
 from records.format.rejects import read_all_rejects
+from records.runtime.logging import log_line
 from records.storage import Storage
-from records.storage.work_folder import warn_kept
+from records.storage.local import LocalStorage
 from records.text.keys import key_from_text
 from records.untrusted_parquet import InvalidParquetError, read_untrusted
 
@@ -70,16 +72,21 @@ def save_fingerprints(run: Run) -> None:
         _write(run.output, run.diff.fingerprints)
 
 
-def copy_fingerprints(dataset: Dataset, output: Storage) -> None:
-    """Save the fingerprints of a dataset in another output, unless the output has fingerprints.
+def copy_fingerprints(dataset: Dataset, output: Storage, *, is_new: bool) -> None:
+    """Save the fingerprints of a dataset in another output, to which its records were copied.
+
+    Args:
+        dataset: the dataset with the fingerprints.
+        output: the output.
+        is_new: whether the records were copied now; otherwise later runs may have saved newer
+            fingerprints, which are kept.
 
     Raises:
         CorruptDataError: a manifest, an index or a list of rejects is damaged or missing.
     """
-    if output.stat(layout.FINGERPRINTS) is None:
+    if is_new or output.stat(layout.FINGERPRINTS) is None:
         base = read_manifest(dataset.storage)
-        if len(saved := _read_common(dataset.storage, base, dataset.manifest)):
-            _write(output, saved)
+        _write(output, _read_common(dataset.storage, base, dataset.manifest))
 
 
 def forget_fingerprints(output: Storage, base: Manifest, manifest: Manifest) -> None:
@@ -131,15 +138,28 @@ def _differing_keys(output: Storage, base: Manifest, manifest: Manifest) -> Iter
 
 
 def _write(output: Storage, fingerprints: pa.Table) -> None:
-    """Write the file. A failure is ignored: the next run then reads the source files again.
+    """Write the file. After a failure, the next run reads the source files again.
 
     A file of this name that contains no fingerprints is kept: it belongs to the user.
     """
-    if output.stat(layout.FINGERPRINTS) is not None and _read_saved(output) is None:
-        warn_kept(output, [layout.FINGERPRINTS])
-        return
-    with suppress(OutputError):
+    try:
+        _require_fingerprints(output)
         _replace(output, fingerprints)
+        if isinstance(output, LocalStorage):  # without a lock, nothing else removes the folder
+            output.remove_unused_staging()
+    except (OutputError, StorageError) as error:
+        problem = "the fingerprints cannot be saved, so the next run reads every source file"
+        log_line(f"{problem}: {error}", level=logging.WARNING)
+
+
+def _require_fingerprints(output: Storage) -> None:
+    """Check that no other file has the name of the file. Raises OutputError, StorageError."""
+    if output.stat(layout.FINGERPRINTS) is not None and _read_saved(output) is None:
+        raise OutputError(
+            "the file contains no fingerprints: shardmill did not write it, or it is damaged",
+            path=output.display_name(layout.FINGERPRINTS),
+            hint="move the file away",
+        )
 
 
 def _replace(output: Storage, fingerprints: pa.Table) -> None:

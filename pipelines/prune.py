@@ -16,7 +16,7 @@ import msgspec
 from records.errors import CorruptDataError
 from records.format import layout
 from records.format.digest import FileDigest, digest_stream
-from records.format.manifest import Manifest, ShardInfo, file_names, read_manifest
+from records.format.manifest import Manifest, ShardInfo, read_manifest
 from records.generations import list_saved, read_provenance, read_saved, require_whole_dataset
 from records.runtime.storage_patience import parse_duration
 from records.storage import FolderLock, Storage, open_storage
@@ -145,7 +145,7 @@ def _plan(storage: Storage, seconds: float) -> _Plan:
     present = read_manifest(storage)
     newest = present.generations[-1].number
     plan = _Plan([], [], {}, {})
-    needed = file_names(present) | present.files.keys()
+    needed = {name for name, _ in _digests(present)}
     for number in list_saved(storage):
         if number >= newest:
             continue  # a run that was killed before it published has saved the present manifest

@@ -18,7 +18,7 @@ from records.errors import CorruptDataError
 from records.format import layout
 from records.format.index import Reject
 from records.format.layout import SPLITS, SplitName
-from records.format.manifest import Counts, Manifest, SplitInfo
+from records.format.manifest import Count, Counts, Manifest, SplitInfo
 from records.format.rejects import read_unresolved_rejects
 from records.format.skipped import SkippedFile
 from records.storage import Storage
@@ -51,12 +51,12 @@ class RunCounts(msgspec.Struct, frozen=True):
     `found` is the sum of the others. Earlier runs stored, rejected or removed the `known` files.
     """
 
-    found: int
-    stored: int
-    rejected: int
-    skipped: int
-    excluded: int
-    known: int = 0
+    found: Count
+    stored: Count
+    rejected: Count
+    skipped: Count
+    excluded: Count
+    known: Count = 0
 
     @property
     def of_generation(self) -> Counts:

@@ -68,7 +68,7 @@ def run_with_progress(
     elif not shown.is_quiet and not is_json():
         print_text(summarize(report))
     if report.quarantined:
-        log_line(_describe_quarantine(report), level=logging.ERROR)
+        log_line(_describe_quarantine(report), level=logging.ERROR, exit_code=_QUARANTINED)
     fields = _log_fields(report)
     log_event(f"{report.output}: {report.status}", **fields)
     add_to_last_line(**{name: fields[name] for name in _LAST_LINE_FIELDS})

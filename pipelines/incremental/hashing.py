@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
 
 import pyarrow as pa
 import xxhash
@@ -15,6 +13,7 @@ from pipelines.sources.containers import open_images, read_image
 from pipelines.sources.containers.member import Container, decode_member, known_hash
 from pipelines.sources.reader import UnreadableError
 from records.runtime.cpu import available_cpus
+from records.runtime.parallel_map import parallel_map
 from records.runtime.row_table import iter_rows
 
 HashFiles = Callable[[pa.Table], list[bytes]]
@@ -42,10 +41,16 @@ def file_hasher(sources: Sources, options: ConvertOptions) -> HashFiles:
     def hash_files(images: pa.Table) -> list[bytes]:
         places = [*iter_rows(images, "key", "url", "size_bytes", "member")]
         sequences = _divide(images["member"], sources.containers)
-        with ThreadPoolExecutor(threads) as pool:
-            hashes = pool.map(lambda rows: [hash_file(*places[row]) for row in rows], sequences)
-            found = zip(chain(*sequences), chain(*hashes), strict=True)
-            return [digest for _, digest in sorted(found)]
+
+        def hash_sequence(rows: list[int]) -> list[bytes]:
+            return [hash_file(*places[row]) for row in rows]
+
+        hashes = [b""] * len(places)
+        found = parallel_map(hash_sequence, sequences, threads=threads)
+        for rows, digests in zip(sequences, found, strict=True):
+            for row, digest in zip(rows, digests, strict=True):
+                hashes[row] = digest
+        return hashes
 
     return hash_files
 

@@ -184,8 +184,11 @@ def _find_report(output: Storage, planned: PlannedRun) -> Report | None:
     report = _read_published_report(output, planned)
     if is_active(output, planned.run_id):
         return report
-    # The state is removed: this run has ended, or a later run with other files has replaced it.
-    if report is None or make_fingerprint(read_fingerprints(output)) != planned.fingerprint:
+    # The state is removed: this run has ended, or a later run with other files has replaced it. If
+    # the fingerprints are lost, the plan decides: other files would have the same keys and sizes.
+    saved = read_fingerprints(output)
+    is_other = len(saved) > 0 and make_fingerprint(saved) != planned.fingerprint
+    if report is None or is_other:
         raise taken_over(output)
     return report
 

@@ -12,6 +12,7 @@ from records.storage.urls import local_path, scheme_of
 from records.text.escaping import escape_for_display
 
 _GENERATION = re.compile(r"(.+)@([0-9]{1,9})/*", re.DOTALL)
+_FOLDER = re.compile(r"(.+)/generations/([0-9]{4,9})/*", re.DOTALL)
 
 
 def split_generation(location: str | os.PathLike[str]) -> tuple[str, int | None]:
@@ -38,18 +39,29 @@ def _exists(location: str) -> bool:
     return os.path.lexists(path)
 
 
+def split_generation_folder(location: str) -> tuple[str, int | None]:
+    """Return the dataset and the generation of a folder such as `data/generations/0003`.
+
+    The generation is None for any other folder.
+    """
+    match = _FOLDER.fullmatch(location)
+    return (location, None) if match is None else (match[1], int(match[2]))
+
+
 def require_whole_dataset(location: str) -> None:
     """Check that an output is not a generation of a dataset.
 
     Raises:
-        UsageError: the output is `data@3`, and `data` is a dataset.
+        UsageError: the output is `data@3` or `data/generations/0003`, and `data` is a dataset.
     """
     folder, generation = split_generation(location)
+    if generation is None:
+        folder, generation = split_generation_folder(location)
     if generation is None or open_storage(folder).stat(MANIFEST) is None:
         return
     name = escape_for_display(folder)
     raise UsageError(
         f"generation {generation} of a dataset cannot be written to",
         path=escape_for_display(location),
-        hint=f"to change the dataset, name it without @{generation}: {name}",
+        hint=f"to change the dataset, name it without a generation: {name}",
     )

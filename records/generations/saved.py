@@ -19,6 +19,7 @@ from records.format.manifest import (
     file_names,
     read_manifest,
 )
+from records.generations.names import split_generation_folder
 from records.storage import Storage
 from records.storage.errors import replaced_by_other_run
 from records.storage.ownership import create_own
@@ -65,9 +66,16 @@ def read_generation(storage: Storage, generation: int | None) -> Manifest:
     Raises:
         InputNotFoundError: there is no finished dataset, or the generation was pruned.
         CorruptDataError: the manifest is damaged.
-        UsageError: the dataset never had this generation.
+        UsageError: the dataset never had this generation, or `storage` is the folder of one.
     """
     present = read_manifest(storage)
+    dataset, number = split_generation_folder(storage.url)
+    if number == present.generations[-1].number:
+        raise UsageError(
+            "this is the folder of a generation, not a dataset",
+            path=storage.url,
+            hint=f"name the generation: {escape_for_display(dataset)}@{number}",
+        )
     newest = present.generations[-1].number
     if generation is None or generation == newest:
         return present

@@ -40,6 +40,7 @@ WRITE_STEP_BYTES = 1 << 20
 """Parts of up to this size are read with one call: copying them takes less time than two more."""
 _READ_BUFFER_BYTES = 1 << 20
 _STAGING = f"{WORK_FOLDER}/staging"
+_STAGING_ATTEMPTS = 10
 _LOCK = f"{WORK_FOLDER}/lock"
 
 
@@ -112,10 +113,7 @@ class LocalStorage:
         path = self.display_name(name)
         with ExitStack() as stack:
             with translate_write_errors(path):
-                staging = self._staging_folder()
-                file = atomic.locked_staged_file(
-                    self.path / name, staging, buffering=2 * WRITE_STEP_BYTES
-                )
+                file = self._stage(name, buffering=2 * WRITE_STEP_BYTES)
                 staged, stream = stack.enter_context(file)
             yield WriteBehindFile(stream, path)
             with translate_write_errors(path):
@@ -126,9 +124,8 @@ class LocalStorage:
         """See `Storage.replace`."""
         final = self.path / name
         with translate_write_errors(self.display_name(name)):
-            staging = self._staging_folder()
             final.parent.mkdir(parents=True, exist_ok=True)
-            with atomic.locked_staged_file(final, staging) as (staged, stream):
+            with self._stage(name) as (staged, stream):
                 stream.write(data)
                 _flush(stream)
                 staged.replace(final)
@@ -189,10 +186,22 @@ class LocalStorage:
         finally:
             os.close(descriptor)
 
-    def _staging_folder(self) -> Path:
-        staging = self.path / _STAGING
-        staging.mkdir(parents=True, exist_ok=True)
-        return staging
+    @contextmanager
+    def _stage(self, name: str, *, buffering: int = -1) -> Iterator[tuple[Path, BinaryIO]]:
+        """Yield a staged file, as `atomic.locked_staged_file`, in a folder that it creates."""
+        folder = self.path / _STAGING
+        with ExitStack() as stack:
+            for left in reversed(range(_STAGING_ATTEMPTS)):
+                try:
+                    folder.mkdir(parents=True, exist_ok=True)
+                    file = atomic.locked_staged_file(self.path / name, folder, buffering=buffering)
+                    staged = stack.enter_context(file)
+                    break
+                except (FileNotFoundError, FileExistsError):
+                    # Another process may remove the folder while it is empty.
+                    if not left:
+                        raise
+            yield staged
 
     def _publish(self, staged: Path, name: str) -> None:
         final = self.path / name

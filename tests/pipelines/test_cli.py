@@ -314,8 +314,10 @@ def test_json_log_last_line_of_each_run_has_its_result(
 
     def last_line(*arguments: Any) -> dict[str, Any]:
         """Return the result in the last line on stderr."""
-        *_, end = read_log(run(*arguments))
+        *lines, end = read_log(run(*arguments))
         assert end["message"] == "ended"
+        errors = [line["exit_code"] for line in lines if line["level"] == "error"]
+        assert errors == ([end["exit_code"]] if end["exit_code"] else [])
         return {name: end.get(name) for name in ("status", "generation", "stored", "quarantined")}
 
     def result(status: str, generation: int, stored: int, *, quarantined: bool = False) -> Any:

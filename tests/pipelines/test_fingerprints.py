@@ -16,7 +16,7 @@ from pipelines.report import RenamedFile, Report
 from pipelines.rollback import rollback
 from pipelines.sources.reader import LocalFiles
 from records import open_dataset, verify
-from records.errors import OutputError
+from records.errors import OutputError, StorageError
 from records.format import layout
 from records.storage.local import LocalStorage
 from tests.pipelines.conftest import Convert
@@ -220,17 +220,51 @@ def test_compact_again_keeps_newer_fingerprints(
     assert saved(new) == expected
 
 
+@pytest.mark.parametrize("error", [OutputError("disk full"), StorageError("connection reset")])
 def test_convert_fingerprints_that_cannot_be_written_do_not_fail_the_run(
-    convert: Convert, output: Path, monkeypatch: pytest.MonkeyPatch
+    convert: Convert,
+    output: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    logged: pytest.LogCaptureFixture,
+    error: Exception,
 ) -> None:
     real = LocalStorage.replace
 
     def fail(storage: LocalStorage, name: str, data: bytes) -> Any:
         if name == layout.FINGERPRINTS:
-            raise OutputError("disk full")
+            raise error
         return real(storage, name, data)
 
     monkeypatch.setattr(LocalStorage, "replace", fail)
     assert convert().status == "converted"
     assert len(open_dataset(output)["train"]) == 21
     assert not (output / layout.FINGERPRINTS).exists()
+    assert f"cannot be saved, so the next run reads every source file: {error}" in logged.text
+
+
+@pytest.mark.parametrize("append", [False, True])
+def test_run_with_nothing_to_do_leaves_no_work_folder(
+    convert: Convert, source: Path, output: Path, append: bool
+) -> None:
+    convert()
+    before = saved(output)
+    touch(source / "cat/000.png")
+    assert convert(append=append).status == "nothing-to-do"
+    assert saved(output) != before
+    assert not (output / layout.WORK_FOLDER).exists()
+
+
+def test_compact_replaces_fingerprints_of_another_dataset(
+    append: Convert, source: Path, output: Path, tmp_path: Path
+) -> None:
+    new, changed = tmp_path / "new", source / "cat/000.png"
+    append()
+    changed.write_bytes(changed.read_bytes()[::-1])
+    touch(changed)
+    append(output=str(new), max_rejects=1)
+    for path in new.rglob("*"):  # the user removes the files of the old dataset, except one
+        if path.is_file() and path != new / layout.FINGERPRINTS:
+            path.unlink()
+    compact(str(output), str(new))
+    assert saved(new) == saved(output)
+    assert append(output=str(new)).modified == ("cat/000.png",)

@@ -25,8 +25,8 @@ def has_only_labels(table: ListTable, options: ConvertOptions) -> bool:
         return False
     (name,) = table.columns
     is_path = any(plain_name(name) in names for names in ALIASES["path"])
-    _, first = next(table.rows(), (0, dict[str, object]()))
-    return not is_path and not is_image_path(str(first.get(name, "")))
+    first = next((row for _, row in table.rows()), None)
+    return not is_path and first is not None and not is_image_path(str(first.get(name, "")))
 
 
 def add_paths(

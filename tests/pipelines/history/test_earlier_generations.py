@@ -11,6 +11,7 @@ from pipelines.convert import convert
 from pipelines.extract import extract
 from pipelines.fingerprints import read_fingerprints
 from pipelines.options import ConvertOptions
+from pipelines.rollback import rollback
 from records import open_dataset, verify
 from records.errors import CorruptDataError, InputNotFoundError, OutputError, UsageError
 from records.format import layout
@@ -112,6 +113,19 @@ def test_damaged_saved_manifest_is_one_finding_and_an_error(
         open_dataset(grown.at(2))
     assert [(each.kind, each.file) for each in verify(grown.location)] == [("manifest", name)]
     assert keys_at(grown.location) == grown.keys[4]
+
+
+def test_folder_of_a_generation_is_refused_with_its_name(grown: Grown) -> None:
+    folder = f"{grown.location}/generations/0003"
+    with pytest.raises(UsageError, match="folder of a generation") as found:
+        open_dataset(folder)
+    assert "data@3" in str(found.value.hint)
+    with pytest.raises(UsageError, match="folder of a generation"):
+        list(verify(folder))
+    with pytest.raises(UsageError, match="cannot be written to"):
+        rollback(folder)
+    with pytest.raises(InputNotFoundError):  # the present generation has no saved manifest
+        open_dataset(f"{grown.location}/generations/0004")
 
 
 @pytest.mark.parametrize("append", [False, True])

@@ -119,6 +119,25 @@ def test_prune_removes_the_generations_that_were_replaced_before(
     assert (again.generations, again.removed, again.bytes) == ((), (), 0)
 
 
+def test_pruned_images_are_in_no_file_of_the_dataset(tmp_path: Path, place: str) -> None:
+    grown = Grown(tmp_path / "source", place)
+    grown.grow(2)
+    storage = open_storage(grown.location)
+    first, second = (
+        {path.read_bytes() for path in grown.source.rglob(f"{number}*.png")} for number in (1, 2)
+    )
+    images = second - first  # equal pictures stay
+    rollback(grown.location, to=1)
+
+    def found() -> int:
+        content = b"".join(storage.read(name) for name in storage.list())
+        return sum(image in content for image in images)
+
+    assert found() == len(images) > 0
+    prune(grown.location, older_than="0")
+    assert found() == 0
+
+
 def test_prune_frees_the_bytes_that_it_reports(aged: Grown) -> None:
     storage = open_storage(aged.location)
 

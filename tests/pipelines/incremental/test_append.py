@@ -264,7 +264,7 @@ class TestFilesThatAreNotAsTheyWere:
         (output / layout.FINGERPRINTS).write_bytes(content)
         assert append().modified == ()
         assert (output / layout.FINGERPRINTS).read_bytes() == content
-        assert f"{layout.FINGERPRINTS}: kept" in logged.text
+        assert f"{layout.FINGERPRINTS}: the file contains no fingerprints" in logged.text
         changed = source / "cat" / "000.png"
         changed.write_bytes(changed.read_bytes()[::-1])
         assert append().modified == ("cat/000.png",)

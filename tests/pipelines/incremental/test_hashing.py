@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import defaultdict
 from random import Random
 from threading import Barrier, Lock
@@ -70,3 +71,17 @@ def test_hash_files_next_to_an_unpacked_container_are_read_in_several_threads(
     sources = Sources((), None, location="memory://photos", containers=CONTAINERS)
     hash_files = hashing.file_hasher(sources, OPTIONS)
     assert len({*hash_files(new_image_table(images).to_table())}) == 3
+
+
+def test_hash_files_of_many_files_takes_memory_for_few_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hashing, "read_image", lambda *_, **__: b"")
+    images = new_image_table(SourceImage(b"%06d.png" % n, 0, 5) for n in range(5000)).to_table()
+    sources = Sources((), None, location="memory://photos")
+    hash_files = hashing.file_hasher(sources, OPTIONS)
+    tracemalloc.start()
+    hash_files(images)
+    _, most_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most_bytes / len(images) < 1000  # 2,000 if all calls wait at the same time

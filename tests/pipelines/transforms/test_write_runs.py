@@ -141,6 +141,22 @@ def test_write_last_step_again_after_publication_gives_same_report(
     assert content_of(tmp_path / "b") == expected
 
 
+@pytest.mark.parametrize("is_of_user", [False, True])
+def test_write_last_step_again_without_fingerprints_gives_same_report(
+    rows: Rows, expected: dict[str, bytes], tmp_path: Path, *, is_of_user: bool
+) -> None:
+    output, options = tmp_path / "b", options_of(tmp_path / "b", **SAME)
+    if is_of_user:
+        make_file(output, layout.FINGERPRINTS, b"mine")
+    planned = begin_run(options, write_parts(rows, output))
+    names = write_shards(planned, options)
+    report = finish_run(options, planned, names)
+    if not is_of_user:
+        (output / layout.FINGERPRINTS).unlink()
+    assert finish_run(options, planned, names) == report
+    assert content_of(output).items() >= expected.items()
+
+
 def write_shards(planned: PlannedRun, options: WriteOptions, first: int = 9) -> list[str]:
     task, process_shard = make_task(options, planned), ProcessShard()
     return [name for shard in planned.shards[:first] for name in process_shard.process(shard, task)]

@@ -18,7 +18,7 @@ import pytest
 from records.errors import CorruptDataError, LockedError, OutputError, StorageError
 from records.format.digest import digest_stream
 from records.format.tfrecord import read_frames
-from records.storage import Storage, open_storage, write_file
+from records.storage import Storage, atomic, open_storage, write_file
 from records.storage.fsspec import FsspecStorage
 from records.storage.local import LocalStorage
 from records.testing.storage_conformance import StorageConformance
@@ -241,3 +241,28 @@ def test_staging_folder_that_cannot_be_listed_is_a_storage_error(
     monkeypatch.setattr("records.storage.atomic.remove_staged_files", fail)
     with pytest.raises(StorageError, match="staging"):
         storage.remove_unused_staging()
+
+
+@pytest.mark.parametrize("call", ["replace", "create"])
+def test_staging_folder_that_another_process_removes_is_created_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    removed: list[Path] = []
+    new_staged_path = atomic.new_staged_path
+
+    def remove_first(path: Path, folder: Path) -> Path:
+        if len(removed) < 3:
+            folder.rmdir()
+            folder.parent.rmdir()
+            removed.append(folder)
+        return new_staged_path(path, folder)
+
+    monkeypatch.setattr(atomic, "new_staged_path", remove_first)
+    storage = LocalStorage(str(tmp_path))
+    if call == "replace":
+        storage.replace("a.bin", b"a")
+    else:
+        with storage.create("a.bin") as staged:
+            staged.write(b"a")
+    assert storage.read("a.bin") == b"a"
+    assert len(removed) == 3

@@ -192,9 +192,10 @@ def _note_fractions(file: ParquetStream, wanted: WantedFields) -> Iterator[str]:
         has_name = field.name.lower() in _LABEL_NAMES and not wanted.keeps(field.name, ())
         if has_name and pa.types.is_floating(_element_type(field.type)):
             name = escape_for_display(field.name)
+            advice = f"; --target-column {name} keeps them as numbers to predict"
             yield (
                 f"the column {name} is not used: its numbers have fractions, so they are not"
-                f" classes; --target-column {name} keeps them as numbers to predict"
+                f" classes{'' if is_list(field.type) else advice}"
             )
 
 

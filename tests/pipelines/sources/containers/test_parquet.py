@@ -184,6 +184,7 @@ def test_parquet_numbers_with_fractions_in_a_column_of_labels_are_noted(
     assert labels_of(found) == {"cat/1.png": "cat", "dog/1.png": "dog"}
     (note,) = found.notes
     assert note.startswith(f"the column {name} is not used: its numbers have fractions")
+    assert ("--target-column" in note) == isinstance(values[0], float)  # it takes no lists
     (tmp_path / "a.parquet").write_bytes(content)
     both = list_sources(ConvertOptions(source=str(tmp_path / "*.parquet"), output=""))
     assert both.notes == found.notes

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.options import ConvertOptions
 from pipelines.sources import Sources, list_sources
-from records.errors import UsageError
+from records.errors import InputNotFoundError, UsageError
 from tests.pipelines.pictures import make_file
 
 _WNIDS = ("n01440764", "n01443537", "n01484850")
@@ -85,3 +85,10 @@ def test_list_of_labels_with_image_folder_names_its_images(tmp_path: Path) -> No
     source = make_images(tmp_path / "photos", ["x/a.png", "x/b.png", "y/c.png"])
     found = find(source, "cat\ndog\n", image_folder="x")
     assert {image.key for image in found.images} == {b"x/a.png", b"x/b.png"}
+
+
+@pytest.mark.parametrize("content", ["label\n", "|" * 100, "n01440764", "\n\n"])
+def test_list_without_a_row_is_empty(tmp_path: Path, content: str) -> None:
+    source = make_images(tmp_path / "photos", ["a.png"])
+    with pytest.raises(InputNotFoundError, match="the list is empty"):
+        find(source, content)
