@@ -7,13 +7,12 @@ generations, the shards and indexes are identical to those of a single conversio
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 
 import msgspec
 
-from pipelines import run_state
 from pipelines.clean import remove_run
 from pipelines.fingerprints import copy_fingerprints
 from pipelines.options import ConvertOptions
@@ -24,34 +23,21 @@ from pipelines.resume import find_finished, prepare_output
 from pipelines.run import Run
 from pipelines.runners import check_runner
 from pipelines.sources import Sources
-from pipelines.sources.base import SourceImage
 from pipelines.sources.path_checks import check_output
+from pipelines.writing.copy import COPY_COSTS, CopyJob, copy_shard, record_to_copy
 from pipelines.writing.publish import publish
 from pipelines.writing.results import collect_results, merge_splits
-from pipelines.writing.shard import is_finished, publish_shard
 from records.dataset import Dataset, open_dataset
 from records.errors import UsageError
-from records.format.columns import pack_values
-from records.format.index import IndexRow
+from records.format.edits import RELABELLED, REMOVED, RelabelledRecord, RemovedRecord
 from records.format.manifest import Manifest
 from records.format.rejects import read_unresolved_rejects
-from records.format.shard import ShardWriter
 from records.format.skipped import load_skipped
 from records.runtime.malloc import table_blocks_returned
-from records.runtime.shard_worker import OnProgress, ProgressCallback, RunnerConfig
+from records.runtime.shard_worker import OnProgress, RunnerConfig
 from records.storage import FolderLock, absolute_location, open_storage
 from records.storage.exclusive import require_outside
 from records.text.keys import key_from_text
-
-_COPY_COSTS = (50e-6, 2e-9)
-"""The approximate seconds of one CPU per record and per byte of its source file."""
-
-
-class CopyJob(msgspec.Struct, frozen=True):
-    """The parameters that all shards of a compaction share; sent to each worker."""
-
-    dataset: str
-    output: str
 
 
 def compact(
@@ -131,8 +117,9 @@ def _write_and_publish(
     run: Run, compacted: Manifest, lock: FolderLock, on_progress: OnProgress | None
 ) -> Report:
     prepare_output(run)
-    job = CopyJob(absolute_location(run.options.source), absolute_location(run.options.output))
-    division = run.divide_cpus(*_COPY_COSTS)
+    source, output = (absolute_location(it) for it in (run.options.source, run.options.output))
+    job = CopyJob(source, output, run.plan.labels)
+    division = run.divide_cpus(*COPY_COSTS)
     run.write_shards(partial(copy_shard, job), division, on_progress)
     result = replace(collect_results(run), encoders=_encoders(compacted))
     seconds = time.monotonic() - run.started_at
@@ -167,40 +154,38 @@ def list_records(dataset: Dataset) -> Sources:
         numbers = iter(range(len(records)))
         for shard in range(len(records.info.shards)):
             for row in records.load_index(shard).rows():
-                sources.add(
-                    SourceImage(
-                        key_from_text(row.key),
-                        row.label,
-                        row.source_bytes,
-                        record_number=next(numbers),
-                        columns=pack_values([*row.columns.values()]) if columns else None,
-                        labels=None if row.labels is None else [*row.labels],
-                        split=split,
-                    )
-                )
+                sources.add(record_to_copy(row, split, next(numbers)))
     sources.rejects = read_unresolved_rejects(storage, manifest)
+    sources.removed = _merge_removed(REMOVED.read_all(storage, manifest))
+    sources.relabelled = _merge_relabelled(RELABELLED.read_all(storage, manifest), sources.removed)
     return sources
 
 
-def copy_shard(job: CopyJob, name: str, count: ProgressCallback) -> None:
-    """Write one shard of copied records, and its index. Raises the errors of `write_shard`."""
-    output = open_storage(job.output)
-    plan = run_state.read_shard_plan(output, name)
-    if is_finished(output, plan):
-        count(len(plan.images))
-        return
-    records = open_dataset(job.dataset)[plan.split]
+def _merge_removed(removed: Iterable[RemovedRecord]) -> list[RemovedRecord]:
+    """Return the removed records in the order of their keys.
 
-    def copy(writer: ShardWriter) -> Iterator[IndexRow]:
-        for image in plan.images:
-            assert image.record_number is not None  # list_records sets it
-            payload, row = records.read_raw(image.record_number)
-            location = writer.write(payload)
-            image_offset = location.offset + row.image_offset - row.offset
-            yield row._replace(offset=location.offset, image_offset=image_offset)
-            count(1)
+    Later incremental runs must not add the removed images again.
+    """
+    newest = {each.key: each for each in removed}
+    kept_out = (each for each in newest.values() if not each.deleted)
+    return sorted(kept_out, key=lambda each: key_from_text(each.key))
 
-    publish_shard(output, plan, copy)
+
+def _merge_relabelled(
+    relabelled: Iterable[RelabelledRecord], removed: Iterable[RemovedRecord]
+) -> list[RelabelledRecord]:
+    """Return the corrections in the order of their keys, without those that have no effect.
+
+    The classes of the source have replaced earlier corrections of a record.
+    """
+    found: dict[str, list[RelabelledRecord]] = {}
+    for each in relabelled:
+        before = [] if each.source else found.get(each.key, [])
+        found[each.key] = before if each.source else [*before, each]
+    for record in removed:
+        found.pop(record.key, None)
+    keys = sorted(found, key=key_from_text)
+    return [each for key in keys for each in found[key]]
 
 
 def _encoders(manifest: Manifest) -> dict[str, str]:

@@ -14,6 +14,8 @@ from functools import partial
 import msgspec
 
 from pipelines.clean import remove_run
+from pipelines.edit.plan import add_edits
+from pipelines.edit.source_edits import find_source_edits
 from pipelines.fingerprints import save_fingerprints
 from pipelines.incremental.append import (
     discard_stale_run,
@@ -33,6 +35,7 @@ from pipelines.runners import check_runner
 from pipelines.sources import Sources, list_sources
 from pipelines.sources.containers import ContainerFiles, open_images
 from pipelines.sources.path_checks import check_locations
+from pipelines.writing.copy import CopyJob, write_or_copy_shard
 from pipelines.writing.publish import (
     check_reject_limit_early,
     publish,
@@ -46,7 +49,7 @@ from records.format.manifest import Manifest, Settings
 from records.runtime.logging import log_line
 from records.runtime.malloc import table_blocks_returned
 from records.runtime.processes import Division
-from records.runtime.shard_worker import OnProgress
+from records.runtime.shard_worker import OnProgress, Worker
 from records.storage import FolderLock, absolute_location, open_storage
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
@@ -109,6 +112,10 @@ def _list_and_plan(options: ConvertOptions) -> Run:
         existing=read_existing_splits(output, base),
         generation=base.generations[-1].number + 1,
     )
+    edits = find_source_edits(output, base, plan.labels, diff, accept_gone=options.accept_gone)
+    if edits is not None:
+        sources.removed, sources.relabelled = edits.removed, edits.relabelled
+        plan = add_edits(plan, edits)
     return Run(options, sources, plan, output, base, diff, started_at)
 
 
@@ -136,7 +143,7 @@ def _write_and_publish(run: Run, lock: FolderLock, on_progress: OnProgress | Non
     check_reject_limit_early(run, lock=lock)
     _unpack_containers(run)
     division = run.divide_cpus(*estimate_costs(run.plan.settings.images))
-    run.write_shards(partial(write_shard, _job(run, division)), division, on_progress)
+    run.write_shards(_worker(run, division), division, on_progress)
     result = collect_results(run)
     report = report_result(run, result, shards_kept=shards_kept)
     publish(run, result, report, lock=lock)
@@ -154,10 +161,12 @@ def _unpack_containers(run: Run) -> None:
             files.unpack(run.output)
 
 
-def _job(run: Run, division: Division) -> ConvertJob:
-    return ConvertJob(
+def _worker(run: Run, division: Division) -> Worker:
+    """Return the function that writes a shard: with images of the source, or with old records."""
+    output = absolute_location(run.options.output)
+    job = ConvertJob(
         source=absolute_location(run.sources.location),
-        output=absolute_location(run.options.output),
+        output=output,
         labels=run.plan.labels,
         images=run.plan.settings.images,
         workers=division.threads,
@@ -166,6 +175,9 @@ def _job(run: Run, division: Division) -> ConvertJob:
         containers=run.sources.containers,
         plan_digest=run.plan.digest,
     )
+    if not run.plan.copies:
+        return partial(write_shard, job)
+    return partial(write_or_copy_shard, job, CopyJob(output, output, run.plan.labels))
 
 
 def _report_without_writing(run: Run) -> Report | None:
@@ -183,7 +195,7 @@ def _report_without_writing(run: Run) -> Report | None:
 def _find_finished(run: Run) -> Manifest | None:
     """Return the manifest of the output if the dataset already has all images; otherwise None."""
     if run.base is not None:
-        if run.sources.images or run.sources.rejects:
+        if run.sources.images or run.sources.rejects or run.plan.replaced:
             return None
         save_fingerprints(run)
         return run.base

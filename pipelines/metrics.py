@@ -115,8 +115,10 @@ def _list_values(report: Report, seconds: float) -> Iterator[tuple[str, str, flo
     yield "run_seconds", "Duration of the run.", seconds
     yield "generation", "Generations that the dataset has had.", report.generation
     yield "found_files", "Files that the run found in the source.", counts.found
-    yield "known_files", "Files that earlier runs stored or rejected.", counts.known
+    yield "known_files", "Files that earlier runs stored, rejected or removed.", counts.known
     yield "new_images", "Images that the run stored.", counts.stored
+    yield "removed_images", "Images that the run removed.", report.removed
+    yield "corrected_images", "Images with a new class.", report.corrected
     yield "rejected_files", "Files that the run rejected.", counts.rejected
     quarantined = counts.rejected if report.quarantined else 0
     yield "quarantined_files", "Files that --quarantine rejected.", quarantined

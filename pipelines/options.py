@@ -35,8 +35,10 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     `target_column`. `map` gives classes new names: pairs, `OLD=NEW` texts or files. `processes` is
     the number of processes of the runner `local`, and `workers` the number of threads in each
     process that writes shards; if None, they follow from the usable CPUs and the work. `append`
-    adds new images to an existing dataset; with `allow_new_classes`, also images of new classes.
-    With `quarantine`, a run that rejects more images than `max_rejects` publishes the others.
+    adds new images to an existing dataset, and gives stored images the classes of the source; with
+    `allow_new_classes`, also images of new classes. `accept_gone` removes stored images whose files
+    are missing. With `quarantine`, a run that rejects more images than `max_rejects` publishes the
+    others.
     Files over `max_file_mb` megabytes, and images that take more than `image_timeout` seconds to
     decode, are rejected. `runner` is `local` or the name of a Beam runner; Beam receives
     `beam_flags` unchanged. `explicit` are the names of the options that the user has passed: an
@@ -81,6 +83,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     append: bool = False
     allow_new_classes: bool = False
     max_gone: SplitSize = DEFAULT_MAX_GONE
+    accept_gone: bool = False
     dry_run: bool = False
     runner: str = LOCAL
     beam_flags: tuple[str, ...] = ()
@@ -243,6 +246,8 @@ def _check_together(options: ConvertOptions) -> None:
         raise UsageError("--allow-new-classes needs --append")
     if options.max_gone != DEFAULT_MAX_GONE and not options.append:
         raise UsageError("--max-gone needs --append")
+    if options.accept_gone and not options.append:
+        raise UsageError("--accept-gone needs --append")
     if options.processes is not None and options.runner_config.needs_beam:
         raise UsageError(
             "--processes needs the runner local",

@@ -48,7 +48,7 @@ class SplitReport(msgspec.Struct, frozen=True):
 class RunCounts(msgspec.Struct, frozen=True):
     """Numbers of the files that a run found in the source, by outcome.
 
-    `found` is the sum of the others. `known` files were stored or rejected by earlier runs.
+    `found` is the sum of the others. Earlier runs stored, rejected or removed the `known` files.
     """
 
     found: Count
@@ -93,6 +93,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     `modified` and `deleted` are keys of stored files; JSON calls them `changed` and `gone`.
     `renamed` are stored files with a new key in the source.
     `relabelled` are keys of stored files with another class, group or split in the source.
+    `removed` and `corrected` are the numbers of records that the run removes, because their files
+    are missing, or to which it gives the class of the source.
     """
 
     status: Status
@@ -117,6 +119,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     deleted: tuple[str, ...] = msgspec.field(name="gone", default=())
     renamed: tuple[RenamedFile, ...] = ()
     relabelled: tuple[str, ...] = ()
+    removed: int = 0
+    corrected: int = 0
     shards_kept: int = 0
     seconds: float = 0.0
     images_per_second: float = 0.0
@@ -205,13 +209,18 @@ def _with_diff(report: Report, run: Run) -> Report:
     if run.diff is None:
         return report
     modified, deleted, relabelled = run.diff.modified, run.diff.deleted, run.diff.relabelled
+    corrected = run.diff.corrected["key"].to_pylist()
+    others = sorted({*relabelled} - {*corrected}) if corrected else relabelled
+    keeps = "; the dataset keeps the stored images"
+    removes = "; their records are removed" if run.options.accept_gone else keeps
     notes = [
-        f"{pluralize(len(keys), 'file')} {what}; the dataset keeps the stored images; the first: "
+        f"{pluralize(len(keys), 'file')} {what}; the first: "
         f"{escape_for_display(key_to_text(keys[0]))}"
         for keys, what in (
-            (modified, "modified in the source"),
-            (deleted, "deleted from the source"),
-            (relabelled, "with another class, group or split in the source"),
+            (modified, f"modified in the source{keeps}"),
+            (deleted, f"deleted from the source{removes}"),
+            (corrected, "with another class in the source; their records get this class"),
+            (others, f"with another group or split in the source{keeps}"),
         )
         if keys
     ]
@@ -221,7 +230,12 @@ def _with_diff(report: Report, run: Run) -> Report:
     )
     return msgspec.structs.replace(
         report,
-        notes=(*report.notes, *_renamed_notes(run.diff.renamed), *notes),
+        notes=(
+            *report.notes,
+            *_renamed_notes(run.diff.renamed),
+            *notes,
+            *_removed_notes(run.diff.removed),
+        ),
         differences=Differences(
             len(modified), len(deleted), len(run.diff.renamed), len(relabelled)
         ),
@@ -229,6 +243,8 @@ def _with_diff(report: Report, run: Run) -> Report:
         deleted=tuple(map(key_to_text, deleted[:MOST_KEYS])),
         renamed=renamed,
         relabelled=tuple(map(key_to_text, relabelled[:MOST_KEYS])),
+        removed=len(run.sources.removed),
+        corrected=len(run.sources.relabelled),
     )
 
 
@@ -241,8 +257,18 @@ def _renamed_notes(renamed: pa.Table) -> Iterator[str]:
     )
     note = f"{pluralize(len(renamed), 'file')} renamed in the source; the dataset keeps the records"
     if relabelled := pc.sum(renamed["is_relabelled"]).as_py():
-        note += f", {relabelled:,} of them with the old class, group or split"
+        note += f", {relabelled:,} of them with another class, group or split"
     yield f"{note}; the first: {key} (stored as {stored_key})"
+
+
+def _removed_notes(removed: Sequence[bytes]) -> Iterator[str]:
+    """Yield a note on the files that are not added, because `remove` has removed their records."""
+    if removed:
+        first = escape_for_display(key_to_text(removed[0]))
+        yield (
+            f"{pluralize(len(removed), 'file')} not added: removed from the dataset with"
+            f" `shardmill remove`; the first: {first}"
+        )
 
 
 def report_splits(splits: Mapping[SplitName, SplitInfo]) -> dict[SplitName, SplitReport]:

@@ -134,7 +134,7 @@ def find_unfinished(run: Run) -> UnfinishedRun | None:
             got=_differences(present, unfinished.encoders),
             hint="install the expected versions to resume, or run `shardmill clean` and start over",
         )
-    shards = [shard.name for shard in run.plan.shards]
+    shards = [shard.name for shard in run.plan.all_shards]
     _refuse_files_of_user(run, {*shards, *map(index_name, shards)})
     return unfinished
 
@@ -156,7 +156,9 @@ def prepare_output(run: Run) -> int:
     is_touched = unfinished.fingerprint != plan.fingerprint
     if is_touched:
         _remove_modified(run)
-    kept = [shard for shard in plan.shards if _is_reusable(output, shard, is_touched=is_touched)]
+    kept = [
+        shard for shard in plan.all_shards if _is_reusable(output, shard, is_touched=is_touched)
+    ]
     # Written even if no file was touched: the plans of a killed run may be damaged.
     run_state.write_run(output, plan, encoders())
     run_state.clear_results(output)

@@ -7,7 +7,6 @@ and removes no file, so a rollback can be rolled back.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from itertools import chain
 from typing import Literal, NamedTuple
 
@@ -23,11 +22,10 @@ from records.format.manifest import Counts, Generation, Manifest, read_manifest
 from records.format.shard import missing_as_corrupt
 from records.generations import (
     Provenance,
-    list_saved,
+    iter_saved,
     make_provenance,
     read_generation,
     read_provenance,
-    read_saved,
     replace_manifest,
     require_whole_dataset,
     write_provenance,
@@ -281,16 +279,10 @@ def _find_replaced(
         stored = storage.read(name)
         if stored != content:
             digest = digest_of(stored)
-            manifests = chain([plan.base, plan.target], _read_all_saved(storage))
+            manifests = chain([plan.base, plan.target], iter_saved(storage))
             if all(manifest.files.get(name) != digest for manifest in manifests):
                 raise foreign_file(storage, name)
         yield name, stored
-
-
-def _read_all_saved(storage: Storage) -> Iterator[Manifest]:
-    for number in list_saved(storage):
-        with suppress(FileNotFoundError, CorruptDataError):  # `verify` reports the damage
-            yield read_saved(storage, number)
 
 
 def _copy_skipped(storage: Storage, target: Manifest, number: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ class Run:
         diff: the differences between the source and that dataset, if any.
         started_at: the start of the run on the monotonic clock, in seconds.
         command: the command that runs it, and that resumes it.
+        arguments: its arguments that `options` does not have, for the provenance.
     """
 
     options: ConvertOptions
@@ -47,6 +49,7 @@ class Run:
     diff: SourceDiff | None = None
     started_at: float = field(default_factory=time.monotonic)
     command: Command = "convert"
+    arguments: Mapping[str, str] = field(default_factory=dict)
 
     def divide_cpus(self, seconds_per_image: float, seconds_per_byte: float) -> Division:
         """Return the number of processes, and of threads in each, for the work of this run.
@@ -55,12 +58,14 @@ class Run:
             seconds_per_image: the estimated time of an image on one CPU.
             seconds_per_byte: the estimated time of a byte of a source file on one CPU.
         """
-        options, shards = self.options, self.plan.shards
-        source_bytes = pc.sum(shards[0].table["size_bytes"]).as_py() if shards else 0
+        options, shards = self.options, self.plan.all_shards
+        # All copies share one table, and so do all shards of new images.
+        tables = [part[0].table for part in (self.plan.copies, self.plan.shards) if part]
+        source_bytes = sum(pc.sum(table["size_bytes"]).as_py() for table in tables)
         is_divisible = not (options.runner_config.needs_beam or self._is_in_memory())
         return divide_cpus(
             len(shards),
-            seconds_per_image * self.plan.images + seconds_per_byte * source_bytes,
+            seconds_per_image * sum(map(len, shards)) + seconds_per_byte * source_bytes,
             processes=options.processes if is_divisible else 1,
             threads=options.workers,
         )
@@ -97,10 +102,10 @@ class Run:
             log_line(str(division), **division._asdict())
         run_on_shards(
             worker,
-            [shard.name for shard in self.plan.shards],
+            [shard.name for shard in self.plan.all_shards],
             options.output,
             runner,
             is_done=lambda name: self.output.stat(index_name(name)) is not None,
-            images=self.plan.images,
+            images=sum(map(len, self.plan.all_shards)),
             on_progress=on_progress,
         )

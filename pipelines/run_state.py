@@ -92,9 +92,9 @@ def write_run(output: Storage, plan: Plan, encoders: dict[str, str]) -> None:
         content = msgspec.msgpack.encode(shard.to_plan(plan))
         output.replace(_shard_plan_name(shard.name), content)
 
-    for _ in parallel_map(write, plan.shards, threads=0 if output.is_local else IO_THREADS):
+    for _ in parallel_map(write, plan.all_shards, threads=0 if output.is_local else IO_THREADS):
         pass
-    names = tuple(shard.name for shard in plan.shards)
+    names = tuple(shard.name for shard in plan.all_shards)
     found = read_run(output)
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     started = now if found is None else found.started

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from records.verification import verify
     from records.version import __version__
     from shardmill.datasets import append, compact, convert, extract, prune, rollback
+    from shardmill.edits import relabel, remove
     from shardmill.training import featurize, train
     from trainers.evaluation import evaluate
     from trainers.export import export
@@ -55,6 +56,8 @@ _MODULES = {
     "open_dataset": "records.dataset",
     "prune": "shardmill.datasets",
     "register_model": "trainers.models",
+    "relabel": "shardmill.edits",
+    "remove": "shardmill.edits",
     "rollback": "shardmill.datasets",
     "salvage": "records.salvage",
     "stats": "records.stats",
@@ -84,6 +87,8 @@ __all__ = [
     "open_dataset",
     "prune",
     "register_model",
+    "relabel",
+    "remove",
     "rollback",
     "salvage",
     "stats",

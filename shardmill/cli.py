@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 _COMMANDS = {
     "convert": ("pipelines.cli.convert", "Convert labelled images to a dataset of shards."),
     "compact": ("pipelines.cli.compact", "Write all generations of a dataset as one generation."),
+    "remove": ("pipelines.cli.remove", "Remove images from a dataset, in a new generation."),
+    "relabel": ("pipelines.cli.relabel", "Change the classes of images, in a new generation."),
     "rollback": ("pipelines.cli.rollback", "Return to an earlier generation of a dataset."),
     "prune": ("pipelines.cli.prune", "Remove old generations, and the files that only they need."),
     "clean": ("pipelines.cli.clean", "Remove the state of an unfinished conversion."),

@@ -62,6 +62,7 @@ def convert(
     append: bool = False,
     allow_new_classes: bool = False,
     max_gone: float | int = 0.1,
+    accept_gone: bool = False,
     processes: Processes | None = None,
     workers: int | None = None,
     dry_run: bool = False,
@@ -139,6 +140,7 @@ def convert(
         allow_new_classes: whether `append` may add classes that the dataset does not have.
         max_gone: the maximum fraction (float) or number (int) of stored images that `append` may
             find missing from `source`; with more, nothing is written.
+        accept_gone: whether `append` removes stored images whose files are missing.
         processes: the number of processes of the runner `local`; if None, the number of cores that
             this process may use, but fewer for a few seconds of work or for fewer shards.
         workers: the number of threads in each process; if None, the cores divided by the processes.
@@ -177,8 +179,9 @@ def convert(
 def append(source: str | PathLike[str], output: str | PathLike[str], **options: Any) -> Report:
     """Add the new images of a source to an existing dataset, as one generation.
 
-    Takes the arguments of `convert`. Creates the dataset if it does not exist. The settings of an
-    existing dataset apply: another value is an error, unless it is the default of the argument.
+    Stored images get the classes that they have in the source now. Takes the arguments of
+    `convert`. Creates the dataset if it does not exist. The settings of an existing dataset apply:
+    another value is an error, unless it is the default of the argument.
 
         sm.append("photos", "data", test=0.2)
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from pipelines.report import Report
+from records.format.edits import RelabelledRecord, RemovedRecord
 from records.format.index import Reject, ShardSummary
 from records.format.manifest import ManifestFile
 from records.format.skipped import SkippedFile
@@ -24,6 +25,8 @@ KINDS = {
     "index-summary": ShardSummary,
     "provenance": Provenance,
     "reject": Reject,
+    "relabelled": RelabelledRecord,
+    "removed": RemovedRecord,
     "report": Report,
     "skipped": SkippedFile,
 }

@@ -195,7 +195,11 @@ with the name of a dataset file, 74 storage failed, 75 output in use.
 )
 @option_group(
     "Incremental runs",
-    click.option("--append", is_flag=True, help="Add the new images of SOURCE to the dataset."),
+    click.option(
+        "--append",
+        is_flag=True,
+        help="Add the new images of SOURCE to the dataset; give stored images their new classes.",
+    ),
     click.option("--allow-new-classes", is_flag=True, help="With --append, also add new classes."),
     click.option(
         "--max-gone",
@@ -205,6 +209,11 @@ with the name of a dataset file, 74 storage failed, 75 output in use.
         metavar="F|N",
         help="Maximum fraction or number of stored images that --append may find missing from"
         " SOURCE.",
+    ),
+    click.option(
+        "--accept-gone",
+        is_flag=True,
+        help="With --append, also remove stored images whose files are missing from SOURCE.",
     ),
     click.option(
         "--error-on-no-new-images",

@@ -17,14 +17,22 @@ _BEAM_FLAGS = click.argument(
     "beam_flags", nargs=-1, type=click.UNPROCESSED, metavar="[-- BEAM FLAGS]"
 )
 
+_METRICS = click.option(
+    "--metrics",
+    type=Location(),
+    metavar="FILE",
+    help="File for the metrics of a successful run, for the textfile collector of Prometheus.",
+)
+
 
 def job_options(
-    *options: Callable[[Any], Any],
+    *options: Callable[[Any], Any], metrics: bool = True
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return a decorator that adds the options shared by commands that write a dataset.
 
     Args:
         options: additional options of the group `Run and report`; they come first.
+        metrics: whether the command writes metrics.
     """
 
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -39,13 +47,7 @@ def job_options(
                 show_default=True,
                 help="Runner: local, flink, spark, prism, dataflow, or the name of a Beam runner.",
             ),
-            click.option(
-                "--metrics",
-                type=Location(),
-                metavar="FILE",
-                help="File for the metrics of a successful run, for the textfile collector of"
-                " Prometheus.",
-            ),
+            *([_METRICS] if metrics else []),
             click.option("--json", "as_json", is_flag=True, help="Print the report as JSON."),
             quiet_option,
         )

@@ -94,6 +94,8 @@ def _log_fields(report: Report) -> dict[str, object]:
         "quarantined": report.quarantined,
         **msgspec.structs.asdict(report.counts),
         **msgspec.structs.asdict(report.differences),
+        "removed": report.removed,
+        "corrected": report.corrected,
         "notes": report.notes,
         "images_per_second": report.images_per_second,
     }
@@ -153,6 +155,9 @@ def summarize(report: Report) -> str:
         size = f", {format_bytes(info.bytes)}" if info.bytes else ""
         images, shards = pluralize(info.images, "image"), pluralize(info.shards, "shard")
         lines.append(f"  {split:<10} {images} in {shards}{size}")
+    if report.removed or report.corrected:
+        removed, corrected = pluralize(report.removed, "image"), report.corrected
+        lines.append(f"  edits      {removed} removed, {corrected:,} with a new class")
     lines.append(f"  {_counts(report)}")
     lines += _left_out(report)
     lines += [f"  note: {note}" for note in report.notes]

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from pipelines.clean import remove_run
 from pipelines.fingerprints import read_fingerprints
-from pipelines.incremental.diff import SourceDiff, diff_sources
+from pipelines.incremental.diff import PastEdits, SourceDiff, diff_sources
 from pipelines.incremental.hashing import file_hasher
 from pipelines.incremental.ingested import read_ingested_files
 from pipelines.incremental.labelling import list_labellings
@@ -30,6 +30,7 @@ from pipelines.run_state import read_run
 from pipelines.sources.base import Sources
 from pipelines.writing.publish import read_published
 from records.errors import CorruptDataError, InputNotFoundError, LockedError, UsageError
+from records.format.edits import RELABELLED, REMOVED
 from records.format.index import read_shard_index
 from records.format.layout import SPLITS
 from records.format.manifest import Manifest, Settings, read_manifest
@@ -115,17 +116,22 @@ def select_new(
     unmatched = _without_listed(matches.match(missing), ingested, saved, rejected)
     deleted = tuple(take_rows(ingested, unmatched)["key"].to_pylist())
     _refuse_many_missing(deleted, pc.sum(ingested["is_stored"]).as_py() or 0, options)
+    removed = REMOVED.read_all(output, base)
+    relabelled = RELABELLED.read_all(output, base)
     diff = diff_sources(
         images,
         matches,
         saved,
         hash_files,
         deleted=deleted,
+        edits=PastEdits(removed, relabelled, base.labels),
         is_train_divided=bool(base.thresholds),
     )
     sources.images.filter(pa.array(diff.is_new))
     _note_no_longer_excluded(sources, images.filter(pa.array(diff.is_new)), output, base)
-    _remove_known_rejects(sources, ingested)
+    kept_out = [key_from_text(record.key) for record in removed if not record.deleted]
+    known = pa.array(kept_out, pa.large_binary())
+    _remove_known_rejects(sources, pa.chunked_array([*ingested["key"].chunks, known]))
     sources.known = found - sources.found
     return diff
 
@@ -216,11 +222,11 @@ def _note_no_longer_excluded(
             )
 
 
-def _remove_known_rejects(sources: Sources, ingested: pa.Table) -> None:
-    """Remove the rejects that the dataset already lists."""
+def _remove_known_rejects(sources: Sources, known: pa.ChunkedArray) -> None:
+    """Remove the rejects whose keys the dataset already lists."""
     keys = {key_from_text(reject.key): reject for reject in sources.rejects}
     listed = pa.array(keys, pa.large_binary())
-    is_known = pc.is_in(listed, value_set=ingested["key"]).to_pylist()
+    is_known = pc.is_in(listed, value_set=known).to_pylist()
     sources.rejects = [r for r, known in zip(keys.values(), is_known, strict=True) if not known]
 
 
@@ -244,14 +250,14 @@ def discard_stale_run(run: Run, *, keep: str | None = None) -> None:
 
 
 def ensure_unchanged(run: Run) -> None:
-    """Check that no other run has appended to the dataset since its manifest was read.
+    """Check that no other run has changed the dataset since its manifest was read.
 
     Raises:
-        LockedError: another run has appended to the dataset.
+        LockedError: another run has changed the dataset.
     """
     if run.base is not None and read_manifest(run.output) != run.base:
         raise LockedError(
-            "another run has appended to the dataset since this run read it",
+            "another run has changed the dataset since this run read it",
             path=run.output.url,
             hint="run the same command again",
         )

@@ -11,6 +11,7 @@ or if other versions of the image libraries did not support it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,8 +20,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.incremental.hashing import HashFiles
-from pipelines.incremental.labelling import list_splits
+from pipelines.incremental.labelling import list_label_digests, list_splits
 from pipelines.incremental.matching import Mask, RecordMatches, differ, find_rows, take_rows
+from pipelines.incremental.relabelled import find_corrected
+from pipelines.incremental.removed import find_removed
+from records.format.edits import RelabelledRecord, RemovedRecord
+from records.format.label_map import LabelMap
 from records.images.large_file import LARGE_FILE_BYTES
 
 
@@ -38,6 +43,9 @@ class SourceDiff:
             the dataset.
         fingerprints: the fingerprint of every known file, with the columns of
             `read_fingerprints`, to save after the new images are stored; None if none has changed.
+        removed: keys of files that are not added, because their records were removed.
+        corrected: table of the stored files with other labels in the source: `key`, `stored_key`,
+            `label` and `labels`.
     """
 
     is_new: Mask
@@ -46,6 +54,22 @@ class SourceDiff:
     deleted: tuple[bytes, ...]
     relabelled: tuple[bytes, ...]
     fingerprints: pa.Table | None
+    removed: tuple[bytes, ...]
+    corrected: pa.Table
+
+
+class PastEdits(NamedTuple):
+    """The edits of a dataset.
+
+    Attributes:
+        removed: the removed records.
+        relabelled: the relabelled records, the oldest edit first.
+        labels: the label map of the dataset.
+    """
+
+    removed: Sequence[RemovedRecord]
+    relabelled: Sequence[RelabelledRecord]
+    labels: LabelMap
 
 
 def diff_sources(
@@ -55,6 +79,7 @@ def diff_sources(
     hash_files: HashFiles,
     *,
     deleted: tuple[bytes, ...],
+    edits: PastEdits,
     is_train_divided: bool,
 ) -> SourceDiff:
     """Compare a source with the files that a dataset has ingested.
@@ -66,10 +91,12 @@ def diff_sources(
             `read_fingerprints` returns it.
         hash_files: function that hashes files.
         deleted: stored keys of files that are no longer in the source.
+        edits: the records of the dataset that were removed or relabelled.
         is_train_divided: see `list_splits`.
     """
     previous = matches.files()
-    seen = take_rows(fingerprints, find_rows(images["key"], fingerprints["key"]))["fingerprint"]
+    saved = take_rows(fingerprints, find_rows(images["key"], fingerprints["key"]))
+    seen = saved["fingerprint"]
     is_seen = seen.is_valid().to_numpy()
     is_touched = is_seen & differ(seen, images["fingerprint"])
     is_resized = differ(previous["size_bytes"], images["size_bytes"])
@@ -90,19 +117,26 @@ def diff_sources(
     is_stored, is_renamed = matches.is_stored, matches.is_renamed
     is_modified |= matches.is_modified
     is_new = ~is_stored & (~is_ingested | is_retried)
+    removed = find_removed(images, is_new, edits.removed, saved, hash_files)
+    is_new &= ~removed.is_removed
     previous = matches.files()
     is_relabelled = differ(previous["labelling"], images["labelling"])
+    is_relabelled &= ~find_corrected(images, previous, edits.relabelled, edits.labels)
+    has_other_labels = is_relabelled & differ(previous["label_digest"], list_label_digests(images))
+    corrected = images.select(["key", "label", "labels"])
+    corrected = corrected.append_column("stored_key", previous["key"])
     source_splits = list_splits(images, is_train_divided=is_train_divided)
     is_relabelled |= differ(previous["split"], source_splits)
     renamed = images.select(["key"]).append_column("stored_key", previous["key"])
     renamed = renamed.append_column("is_relabelled", pa.array(is_relabelled))
     updated = pa.concat_tables(
         [
-            _updated_fingerprints(images, seen, matches, is_modified),
+            _updated_fingerprints(images, seen, matches, is_modified, removed.stored_keys),
             matches.find_unlisted(fingerprints, is_modified),
         ]
     )
-    must_save = (is_new | matches.is_recognised | is_doubtful & ~is_modified).any()
+    is_recognised = matches.is_recognised | removed.is_read
+    must_save = (is_new | is_recognised | is_doubtful & ~is_modified).any()
     has_fewer_renamed = _count_renamed(updated) < _count_renamed(fingerprints)
     return SourceDiff(
         is_new=is_new,
@@ -111,18 +145,24 @@ def diff_sources(
         deleted=deleted,
         relabelled=_keys(images, is_relabelled),
         fingerprints=updated if must_save or has_fewer_renamed else None,
+        removed=_keys(images, removed.is_removed),
+        corrected=corrected.filter(pa.array(has_other_labels)),
     )
 
 
 def _updated_fingerprints(
-    images: pa.Table, seen: pa.ChunkedArray, matches: RecordMatches, is_modified: Mask
+    images: pa.Table,
+    seen: pa.ChunkedArray,
+    matches: RecordMatches,
+    is_modified: Mask,
+    removed_keys: pa.Array,
 ) -> pa.Table:
     """Return the fingerprints of the images to save, as `read_fingerprints` does.
 
     Modified files keep their previous fingerprint, if any: the next append reports them again.
     """
     fingerprints = pc.if_else(pa.array(is_modified), seen, images["fingerprint"])
-    stored_keys = pc.if_else(pa.array(matches.is_renamed), matches.files()["key"], None)
+    stored_keys = pc.if_else(pa.array(matches.is_renamed), matches.files()["key"], removed_keys)
     columns = {"key": images["key"], "fingerprint": fingerprints, "stored_key": stored_keys}
     return pa.table(columns).filter(fingerprints.is_valid())
 

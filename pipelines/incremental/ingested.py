@@ -8,8 +8,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.incremental.labelling import read_labellings
-from records.format.index import RowForm, read_shard_index
+from pipelines.incremental.labelling import digest_labels, read_labellings
+from records.format.index import RowForm, label_lists, read_shard_index
 from records.format.layout import SPLITS
 from records.format.manifest import Manifest
 from records.format.rejects import read_all_rejects
@@ -30,6 +30,7 @@ class IngestedFile(msgspec.Struct, frozen=True, gc=False):
         may_be_supported: whether it was rejected as unsupported by other versions of the image
             libraries.
         labelling: the digest of its labels and its group; None if it was rejected.
+        label_digest: the digest of its labels; None if it was rejected.
         split: the number of its split; None if it was rejected.
     """
 
@@ -39,6 +40,7 @@ class IngestedFile(msgspec.Struct, frozen=True, gc=False):
     is_stored: bool
     may_be_supported: bool = False
     labelling: int | None = None
+    label_digest: int | None = None
     split: int | None = None
 
 
@@ -50,6 +52,7 @@ _COLUMNS = pa.schema(
         "is_stored": pa.bool_(),
         "may_be_supported": pa.bool_(),
         "labelling": pa.int64(),
+        "label_digest": pa.int64(),
         "split": pa.int8(),
     }
 )
@@ -92,7 +95,8 @@ def _read_stored(output: Storage, manifest: Manifest) -> Iterator[IngestedFile]:
         for shard in info.shards:
             index = read_shard_index(output, shard, form)
             rows = iter_rows(index.table, "key", "source_bytes", "source_xxh3_128")
-            for row, labelling in zip(rows, read_labellings(index), strict=True):
+            labellings = zip(read_labellings(index), label_lists(index.table), strict=True)
+            for row, (labelling, labels) in zip(rows, labellings, strict=True):
                 key, size_bytes, digest = row
                 yield IngestedFile(
                     key_from_text(key),
@@ -100,5 +104,6 @@ def _read_stored(output: Storage, manifest: Manifest) -> Iterator[IngestedFile]:
                     bytes.fromhex(digest),
                     is_stored=True,
                     labelling=labelling,
+                    label_digest=digest_labels(labels),
                     split=SPLITS.index(split),
                 )

@@ -23,20 +23,39 @@ def list_labellings(images: pa.Table) -> pa.Array:
         images: table of label, labels and group, as in `Sources`.
     """
     digests = (
-        _digest([label] if labels is None else labels, hash_group(group))
+        digest_labelling([label] if labels is None else labels, hash_group(group))
         for label, labels, group in iter_rows(images, "label", "labels", "group")
     )
     return pa.array(digests, pa.int64())
+
+
+def list_label_digests(images: pa.Table) -> pa.Array:
+    """Return a digest of the labels of each image of a source, int64 (N,).
+
+    Args:
+        images: table of label and labels, as in `Sources`.
+    """
+    digests = (
+        digest_labels([label] if labels is None else labels)
+        for label, labels in iter_rows(images, "label", "labels")
+    )
+    return pa.array(digests, pa.int64())
+
+
+def digest_labels(labels: Sequence[int]) -> int:
+    """Return a digest of the labels of an image, int64: a single label is its own digest."""
+    return labels[0] if len(labels) == 1 else digest_labelling(labels, 0)
 
 
 def read_labellings(index: Index) -> Iterator[int]:
     """Yield the same digest for each record of an index."""
     labels = "labels" if index.is_multi_label else "label"
     for found, group in iter_rows(index.table, labels, "group"):
-        yield _digest(found if index.is_multi_label else [found], group)
+        yield digest_labelling(found if index.is_multi_label else [found], group)
 
 
-def _digest(labels: Sequence[int], group: int) -> int:
+def digest_labelling(labels: Sequence[int], group: int) -> int:
+    """Return the digest of the labels of an image and of the hash of its group, int64."""
     encoded = msgspec.msgpack.encode((sorted(labels), group))
     return xxhash.xxh3_64_intdigest(encoded) - _INT64_RANGE
 

@@ -6,8 +6,8 @@ same bytes, with any runner. A run recognizes its own unfinished work by the dig
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import islice, starmap
 from typing import Any
 
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from pipelines.planning.assign_splits import assign_splits
 from pipelines.planning.existing_splits import ExistingSplits
+from pipelines.planning.replaced_shards import ReplacedShard
 from pipelines.planning.split_hash import Hashes, SplitNumbers, hash_keys
 from pipelines.sources.base import WORKER_FIELDS, SourceImage, Sources
 from records.format.columns import Columns
@@ -97,6 +98,8 @@ class Plan:
         fingerprint: digest of the modification time or ETag of every image. It changes if a file is
             modified, and is never compared between datasets.
         generation: the generation of the dataset that the plan writes, from 1.
+        copies: shards with records of earlier generations, of all splits.
+        replaced: the shards of earlier generations that the copies replace, by name.
     """
 
     settings: Settings
@@ -106,11 +109,18 @@ class Plan:
     digest: str
     fingerprint: str
     generation: int = 1
+    copies: tuple[PlannedShard, ...] = ()
+    replaced: Mapping[str, ReplacedShard] = field(default_factory=dict)
 
     @property
     def images(self) -> int:
-        """Return the number of images."""
+        """Return the number of images, without the records of copies."""
         return sum(map(len, self.shards))
+
+    @property
+    def all_shards(self) -> tuple[PlannedShard, ...]:
+        """Return the shards to write, the copies first."""
+        return (*self.copies, *self.shards)
 
     def split_images(self) -> dict[SplitName, int]:
         """Return the number of images of each split."""
@@ -161,7 +171,7 @@ def _make_shards(
     sizes_bytes = images["size_bytes"].to_numpy()
     if settings.columns:
         sizes_bytes = sizes_bytes + pc.binary_length(images["columns"]).to_numpy()
-    table = _worker_table(images)
+    table = worker_table(images)
     # A stable sort of sorted keys: images with equal hashes have the same order on every machine.
     order = np.argsort(hashes, kind="stable")
     # --shards applies only to a new dataset: an append may add only a few images.
@@ -175,7 +185,7 @@ def _make_shards(
             yield PlannedShard(shard_name(split, shard, count, generation), split, table, rows)
 
 
-def _worker_table(images: pa.Table) -> pa.Table:
+def worker_table(images: pa.Table) -> pa.Table:
     """Return the columns of `WORKER_FIELDS`. Columns without values become columns of type null.
 
     These columns take no memory. Otherwise, `PlannedShard.images` would concatenate their batches

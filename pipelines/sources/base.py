@@ -15,6 +15,7 @@ from pipelines.sources.class_map import ClassMap, read_class_map
 from pipelines.sources.containers.member import Container
 from pipelines.sources.reader import read_text_file
 from records.format.columns import Columns
+from records.format.edits import RelabelledRecord, RemovedRecord
 from records.format.index import Reject
 from records.format.label_map import LabelMap, parse_labels
 from records.format.layout import SplitName
@@ -116,6 +117,8 @@ class Sources:
         location: the folder or URL that contains the files, or the containers of the images.
         containers: the containers whose members the images are.
         columns: the columns of the list that the dataset keeps; None for a source without a list.
+        removed: records that were removed on purpose, for the list of the generation.
+        relabelled: records whose classes were corrected, for the list of the generation.
     """
 
     labels: LabelMap
@@ -130,6 +133,8 @@ class Sources:
     location: str = ""
     containers: tuple[Container, ...] = ()
     columns: Columns | None = None
+    removed: list[RemovedRecord] = field(default_factory=list)
+    relabelled: list[RelabelledRecord] = field(default_factory=list)
 
     @property
     def found(self) -> int:

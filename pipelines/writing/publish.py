@@ -23,6 +23,7 @@ from pipelines.writing.results import ConversionResult, make_manifest, merge_spl
 from records.errors import CorruptDataError, OutputError
 from records.format import layout
 from records.format.digest import FileDigest, digest_of
+from records.format.edits import RELABELLED, REMOVED
 from records.format.label_map import format_labels
 from records.format.layout import SplitName
 from records.format.manifest import (
@@ -30,6 +31,7 @@ from records.format.manifest import (
     SplitInfo,
     encode_manifest,
     read_manifest,
+    shard_names,
 )
 from records.format.rejects import encode_rejects
 from records.format.skipped import write_skipped
@@ -39,6 +41,9 @@ from records.storage import FolderLock, Storage, absolute_location, write_file
 from records.storage.ownership import write_own
 from records.text.formatting import pluralize
 from records.text.keys import key_from_text
+
+_WITH_SOURCE = {"convert", "compact"}
+"""The commands that read a source other than the dataset to which they write."""
 
 
 def check_reject_limit_early(run: Run, *, lock: FolderLock | None = None) -> None:
@@ -122,35 +127,71 @@ def publish(run: Run, result: ConversionResult, report: Report, *, lock: FolderL
             these files.
         LockedError: another run has taken over the lock.
     """
-    output, plan, base = run.output, run.plan, run.base
+    output = run.output
     lock.ensure_held()
-    rejects = layout.generation_path(layout.REJECTS, plan.generation)
-    replaced = replaced_files(run)
-    files: dict[str, FileDigest] = {}
-
-    def write(name: str, content: bytes) -> None:
-        write_own(output, name, content, known=replaced.get(name))
-        files[name] = digest_of(content)
-
-    write(rejects, encode_rejects(result.rejects))
-    if report.skipped_list is not None:
-        files[report.skipped_list] = write_skipped(
-            output, report.skipped_list, run.sources.left_out
-        )
-    write(layout.REPORT, encode_report(report))
+    files = _write_lists(run, result)
+    known = replaced_files(run).get(layout.REPORT)
+    write_own(output, layout.REPORT, encode_report(report), known=known)
     if report.status == "too-many-rejects":
+        rejects = layout.generation_path(layout.REJECTS, run.plan.generation)
         raise too_many_rejects(result, report, listed_in=output.display_name(rejects))
-    if plan.shards:
+    _publish_manifest(run, make_manifest(run, result), files, lock=lock)
+
+
+def publish_edits(run: Run, result: ConversionResult, *, lock: FolderLock) -> None:
+    """Write the files of a generation that edits earlier ones, and the manifest last.
+
+    The report of the last conversion is kept.
+
+    Raises:
+        OutputError: the output cannot be written, or a file of the user has the name of one of
+            these files.
+        LockedError: another run has taken over the lock.
+    """
+    lock.ensure_held()
+    files = _write_lists(run, result)
+    _publish_manifest(run, make_manifest(run, result), files, lock=lock)
+
+
+def _write_lists(run: Run, result: ConversionResult) -> dict[str, FileDigest]:
+    """Write the lists of the files of the source that are not stored; return their digests."""
+    output, sources = run.output, run.sources
+    number = run.plan.generation
+    skipped = layout.generation_path(layout.SKIPPED, number)
+    contents = {layout.generation_path(layout.REJECTS, number): encode_rejects(result.rejects)}
+    if sources.removed:
+        contents[REMOVED.path(number)] = REMOVED.encode(sources.removed)
+    if sources.relabelled:
+        contents[RELABELLED.path(number)] = RELABELLED.encode(sources.relabelled)
+    for name, content in contents.items():
+        write_own(output, name, content)
+    files = {name: digest_of(content) for name, content in contents.items()}
+    return files | {skipped: write_skipped(output, skipped, sources.left_out)}
+
+
+def _publish_manifest(
+    run: Run, manifest: Manifest, files: Mapping[str, FileDigest], *, lock: FolderLock
+) -> None:
+    """Write the files that follow from a manifest, and then the manifest.
+
+    Args:
+        run: the run.
+        manifest: the manifest, without the digests of the files of its last generation.
+        files: the digests of the lists of this generation.
+        lock: the lock of the output.
+    """
+    output, base, replaced = run.output, run.base, replaced_files(run)
+    if run.plan.all_shards:
         # A run that was killed may have renamed an index into place without syncing the folder.
-        output.fsync_folder(layout.generation_path(layout.INDEX_FOLDER, plan.generation))
-    write_provenance(output, plan.generation, _make_provenance(run))
-    manifest = make_manifest(run, result)
+        output.fsync_folder(layout.generation_path(layout.INDEX_FOLDER, run.plan.generation))
+    write_provenance(output, run.plan.generation, _make_provenance(run))
+    derived = _tfds_files(manifest, base)
     if base is None or base.labels != manifest.labels:
-        write(layout.LABELS, format_labels(plan.labels))
-    for name, content in _tfds_files(manifest, base).items():
-        write(name, content)
-    del files[layout.REPORT]  # it is not part of the dataset
-    manifest = msgspec.structs.replace(manifest, files=manifest.files | files)
+        derived = {layout.LABELS: format_labels(manifest.labels), **derived}
+    for name, content in derived.items():
+        write_own(output, name, content, known=replaced.get(name))
+    manifest = msgspec.structs.replace(manifest, files={**manifest.files, **files})
+    manifest = manifest.with_files(derived)
     lock.ensure_held()
     if base is None:
         write_file(output, layout.MANIFEST, encode_manifest(manifest))
@@ -162,8 +203,8 @@ def _make_provenance(run: Run) -> Provenance:
     options = run.options
     return make_provenance(
         f"{run.command} --append" if options.append else run.command,
-        source=None if run.command == "WriteDataset" else absolute_location(options.source),
-        options=options.given(),
+        source=absolute_location(options.source) if run.command in _WITH_SOURCE else None,
+        options={**options.given(), **run.arguments},
         message=options.message,
         seconds=time.monotonic() - run.started_at,
     )
@@ -179,8 +220,8 @@ def replaced_files(run: Run) -> Mapping[str, bytes | None]:
     if base is None:
         return {}
     report = None if read_report(output) is None else output.read(layout.REPORT)
-    has_new_labels = base.labels != run.plan.labels
-    return {layout.REPORT: report, **(derived_files(base) if has_new_labels else {})}
+    is_derived_anew = base.labels != run.plan.labels or bool(run.plan.replaced)
+    return {layout.REPORT: report, **(derived_files(base) if is_derived_anew else {})}
 
 
 def derived_files(manifest: Manifest) -> dict[str, bytes]:
@@ -208,15 +249,19 @@ def read_published(output: Storage) -> Manifest | None:
 
 
 def _tfds_files(manifest: Manifest, base: Manifest | None) -> dict[str, bytes]:
-    """Return the TFDS files of the newest generation; of all generations if classes were added."""
-    has_same_labels = base is not None and base.labels == manifest.labels
-    newest = manifest.generations[-1:]
+    """Return the TFDS files of the newest generation, and of the generations that it changes.
+
+    It changes a generation if this has other shards now, and all generations if it adds classes.
+    """
+    numbers = [generation.number for generation in manifest.generations]
+    if base is not None and base.labels == manifest.labels:
+        edited = {layout.parent(name) for name in shard_names(manifest) ^ shard_names(base)}
+        kept = [number for number in numbers if layout.generation_folder(number) in edited]
+        numbers = sorted({*kept, numbers[-1]})
     return {
-        layout.generation_path(name, generation.number): content
-        for generation in (newest if has_same_labels else manifest.generations)
-        for name, content in tfds_files(
-            manifest, folder=layout.generation_folder(generation.number)
-        ).items()
+        layout.generation_path(name, number): content
+        for number in numbers
+        for name, content in tfds_files(manifest, folder=layout.generation_folder(number)).items()
     }
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from pipelines.planning.plan import PlannedShard
+from pipelines.planning.replaced_shards import ReplacedShard
 from pipelines.report import RunCounts, count_files
 from pipelines.run import Run
 from pipelines.writing.source_hashes import has_planned_files
@@ -28,12 +29,16 @@ from records.text.keys import key_from_text
 
 @dataclass(frozen=True)
 class ConversionResult:
-    """The shards that were written, all rejects sorted by key, and their counts."""
+    """The shards that were written, all rejects sorted by key, and their counts.
+
+    `copies` have records of earlier generations, which `counts` does not count.
+    """
 
     shards: Sequence[IndexFile]
     rejects: Sequence[Reject]
     counts: RunCounts
     encoders: Mapping[str, str] = field(default_factory=encoder_versions)
+    copies: Sequence[IndexFile] = ()
 
 
 def collect_results(run: Run) -> ConversionResult:
@@ -47,12 +52,13 @@ def collect_results(run: Run) -> ConversionResult:
     has_own = any(container.is_own for container in sources.containers)
     read = partial(_read_summary, run.output, plan_digest=run.plan.digest, has_own=has_own)
     threads = 0 if run.output.is_local else IO_THREADS
-    shards = list(parallel_map(read, run.plan.shards, threads=threads))
+    written = list(parallel_map(read, run.plan.all_shards, threads=threads))
+    copies, shards = written[: len(run.plan.copies)], written[len(run.plan.copies) :]
     rejects = [*sources.rejects, *(reject for shard in shards for reject in shard.summary.rejects)]
     rejects.sort(key=lambda reject: key_from_text(reject.key))
     stored = sum(shard.summary.records for shard in shards)
     counts = count_files(sources, stored=stored, rejected=len(rejects))
-    return ConversionResult(shards, rejects, counts)
+    return ConversionResult(shards, rejects, counts, copies=copies)
 
 
 def _read_summary(
@@ -100,6 +106,7 @@ def _read_summary(
 
 
 _EMPTY_SPLIT = SplitInfo(0, 0, (), ())
+_NOTHING_REPLACED: Mapping[str, ReplacedShard] = {}
 
 
 def make_manifest(run: Run, result: ConversionResult) -> Manifest:
@@ -113,11 +120,16 @@ def make_manifest(run: Run, result: ConversionResult) -> Manifest:
         plan_digest=plan.digest,
         encoders=dict(result.encoders),
         counts=result.counts.of_generation,
+        removed=len(run.sources.removed) if plan.replaced else 0,
+        relabelled=len(run.sources.relabelled) if plan.replaced else 0,
     )
+    previous = {} if base is None else base.splits
     return Manifest(
         labels=plan.labels,
         settings=plan.settings,
-        splits=merge_splits(result.shards, len(plan.labels), {} if base is None else base.splits),
+        splits=merge_splits(
+            (*result.copies, *result.shards), len(plan.labels), previous, plan.replaced
+        ),
         thresholds=plan.thresholds,
         generations=(*(() if base is None else base.generations), generation),
         files={} if base is None else base.files,
@@ -125,27 +137,48 @@ def make_manifest(run: Run, result: ConversionResult) -> Manifest:
 
 
 def merge_splits(
-    shards: Iterable[IndexFile], classes: int, previous: Mapping[SplitName, SplitInfo]
+    shards: Iterable[IndexFile],
+    classes: int,
+    previous: Mapping[SplitName, SplitInfo],
+    replaced: Mapping[str, ReplacedShard] = _NOTHING_REPLACED,
 ) -> dict[SplitName, SplitInfo]:
-    """Return the splits of the previous generations with the new shards appended."""
+    """Return the splits of the previous generations with the new shards.
+
+    A new shard takes the place of the shard that it replaces, or is appended. A split without
+    shards is omitted.
+    """
     by_split: dict[SplitName, list[IndexFile]] = {split: [] for split in SPLITS}
     for shard in shards:
         by_split[shard.summary.split].append(shard)
-    return {
-        split: _merge_split(members, classes, previous.get(split, _EMPTY_SPLIT))
+    merged = {
+        split: _merge_split(members, classes, previous.get(split, _EMPTY_SPLIT), replaced)
         for split, members in by_split.items()
-        if members or split in previous
     }
+    return {split: info for split, info in merged.items() if info.shards}
 
 
-def _merge_split(shards: Sequence[IndexFile], classes: int, previous: SplitInfo) -> SplitInfo:
+def _merge_split(
+    shards: Sequence[IndexFile],
+    classes: int,
+    previous: SplitInfo,
+    replaced: Mapping[str, ReplacedShard],
+) -> SplitInfo:
     by_label = Counter(dict(enumerate(previous.class_records)))
     for shard in shards:
         by_label.update(shard.summary.class_records)
-    added = [shard.info for shard in shards]
+    added = {shard.info.name: shard.info for shard in shards}
+    merged = []
+    for info in previous.shards:
+        if info.name not in replaced:
+            merged.append(info)
+            continue
+        by_label.subtract(replaced[info.name].class_records)
+        if (by := replaced[info.name].by) is not None:
+            merged.append(added.pop(by))
+    merged += added.values()
     return SplitInfo(
-        records=previous.records + sum(shard.records for shard in added),
-        bytes=previous.bytes + sum(shard.bytes for shard in added),
+        records=sum(shard.records for shard in merged),
+        bytes=sum(shard.bytes for shard in merged),
         class_records=tuple(by_label[label] for label in range(classes)),
-        shards=(*previous.shards, *added),
+        shards=tuple(merged),
     )

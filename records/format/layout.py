@@ -38,11 +38,15 @@ MANIFEST = "dataset.json"
 LABELS = "labels.txt"
 REJECTS = "rejects.jsonl"
 SKIPPED = "skipped.jsonl"
+REMOVED = "removed.jsonl"
+RELABELLED = "relabelled.jsonl"
 REPORT = "report.json"
 PROVENANCE = "provenance.json"
 TFDS_INFO = "dataset_info.json"
 TFDS_FEATURES = "features.json"
-SIDE_FILES = (LABELS, REJECTS, SKIPPED, REPORT, PROVENANCE, TFDS_INFO, TFDS_FEATURES)
+SIDE_FILES = (
+    LABELS, REJECTS, SKIPPED, REMOVED, RELABELLED, REPORT, PROVENANCE, TFDS_INFO, TFDS_FEATURES,
+)  # fmt: skip
 """The files of a dataset other than shards, indexes and the manifest; a generation may have all."""
 INDEX_FOLDER = "index"
 FINGERPRINTS = "generations/fingerprints.parquet"

@@ -88,13 +88,18 @@ class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     excluded: Count
 
 
-class Generation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A generation: its number from 1, plan digest, versions of image encoders, and counts."""
+class Generation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A generation: its number from 1, plan digest, versions of image encoders, and counts.
+
+    `removed` and `relabelled` are the numbers of records of earlier generations that it edited.
+    """
 
     number: Annotated[int, msgspec.Meta(ge=1)]
     plan_digest: Digest
     encoders: dict[str, str]
     counts: Counts
+    removed: Count = 0
+    relabelled: Count = 0
 
 
 class ShardInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -274,13 +279,9 @@ def _validate(manifest: Manifest, path: str) -> None:
     numbers = [generation.number for generation in manifest.generations]
     if not numbers or any(one >= other for one, other in pairwise(numbers)):
         raise CorruptDataError("the manifest lists no generations, or not in order", path=path)
-    stored = sum(generation.counts.stored for generation in manifest.generations)
-    _require_equal(
-        "number of records of all splits",
-        sum(f.records for f in manifest.splits.values()),
-        stored,
-        path,
-    )
+    records = sum(split.records for split in manifest.splits.values())
+    stored = sum(each.counts.stored - each.removed for each in manifest.generations)
+    _require_equal("number of records of all splits", records, stored, path)
     for generation in manifest.generations:
         counts = generation.counts
         parts = counts.stored + counts.rejected + counts.skipped + counts.excluded

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from records.errors import CorruptDataError
 from records.format import layout
+from records.format.edits import REMOVED
 from records.format.index import Reject, read_shard_index
 from records.format.shard import missing_as_corrupt
 from records.strict_json import decode_json_lines
@@ -61,7 +62,8 @@ def read_all_rejects(
 def read_unresolved_rejects(storage: Storage, manifest: Manifest) -> list[Reject]:
     """Return the newest reject of each file that no generation has stored, sorted by key.
 
-    A file that was rejected, repaired and then stored by a later generation has none.
+    A file that was rejected, repaired and then stored by a later generation has none, also if its
+    record was removed after that.
 
     Raises:
         CorruptDataError: a list of rejects or an index is missing or damaged.
@@ -70,6 +72,8 @@ def read_unresolved_rejects(storage: Storage, manifest: Manifest) -> list[Reject
     if len(manifest.generations) == 1:
         return found
     rejects = {reject.key: reject for reject in found}
+    for removed in REMOVED.read_all(storage, manifest):
+        rejects.pop(removed.key, None)
     if rejects:
         keys = pa.array(rejects, pa.string())
         for shard in (shard for split in manifest.splits.values() for shard in split.shards):

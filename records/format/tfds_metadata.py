@@ -15,7 +15,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from records.format import schema
-from records.format.layout import SPLITS, TFDS_FEATURES, TFDS_INFO
+from records.format.layout import SPLITS, TFDS_FEATURES, TFDS_INFO, parse_shard_name
 from records.format.schema import DEFAULT_FEATURES
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _dataset_info(manifest: Manifest, folder: str) -> Json:
         shards = [shard for shard in info.shards if _folder(shard) == folder] if info else []
         if shards:
             template = _FILE_TEMPLATE if manifest.adopted is None else _template(shards)
-            splits.append(_split(name, shards, template))
+            splits.append(_split(name, shards, template, manifest))
     names = DEFAULT_FEATURES if manifest.adopted is None else manifest.adopted.features
     return {
         "name": NAME,
@@ -103,13 +103,29 @@ def _template(shards: Sequence[ShardInfo]) -> str | None:
     return templates.pop() if len(templates) == 1 else None
 
 
-def _split(name: str, shards: list[ShardInfo], template: str | None) -> Json:
+def _split(name: str, shards: list[ShardInfo], template: str | None, manifest: Manifest) -> Json:
     return {
         "name": name,
         "filepathTemplate": template,
-        "shardLengths": [str(shard.records) for shard in shards],
+        "shardLengths": list(map(str, _shard_lengths(shards, manifest))),
         "numBytes": str(sum(shard.bytes for shard in shards)),
     }
+
+
+def _shard_lengths(shards: list[ShardInfo], manifest: Manifest) -> list[int]:
+    """Return the number of records of each shard that the split of a generation was written with.
+
+    TFDS takes the names of the shards from their number, and skips a shard without records: the
+    length of a shard that a later generation replaced is 0.
+    """
+    if manifest.adopted is not None:
+        return [shard.records for shard in shards]
+    names = [parse_shard_name(shard.name) for shard in shards]
+    lengths = [0] * max(name.of for name in names if name is not None)
+    for shard, name in zip(shards, names, strict=True):
+        if name is not None:  # the manifest was validated
+            lengths[name.number] = shard.records
+    return lengths
 
 
 def _features(manifest: Manifest) -> Json:

@@ -8,6 +8,7 @@ from records.generations.provenance import (
     write_provenance,
 )
 from records.generations.saved import (
+    iter_saved,
     list_saved,
     read_generation,
     read_saved,
@@ -17,6 +18,7 @@ from records.generations.saved import (
 
 __all__ = [
     "Provenance",
+    "iter_saved",
     "list_saved",
     "make_provenance",
     "read_generation",

@@ -7,6 +7,7 @@ index. So an earlier generation can be read as long as its manifest and its file
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 
 from records.errors import CorruptDataError, InputNotFoundError, UsageError
@@ -104,16 +105,19 @@ def _describe_known(storage: Storage, present: Manifest) -> str:
     return f"{', '.join(first)} or {newest}" if first else f"{newest}, the only one"
 
 
+def iter_saved(storage: Storage) -> Iterator[Manifest]:
+    """Yield the saved manifests, the oldest first, without damaged ones: `verify` reports these."""
+    for generation in list_saved(storage):
+        with suppress(FileNotFoundError, CorruptDataError):
+            yield read_saved(storage, generation)
+
+
 def saved_files(storage: Storage) -> set[str]:
     """Return the names of all files that the generations with a saved manifest may have.
 
     The files of a damaged manifest are unknown.
     """
-    names: set[str] = set()
-    for generation in list_saved(storage):
-        with suppress(FileNotFoundError, CorruptDataError):
-            names |= file_names(read_saved(storage, generation))
-    return names
+    return set().union(*map(file_names, iter_saved(storage)))
 
 
 def replace_manifest(storage: Storage, base: Manifest, manifest: Manifest) -> None:

@@ -150,9 +150,7 @@ def _read_lineages(storage: Storage, manifest: Manifest, saved: list[int]) -> di
 
 def _lineages_in(manifest: Manifest) -> dict[int, _Lineage]:
     generations = manifest.generations
-    changes = (
-        _count_change(each, "stored") - _count_change(each, "removed") for each in generations
-    )
+    changes = (each.counts.stored - each.removed for each in generations)
     return {
         each.number: _Lineage(generations[:end], records)
         for end, (each, records) in enumerate(zip(generations, accumulate(changes), strict=True), 1)
@@ -178,18 +176,20 @@ def _count(number: int, lineages: dict[int, _Lineage]) -> dict[str, int]:
     pairs = zip(previous, lineage.generations, strict=False)
     common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
     dropped, gained = previous[common:], lineage.generations[common:]
+    (stored, removed, relabelled), (no_longer_stored, restored, taken_back) = map(
+        _sum_changes, (gained, dropped)
+    )
     return known | {
-        "added": _sum(gained, "stored") + _sum(dropped, "removed"),
-        "removed": _sum(gained, "removed") + _sum(dropped, "stored"),
-        "relabelled": _sum(gained, "relabelled") + _sum(dropped, "relabelled"),
+        "added": stored + restored,
+        "removed": removed + no_longer_stored,
+        "relabelled": relabelled + taken_back,
     }
 
 
-def _sum(generations: Sequence[Generation], name: str) -> int:
-    return sum(_count_change(each, name) for each in generations)
-
-
-def _count_change(generation: Generation, name: str) -> int:
-    """Return a number of changed records; 0 if the manifest omits it."""
-    fields = msgspec.structs.asdict(generation) | msgspec.structs.asdict(generation.counts)
-    return int(fields.get(name, 0))
+def _sum_changes(generations: Sequence[Generation]) -> tuple[int, int, int]:
+    """Return the numbers of records that generations stored, removed and relabelled."""
+    return (
+        sum(each.counts.stored for each in generations),
+        sum(each.removed for each in generations),
+        sum(each.relabelled for each in generations),
+    )

@@ -111,6 +111,8 @@ def format_manifest(manifest: Manifest, path: str) -> list[str]:
             f" + {counts.rejected:,} rejected + {counts.skipped:,} skipped"
             f" + {counts.excluded:,} excluded"
         )
+        edits = ((generation.removed, "removed"), (generation.relabelled, "relabelled"))
+        text += "".join(f"; {number:,} {effect}" for number, effect in edits if number)
         rows.append((f"generation {generation.number}", text))
     title = f"{escape_for_display(path)}: a dataset, format version {manifest.format_version}"
     return [title, *(f"  {line}" for line in align(rows))]

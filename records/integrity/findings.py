@@ -45,6 +45,7 @@ FindingKind = Literal[
     "labels",
     "rejects",
     "skipped",
+    "edits",
     "tfds",
     "manifest",
 ]
@@ -77,6 +78,8 @@ MEANINGS: Mapping[FindingKind, str] = {
     "labels": "labels.txt does not match the label map in the manifest",
     "rejects": "rejects.jsonl is damaged, or its number of lines does not match the manifest",
     "skipped": "skipped.jsonl is damaged, or its counts do not match the manifest",
+    "edits": "removed.jsonl or relabelled.jsonl is damaged, or its number of lines does not match "
+    "the manifest",
     "tfds": "dataset_info.json or features.json does not match the manifest",
     "manifest": "dataset.json or the saved manifest of an earlier generation is damaged, or the "
     "size and hash of a file in dataset.json are wrong or missing",

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from records.storage import Storage
 
-Command = Literal["convert", "compact", "adopt", "rollback", "WriteDataset"]
+Command = Literal["convert", "compact", "adopt", "remove", "relabel", "rollback", "WriteDataset"]
 """A command, or a Beam transform, that records its name in the work folder of its output."""
-_CLEANED = ("convert", "compact", "rollback", "WriteDataset")
+_CLEANED = ("convert", "compact", "remove", "relabel", "rollback", "WriteDataset")
 PARTS = f"{WORK_FOLDER}/parts"
 """The folder of the images that a Beam pipeline has staged."""
 _COMMAND = f"{WORK_FOLDER}/command"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import posixpath
 from collections import Counter
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from records.errors import CorruptDataError, StorageError
 from records.format import layout
 from records.format.digest import digest_of, digest_stream
+from records.format.edits import RELABELLED, REMOVED, EditList
 from records.format.label_map import format_labels
 from records.format.manifest import shard_names
 from records.format.rejects import read_rejects
@@ -26,10 +28,14 @@ if TYPE_CHECKING:
     from records.format.manifest import Generation, Manifest
     from records.storage import Storage
 
+    _Check = Callable[[Storage, Generation], Iterator[Finding]]
+
 _KINDS: dict[str, FindingKind] = {
     layout.LABELS: "labels",
     layout.REJECTS: "rejects",
     layout.SKIPPED: "skipped",
+    layout.REMOVED: "edits",
+    layout.RELABELLED: "edits",
 }
 
 
@@ -87,16 +93,22 @@ def _check_saved(storage: Storage, generation: int, shards: set[str]) -> Iterato
 
 def _lists(
     manifest: Manifest,
-) -> dict[str, tuple[Callable[[Storage, Generation], Iterator[Finding]], Generation]]:
+) -> dict[str, tuple[_Check, Generation]]:
     """Return the check of each list of files, and its generation, by name of the list."""
-    checks = {layout.REJECTS: _check_rejects}
+    checks: dict[str, _Check] = {layout.REJECTS: _check_rejects}
     if manifest.adopted is None:
         checks[layout.SKIPPED] = _check_skipped
-    return {
+    lists = {
         layout.generation_path(name, generation.number): (check, generation)
         for name, check in checks.items()
         for generation in manifest.generations
     }
+    for generation in manifest.generations:
+        for edits, count in ((REMOVED, generation.removed), (RELABELLED, generation.relabelled)):
+            name = edits.path(generation.number)
+            if count or name in manifest.files:
+                lists[name] = (partial(_check_edits, edits, count), generation)
+    return lists
 
 
 def _implied_files(manifest: Manifest) -> dict[str, bytes]:
@@ -157,6 +169,25 @@ def _check_rejects(storage: Storage, generation: Generation) -> Iterator[Finding
             yield Finding(
                 "rejects", name, f"expected {pluralize(expected, 'line')}, got {len(rejects)}"
             )
+
+
+def _check_edits(
+    edits: EditList[Any], expected: int, storage: Storage, generation: Generation
+) -> Iterator[Finding]:
+    name = edits.path(generation.number)
+    try:
+        edited = edits.read(storage, generation.number)
+    except FileNotFoundError:
+        yield Finding("missing", name, "file not found")
+    except CorruptDataError as error:
+        yield Finding("edits", name, str(error.got or error.what))
+    except StorageError as error:
+        yield Finding("unreadable", name, str(error))
+    else:
+        # A compacted dataset lists the records that were edited before.
+        if len(edited) != expected and generation.number > 1:
+            detail = f"expected {pluralize(expected, 'line')}, got {len(edited)}"
+            yield Finding("edits", name, detail)
 
 
 def _check_skipped(storage: Storage, generation: Generation) -> Iterator[Finding]:

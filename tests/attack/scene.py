@@ -64,6 +64,8 @@ JOBS = (
     ),
     Job(("convert", "@more", "OUT", "--append", "--max-rejects", "1"), "data", "data"),
     Job(("compact", "@grown", "OUT"), "compacted"),
+    Job(("remove", "OUT", "--keys", "@keys.txt"), "data", "grown"),
+    Job(("relabel", "OUT", "@corrected.csv"), "data", "grown"),
     Job(("rollback", "OUT"), "data", "grown"),
     Job(("prune", "OUT", "--older-than", "0"), "data", "grown"),
     Job(("extract", "@data", "OUT"), "images"),
@@ -117,6 +119,8 @@ class Scene:
         self.require(("convert", "@photos", "@data", "--test", "0.2", "--shards", "3"))
         shutil.copytree(folder / "data", folder / "grown")
         self.require(("convert", "@more", "@grown", "--append"))
+        (folder / "keys.txt").write_text("cat/000.png\ndog/003.png\n")
+        (folder / "corrected.csv").write_text("key,class\ncat/001.png,dog\ndog/004.png,cat\n")
         (folder / "files").mkdir()
         for path in (folder / "data").glob("*.tfrecord"):
             shutil.copy(path, folder / "files" / path.name)

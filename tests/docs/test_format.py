@@ -8,11 +8,13 @@ import msgspec
 import pytest
 
 from pipelines.report import Report
+from records.format.edits import RelabelledRecord, RemovedRecord
 from records.format.index import Reject, ShardSummary
-from records.format.manifest import decode_manifest, encode_manifest
+from records.format.manifest import Generation, decode_manifest, encode_manifest
 from records.format.skipped import REASONS, Reason, SkippedFile
 from records.generations import Provenance
 from records.storage import open_storage
+from records.strict_json import encode_canonical
 from tests.datasets import DatasetBuilder, edit_manifest, make_sources
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "on-disk-format.md").read_text()
@@ -47,6 +49,16 @@ def test_format_page_shard_info_example_is_decoded() -> None:
 def test_format_page_rejects_example_is_decoded() -> None:
     reject = msgspec.json.decode(EXAMPLES["rejects.jsonl"], type=Reject)
     assert reject.reason == "truncated"
+
+
+def test_format_page_removal_examples_are_decoded() -> None:
+    generation = msgspec.json.decode(EXAMPLES["generation"], type=Generation)
+    removed = msgspec.json.decode(EXAMPLES["removed.jsonl"], type=RemovedRecord)
+    assert encode_canonical(generation).decode() == EXAMPLES["generation"]
+    assert generation.removed == 1
+    assert (removed.key, removed.class_name) == ("rose/0003.jpg", "rose")
+    relabelled = msgspec.json.decode(EXAMPLES["relabelled.jsonl"], type=RelabelledRecord)
+    assert relabelled.old_classes != relabelled.new_classes
 
 
 def test_format_page_skipped_example_is_decoded() -> None:

@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from docs.scripts.json_schema import FOLDER, KINDS
-from shardmill import adopt, convert
+from shardmill import adopt, convert, relabel, remove
 from tests.datasets import encode_picture
 
 
@@ -23,7 +23,7 @@ def validator(name: str) -> Draft202012Validator:
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset of two generations with rejects, splits and groups."""
+    """A dataset of two generations with rejects, splits and groups, and of two edits."""
     folder = tmp_path_factory.mktemp("schema")
     for number in range(12):
         file = folder / "photos" / "ab"[number % 2] / f"{number}.png"
@@ -34,6 +34,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     convert(folder / "photos", folder / "data", **options)
     (folder / "photos" / "a" / "more.png").write_bytes(encode_picture(99))
     convert(folder / "photos", folder / "data", append=True, **options)
+    remove(folder / "data", ["a/more.png", "b/1.png"])
+    relabel(folder / "data", {"b/3.png": "a"})
     return folder / "data"
 
 
@@ -45,7 +47,12 @@ def read_documents(dataset: Path) -> list[tuple[str, Any]]:
     ]
     provenances = dataset.rglob("provenance.json")
     found += [("provenance", json.loads(file.read_text())) for file in provenances]
-    for name, kind in (("rejects.jsonl", "reject"), ("skipped.jsonl", "skipped")):
+    for name, kind in (
+        ("rejects.jsonl", "reject"),
+        ("skipped.jsonl", "skipped"),
+        ("removed.jsonl", "removed"),
+        ("relabelled.jsonl", "relabelled"),
+    ):
         for file in dataset.rglob(name):
             found += [(kind, json.loads(line)) for line in file.read_text().splitlines()]
     for index in dataset.rglob("index/*.parquet"):

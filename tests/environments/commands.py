@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ _SHARD = "data/train-00000-of-00001.tfrecord"
 CALLS = {
     "convert": "{photos} {new}",
     "compact": "{data} {new}",
+    "remove": "{data} --where \"class == 'cat'\" --dry-run",
+    "relabel": "{data} {corrected} --dry-run",
     "rollback": "{data} --to 1",
     "prune": "{data} --older-than 0",
     "clean": "{photos}",
@@ -52,6 +55,7 @@ def make_inputs(folder: Path) -> None:
         photo.parent.mkdir(parents=True, exist_ok=True)
         photo.write_bytes(encode_picture(number))
     DatasetBuilder(open_storage(folder / "data")).build({"train": [make_sources(12)]})
+    (folder / "corrected.csv").write_text("key,class\ncat/0.png,dog\n")
     (folder / "loose").mkdir()
     shutil.copy(folder / _SHARD, folder / "loose" / "train.tfrecord")
 
@@ -64,7 +68,8 @@ def arguments(command: str, folder: Path, new: Path) -> Sequence[str]:
         "run": folder / "run",
         "shard": folder / _SHARD,
         "loose": folder / "loose",
+        "corrected": folder / "corrected.csv",
         "new": new,
     }
-    words = CALLS[command].split()
+    words = shlex.split(CALLS[command])
     return [command, *(word.format(**paths) for word in words)]

@@ -68,6 +68,8 @@ def _import_commands() -> None:
     root = shardmill.cli.shardmill
     for name in (
         "convert",
+        "remove",
+        "relabel",
         "inspect",
         "verify",
         "log",

@@ -38,6 +38,8 @@ LIGHT: dict[str, tuple[str, ...]] = {
     "inspect --grid": ("inspect", "DATA", "--grid", "NEW.png"),
     "extract": ("extract", "DATA", "NEW"),
     "compact": ("compact", "DATA", "NEW"),
+    "remove": ("remove", "DATA", "--where", "width < 0 or '3.png' in key"),
+    "relabel": ("relabel", "DATA", "LIST"),
     "append": ("convert", "SOURCE", "DATA", "--append"),
     "salvage": ("salvage", "SHARD", "NEW"),
     "adopt": ("adopt", "DATA", "--dry-run"),
@@ -119,6 +121,7 @@ class Damaged(NamedTuple):
             "NEW": new, "NEW.png": new.with_suffix(".png"),
             "SOURCE": self.data.with_name("source"), "RUN": run,
             "SHARD": self.data / "train-00000-of-00002.tfrecord",
+            "LIST": self.data.with_name("list.csv"),
         }  # fmt: skip
         given = [str(places.get(argument, argument)) for argument in arguments]
         result = CliRunner().invoke(shardmill, given)
@@ -144,6 +147,7 @@ def damage_each(data: Path, other: Path, folder: Path, step: int) -> Iterator[Da
             continue
         copy = folder / f"{number}" / "data"
         shutil.copytree(data, copy)
+        (copy.parent / "list.csv").write_text("key,class\ncat/False-1.png,dog\n")
         (copy.parent / "source").symlink_to(data.with_name("data-source"))
         counterpart = other / name
         if not counterpart.exists():  # the other dataset has another number of shards

@@ -102,6 +102,24 @@ class TestConversions:
         assert ended.returncode in {0, 66, 73}, ended.stderr
 
     @pytest.mark.slow
+    @pytest.mark.parametrize("name", DATASET_FILES)
+    def test_remove_from_dataset_with_pipe_ends(self, data: Path, name: str) -> None:
+        put_pipe(data / name)
+        ended = run(data, "remove", data, "--where", "'0.png' in key", "--quiet")
+        assert ended.returncode in {0, 66, 73}, ended.stderr
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("command", [("remove", "--keys"), ("relabel",)])
+    def test_edits_in_pipe_without_writer_end(
+        self, data: Path, tmp_path: Path, command: tuple[str, ...]
+    ) -> None:
+        put_pipe(tmp_path / "pipe")
+        name, *options = command
+        ended = run(tmp_path, name, data, *options, tmp_path / "pipe")
+        assert ended.returncode == 66
+        assert "no process writes to this pipe" in ended.stderr
+
+    @pytest.mark.slow
     @pytest.mark.parametrize("option", ["--list", "--labels", "--exclude"])
     def test_convert_option_of_pipe_without_writer_ends(
         self, source: Path, tmp_path: Path, option: str

@@ -11,7 +11,9 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from pipelines.compact import compact
-from pipelines.report import Report
+from pipelines.edit import remove
+from pipelines.report import RenamedFile, Report
+from pipelines.rollback import rollback
 from pipelines.sources.reader import LocalFiles
 from records import open_dataset, verify
 from records.errors import OutputError, StorageError
@@ -168,16 +170,52 @@ def test_compact_renamed_file_modified_later_stays_known(
     assert (report.status, report.modified) == ("nothing-to-do", ("dog/moved.png",))
 
 
+def test_append_removed_files_are_known_and_read_at_most_once(
+    append: Convert, source: Path, output: Path, tmp_path: Path, reads: Reads
+) -> None:
+    append()
+    files = {key: source / key for key in ("cat/000.png", "cat/001.png", "dog/000.png")}
+    removed = [*files]
+    remove(str(output), keys=removed)
+    files["cat/001.png"].rename(source / "cat/moved.png")
+    make_file(source, "cat/copy.png", files["dog/000.png"].read_bytes())
+    reads()
+    report = append()
+    assert (report.status, report.counts.known, report.counts.found) == ("nothing-to-do", 22, 22)
+    assert {*reads()} == {"cat/moved.png", "cat/copy.png"}
+    rows = saved(output)
+    keys = [rows[key][1] for key in (b"cat/moved.png", b"cat/copy.png", b"dog/000.png")]
+    assert keys == [b"cat/001.png", b"dog/000.png", None]
+    compact(str(output), str(tmp_path / "new"))
+    for folder in (output, tmp_path / "new"):
+        report = append(output=str(folder))
+        assert (report.status, reads()) == ("nothing-to-do", [])
+        assert any(note.startswith("4 files not added") for note in report.notes)
+    # A modified copy is another image; the removed keys stay removed, whatever their content is.
+    make_file(source, "cat/copy.png", make_picture(77))
+    make_file(source, "cat/000.png", make_picture(78))
+    report = append()
+    assert (report.counts.stored, report.counts.known) == (1, 21)
+    assert "cat/000.png" not in reads()
+    # After a rollback over the removal, the file has its record again.
+    rollback(str(output), to=1)
+    report = append()
+    assert report.renamed == (RenamedFile("cat/moved.png", "cat/001.png"),)
+    assert {"cat/moved.png", "cat/000.png"} <= {*reads()}
+    assert report.modified == ("cat/000.png",)
+    assert list(verify(output, decode=True)) == []
+
+
 def test_compact_again_keeps_newer_fingerprints(
     append: Convert, source: Path, output: Path, tmp_path: Path
 ) -> None:
     new = tmp_path / "new"
     append()
     compact(str(output), str(new))
-    (source / "cat/000.png").rename(source / "dog/moved.png")
+    (source / "cat/000.png").rename(source / "cat/moved.png")
     append(output=str(new))
     expected = saved(new)
-    assert expected[b"dog/moved.png"][1] == b"cat/000.png"
+    assert expected[b"cat/moved.png"][1] == b"cat/000.png"
     assert compact(str(output), str(new)).status == "nothing-to-do"
     assert saved(new) == expected
 

@@ -26,6 +26,7 @@ def options(**given: Any) -> ConvertOptions:
         {"test": 0.2, "multi_label": True, "stratify": True, "group_by": "parent"},
         {"max_rejects": 0},
         {"max_gone": 0, "append": True},
+        {"accept_gone": True, "append": True},
         {"max_rejects": 0.5},
         {"seed": 2**64 - 1},
         {"beam_flags": ("--direct_num_workers", "2")},

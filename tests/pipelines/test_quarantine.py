@@ -15,6 +15,8 @@ from pipelines.cli.convert import convert as convert_command
 from records import verify
 from records.errors import TooManyRejectsError
 from records.format import layout
+from records.format.manifest import read_manifest
+from records.storage import open_storage
 from tests.pipelines.conftest import Convert, rejects_of
 from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_picture
 from tests.pipelines.shards import OPTIONS, SHARDS, identities
@@ -160,3 +162,30 @@ def test_convert_command_quarantine_dry_run_of_unclassed_images_ends_with_exit_c
     assert ended.exit_code == 1
     assert "11 no-class), more than allowed; the others would be published" in ended.stderr
     assert not output.exists()
+
+
+def test_quarantine_publishes_edits_of_the_source_too(
+    convert: Convert, source: Path, output: Path, bad: list[str]
+) -> None:
+    for key in bad:
+        (source / key).rename(source.with_name(key.replace("/", "-")))
+    convert(test=0.3, shards=3)
+    before = (output / layout.MANIFEST).read_bytes()
+    for key in bad:
+        source.with_name(key.replace("/", "-")).rename(source / key)
+    (source / "cat/000.png").unlink()
+    (source / "cat/001.png").rename(source / "dog/moved.png")
+    with pytest.raises(TooManyRejectsError):
+        convert(append=True, accept_gone=True)
+    assert (output / layout.MANIFEST).read_bytes() == before
+    report = convert(append=True, accept_gone=True, quarantine=True)
+    assert (report.quarantined, report.removed, report.corrected) == (True, 1, 1)
+    counts = report.counts
+    assert (counts.found, counts.stored, counts.rejected, counts.known) == (31, 0, 11, 20)
+    generation = read_manifest(open_storage(output)).generations[-1]
+    assert (generation.removed, generation.relabelled) == (1, 1)
+    assert generation.counts == counts.of_generation
+    assert list(verify(output, decode=True)) == []
+    again = convert(append=True, accept_gone=True)
+    assert (again.status, again.quarantined, again.removed) == ("nothing-to-do", False, 0)
+    assert (again.counts.found, again.counts.known) == (31, 31)

@@ -155,3 +155,18 @@ def keys(server: S3Server, folder: str) -> set[str]:
     prefix = folder.removeprefix(f"s3://{BUCKET}/") + "/"
     found = server.client().list_objects_v2(Bucket=BUCKET, Prefix=prefix)
     return {file["Key"].removeprefix(prefix) for file in found.get("Contents", ())}
+
+
+def test_remove_and_relabel_commands_edit_dataset_at_s3_url(
+    photos: Path, run: Any, tmp_path: Path
+) -> None:
+    url = f"{ROOT}/edited"
+    run("convert", photos, url, "--test=0.3", "--shards=2", "--quiet")
+    keys, corrected = tmp_path / "keys.txt", tmp_path / "corrected.csv"
+    keys.write_text("cat/0.jpg\ndog/1.jpg\n")
+    corrected.write_text("key,class\ncat/2.jpg,dog\n")
+    removed = json.loads(run("remove", url, "--keys", keys, "--json"))
+    assert (removed["removed"], removed["generation"]) == (2, 2)
+    assert removed["old_shards"]
+    assert json.loads(run("relabel", url, corrected, "--json"))["relabelled"] == 1
+    assert "38 records" in run("verify", url, "--decode")

@@ -40,7 +40,7 @@ OTHER_TEXT = {
     "background", "group_by", "runner", "splits", "features", "split", "validation_split", "model",
     "classes", "resize", "beam_flags", "path_column", "label_column", "split_column",
     "group_column", "target_column", "keep_columns", "label_separator", "target", "message",
-    "older_than",
+    "older_than", "where",
 }  # fmt: skip
 
 
@@ -108,7 +108,9 @@ def test_command_json_option_exists(name: str) -> None:
     assert any("--json" in parameter.opts for parameter in commands()[name].params)
 
 
-@pytest.mark.parametrize("name", ["compact", "convert", "extract", "featurize"])
+@pytest.mark.parametrize(
+    "name", ["compact", "convert", "extract", "featurize", "relabel", "remove"]
+)
 def test_command_quiet_option_hides_notes(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     command = commands()[name]
     (parameter,) = (each for each in command.params if "--quiet" in each.opts)

@@ -260,9 +260,10 @@ def test_killed_rollback_with_damaged_provenance_is_rolled_back(
 
     storage = open_storage(grown.location)
     swap: Any = type(storage).compare_and_swap
-    with monkeypatch.context() as patch, pytest.raises(KilledError):
+    with monkeypatch.context() as patch:
         patch.setattr(type(storage), "compare_and_swap", kill)
-        rollback(grown.location, to=1)
+        with pytest.raises(KilledError):
+            rollback(grown.location, to=1)
     name = "generations/0005/provenance.json"
     provenance = json.loads(storage.read(name)) | {"options": {"to": damaged}}
     storage.replace(name, json.dumps(provenance).encode())

@@ -271,7 +271,7 @@ class TestFilesThatAreNotAsTheyWere:
 
 
 @pytest.mark.parametrize("case", [*product(range(6), [False, True])])
-def test_append_changed_classes_groups_and_splits_of_a_list_are_reported(
+def test_append_changed_classes_are_applied_and_groups_and_splits_are_reported(
     convert: Convert, source: Path, output: Path, tmp_path: Path, case: tuple[int, bool]
 ) -> None:
     seed, multi_label = case
@@ -295,19 +295,30 @@ def test_append_changed_classes_groups_and_splits_of_a_list_are_reported(
         return {**row, "label": set(row["label"].split(";"))}
 
     run()
-    before = content_of(output)
     assert run().relabelled == ()
-    expected = set()
+    expected, corrected = set[str](), set[str]()
     for key in random.sample(keys, 8):
         name = random.choice([*choices])
         changed = {**rows[key], name: random.choice(choices[name])}
         if meaning(changed) != meaning(rows[key]):
             expected.add(key)
+            corrected |= {key} if name == "label" else set()
         rows[key] = changed
     report = run()
     assert set(report.relabelled) == expected
-    assert len([note for note in report.notes if "another class, group or split" in note]) == 1
-    assert {name: it for name, it in content_of(output).items() if before.get(name) != it} == {}
+    assert report.corrected == len(corrected)
+    for text, keys_of_note in (
+        ("another class", corrected),
+        ("another group or split", expected - corrected),
+    ):
+        assert sum(text in note for note in report.notes) == bool(keys_of_note)
+    found = [record for split in open_dataset(output).values() for record in split]
+    assert {record.key: {*record.class_names} for record in found} == {
+        key: meaning(row)["label"] for key, row in rows.items()
+    }
+    report = run()
+    assert set(report.relabelled) == expected - corrected
+    assert (report.status, report.corrected) == ("nothing-to-do", 0)
 
 
 def test_append_image_without_a_split_in_the_source_is_not_relabelled(

@@ -156,7 +156,7 @@ class Model:
             if key != record or files[key] == self.records[record][0]
         }
         renamed = {key: old for key, old in stored_as.items() if key != old}
-        expected = {
+        expected: dict[str, Any] = {
             "changed": {
                 key for key, old in stored_as.items() if files[key] != self.records[old][0]
             },
@@ -170,6 +170,9 @@ class Model:
         self.renamed = renamed | {
             key: old for key, old in self.renamed.items() if key not in files and old not in found
         }
+        for key in expected["relabelled"]:  # the record gets the class of the source
+            old = stored_as[key]
+            self.records[old] = (self.records[old][0], labels[key])
         self.records |= {key: (files[key], labels[key]) for key in new}
         self.copies |= Counter(files.values())
         return expected

@@ -169,7 +169,6 @@ class TestReports:
         before = content_of(output)
         expected = [
             move(source, "cat/000.png", "cat/again.png"),
-            move(source, "cat/001.png", "dog/moved.png"),
             move(source, "dog/001.png", "dog/deeper/below/002.png"),
         ]
         fingerprints = output / layout.FINGERPRINTS
@@ -179,15 +178,37 @@ class TestReports:
         report = append()
         assert fingerprints.read_bytes() != saved
         assert report.status == planned.status == "nothing-to-do"
-        assert report.renamed == planned.renamed
-        assert sorted(report.renamed, key=lambda file: file.key) == [*report.renamed]
-        assert {*report.renamed} == {*expected}
-        assert (report.deleted, report.relabelled) == ((), ("dog/moved.png",))
+        assert report.renamed == planned.renamed == (*expected,)
+        assert (report.deleted, report.relabelled) == ((), ())
         assert content_of(output) == before
         assert report.notes[0] == (
-            "3 files renamed in the source; the dataset keeps the records, 1 of them with the old "
-            "class, group or split; the first: cat/again.png (stored as cat/000.png)"
+            "2 files renamed in the source; the dataset keeps the records; the first: "
+            "cat/again.png (stored as cat/000.png)"
         )
+
+    def test_append_file_moved_to_another_class_gives_its_record_this_class(
+        self, append: Convert, source: Path, output: Path
+    ) -> None:
+        append()
+        before = records_of(output)
+        expected = move(source, "cat/001.png", "dog/moved.png")
+        planned = append(dry_run=True)
+        assert records_of(output) == before
+        report = append()
+        assert (planned.status, report.status) == ("planned", "converted")
+        for each in (planned, report):
+            assert (each.renamed, each.relabelled) == ((expected,), ("dog/moved.png",))
+            assert (each.corrected, each.removed, each.counts.stored) == (1, 0, 0)
+        image, _, *others = before["cat/001.png"]
+        assert records_of(output) == before | {"cat/001.png": (image, (1,), *others)}
+        renamed = "1 of them with another class, group or split"
+        assert [note.split("; the first")[0] for note in report.notes] == [
+            f"1 file renamed in the source; the dataset keeps the records, {renamed}",
+            "1 file with another class in the source; their records get this class",
+        ]
+        report = append()
+        assert (report.status, report.renamed) == ("nothing-to-do", (expected,))
+        assert (report.relabelled, report.corrected) == ((), 0)
 
     def test_convert_command_prints_renamed_files_as_json_and_in_the_log(
         self, append: Convert, source: Path, output: Path
@@ -453,9 +474,13 @@ class TestSources:
         rows["moved/0.png"] = rows["moved/0.png"].replace("cat", "dog")
         rows["moved/1.png"] = rows["moved/1.png"].replace("g1", "g2")
         report = run()
-        assert (report.status, len(report.renamed)) == ("nothing-to-do", 8)
+        assert (report.status, len(report.renamed)) == ("converted", 8)
         assert report.relabelled == ("moved/0.png", "moved/1.png")
-        assert records_of(output) == before
+        assert report.corrected == 1
+        after = records_of(output)
+        assert {key for key in before if after[key] != before[key]} == {keys[0]}
+        report = run()
+        assert (report.status, report.relabelled) == ("nothing-to-do", ("moved/1.png",))
 
     @pytest.mark.parametrize("name", ["photos.zip", "photos.tar", "photos.tar.gz", "*.tar"])
     def test_append_member_with_another_path_or_archive_is_renamed(
@@ -485,11 +510,12 @@ class TestSources:
             move(source, "cat/001.png", "dog/moved.png"),
         ]
         pack()
-        for _ in range(2):
+        for status, relabelled in (("converted", ("dog/moved.png",)), ("nothing-to-do", ())):
             report = convert(**options)
-            assert (report.status, report.renamed) == ("nothing-to-do", (*expected,))
-            assert report.relabelled == ("dog/moved.png",)
-        assert records_of(output) == before
+            assert (report.status, report.renamed) == (status, (*expected,))
+            assert report.relabelled == relabelled
+        after = records_of(output)
+        assert {key for key in before if after[key] != before[key]} == {"cat/001.png"}
 
     @pytest.mark.parametrize("left", ["dangling link", "link to itself", "fifo"])
     def test_append_renamed_file_with_a_reject_at_its_old_path_is_renamed(
@@ -582,9 +608,9 @@ class TestSources:
         convert(**options)
         expected = move(source, "cat/000.png", "dog/moved.png")
         put()
-        for _ in range(2):
+        for status in ("converted", "nothing-to-do"):
             report = convert(**options)
-            assert (report.status, report.renamed) == ("nothing-to-do", (expected,))
+            assert (report.status, report.renamed) == (status, (expected,))
         memory.rm_file(f"/data/{layout.FINGERPRINTS}")
         assert convert(**options).renamed == (expected,)
 

@@ -1,0 +1,107 @@
+"""Steps that the commands that edit a dataset share: open, write, publish."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from pipelines.clean import remove_run
+from pipelines.edit.plan import DatasetToEdit
+from pipelines.incremental.append import discard_stale_run, ensure_unchanged
+from pipelines.options import ConvertOptions
+from pipelines.report import count_files
+from pipelines.resume import prepare_output
+from pipelines.run import Run
+from pipelines.run_state import has_state
+from pipelines.runners import check_runner
+from pipelines.writing.copy import COPY_COSTS, CopyJob, copy_shard
+from pipelines.writing.publish import publish_edits
+from pipelines.writing.results import ConversionResult, collect_results
+from records.errors import UsageError
+from records.format.manifest import read_manifest
+from records.generations import require_whole_dataset
+from records.runtime.shard_worker import OnProgress, RunnerConfig
+from records.storage import FolderLock, absolute_location, open_storage
+from records.storage.work_folder import Command
+
+
+def open_to_edit(
+    location: str,
+    command: Command,
+    runner: RunnerConfig | None,
+    processes: int | None,
+    message: str | None,
+) -> DatasetToEdit:
+    """Return a dataset to edit.
+
+    Args:
+        location: the path or URL of the dataset.
+        command: the command that edits it.
+        runner: the runner that copies shards; `local` by default.
+        processes: the number of processes of the runner `local`; None for the default.
+        message: the reason for the new generation; None for none.
+
+    Raises:
+        InputNotFoundError: there is no finished dataset.
+        CorruptDataError: the manifest is damaged.
+        UsageError: the runner cannot be used, `location` is an earlier generation, or the dataset
+            is adopted: another program wrote its records.
+    """
+    require_whole_dataset(location)
+    runner = runner or RunnerConfig()
+    check_runner(runner, location, location)
+    options = ConvertOptions(
+        source=location,
+        output=location,
+        processes=processes,
+        workers=1,
+        runner=runner.name,
+        beam_flags=runner.flags,
+        message=message,
+    )
+    options.validate()
+    output = open_storage(location)
+    manifest = read_manifest(output)
+    if manifest.adopted is not None:
+        raise UsageError(
+            "records of an adopted dataset cannot be edited: shardmill did not write them",
+            path=output.url,
+            hint="correct the images in their source, and write the TFRecord files again",
+        )
+    return DatasetToEdit(output, manifest, options, command)
+
+
+def apply_edits(run: Run, on_progress: OnProgress | None) -> None:
+    """Write and publish the generation of a plan, if it has edits, and remove its state.
+
+    Raises:
+        CorruptDataError: a record of the dataset is damaged.
+        OutputError: the dataset cannot be written to, or contains a file of the user with a name
+            that the run needs.
+        StorageError: storage failed after retries.
+        LockedError: another run is writing to the dataset, or has changed it.
+    """
+    if not run.plan.replaced and not has_state(run.output):
+        return
+    with run.output.lock() as lock:
+        # Another run may have published a generation before this one got the lock.
+        ensure_unchanged(run)
+        if run.plan.replaced:
+            _write_and_publish(run, lock, on_progress)
+        # The state may belong to a run that was killed after publication, or had a different plan.
+        remove_run(run.output)
+
+
+def _write_and_publish(run: Run, lock: FolderLock, on_progress: OnProgress | None) -> None:
+    discard_stale_run(run)
+    prepare_output(run)
+    dataset = absolute_location(run.options.output)
+    division = run.divide_cpus(*COPY_COSTS)
+    job = CopyJob(dataset, dataset, run.plan.labels)
+    run.write_shards(partial(copy_shard, job), division, on_progress)
+    publish_edits(run, _without_copies(run, collect_results(run)), lock=lock)
+
+
+def _without_copies(run: Run, result: ConversionResult) -> ConversionResult:
+    """Return a result that counts no copied record: the run found and stored no file."""
+    return replace(result, counts=count_files(run.sources, stored=0, rejected=0), encoders={})

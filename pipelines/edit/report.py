@@ -1,0 +1,92 @@
+"""The report of a command that edits the records of a dataset."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from typing import Literal
+
+import msgspec
+
+from pipelines.report import MOST_KEYS, SplitReport, report_splits
+from pipelines.run import Run
+from records.format.layout import SplitName
+from records.format.manifest import read_manifest
+from records.version import __version__
+
+EditStatus = Literal["removed", "relabelled", "nothing-to-do", "planned"]
+
+
+class EditReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of an edit. It is not part of the dataset.
+
+    Attributes:
+        status: the effect of the run; `planned` in a dry run.
+        output: the path or URL of the dataset; JSON calls it `target`.
+        generation: the number of the newest generation, also of a planned one.
+        removed: the number of records that the run removed.
+        relabelled: the number of records whose classes the run changed.
+        removed_before: the number of records with these keys that earlier runs removed.
+        missing: the number of keys that the dataset does not have, and never had.
+        removed_keys: the first keys of the removed records.
+        relabelled_keys: the first keys of the relabelled records.
+        new_classes: the classes that the run added to the label map.
+        splits: the numbers of images, shards and bytes of each split after the run.
+        shards_written: the number of shards that the run wrote.
+        old_shards: the shards of earlier generations that still contain the removed records.
+        next: the commands that remove the bytes of the removed records.
+        seconds: the duration of the run.
+        shardmill_version: the version of shardmill.
+    """
+
+    status: EditStatus
+    output: str = msgspec.field(name="target")
+    generation: int
+    removed: int = 0
+    relabelled: int = 0
+    removed_before: int = 0
+    missing: int = 0
+    removed_keys: tuple[str, ...] = ()
+    relabelled_keys: tuple[str, ...] = ()
+    new_classes: tuple[str, ...] = ()
+    splits: dict[SplitName, SplitReport]
+    shards_written: int = 0
+    old_shards: tuple[str, ...] = ()
+    next: tuple[str, ...] = ()
+    seconds: float = 0.0
+    shardmill_version: str = __version__
+
+
+def report_edits(run: Run, *, status: EditStatus, dry_run: bool) -> EditReport:
+    """Return the report of a run that has ended or, in a dry run, of its plan.
+
+    Args:
+        run: the run.
+        status: the effect of the run if it has edits.
+        dry_run: whether nothing was written.
+    """
+    assert run.base is not None  # an edit needs a dataset
+    sources, is_done = run.sources, bool(run.plan.replaced) and not dry_run
+    manifest = read_manifest(run.output) if is_done else run.base
+    if not run.plan.replaced:
+        status = "nothing-to-do"
+    elif dry_run:
+        status = "planned"
+    return EditReport(
+        status=status,
+        output=run.output.url,
+        generation=manifest.generations[-1].number,
+        removed=len(sources.removed),
+        relabelled=len(sources.relabelled),
+        removed_keys=tuple(record.key for record in sources.removed[:MOST_KEYS]),
+        relabelled_keys=tuple(record.key for record in sources.relabelled[:MOST_KEYS]),
+        new_classes=run.plan.labels[len(run.base.labels) :],
+        splits=report_splits(manifest.splits),
+        shards_written=len(run.plan.copies) if is_done else 0,
+        seconds=round(time.monotonic() - run.started_at, 3) if is_done else 0.0,
+    )
+
+
+def prune_command(url: str) -> str:
+    """Return the command that removes all earlier generations of a dataset."""
+    return shlex.join(["shardmill", "prune", url, "--older-than", "0"])

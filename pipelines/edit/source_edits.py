@@ -1,0 +1,56 @@
+"""Edits of an incremental run: new classes, and missing files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+import numpy as np
+
+from pipelines.edit.plan import Edits, Labels, find_edits
+from pipelines.edit.selection import KeySelection
+from pipelines.incremental.diff import SourceDiff
+from records.format.index import Index, label_lists
+from records.format.label_map import LabelMap
+from records.format.layout import SplitName
+from records.format.manifest import Manifest
+from records.runtime.row_table import iter_rows
+from records.storage import Storage
+from records.text.keys import key_to_text
+
+
+def find_source_edits(
+    output: Storage, base: Manifest, labels: LabelMap, diff: SourceDiff, *, accept_gone: bool
+) -> Edits | None:
+    """Return the edits that make the records of a dataset those of a source; None if none.
+
+    Args:
+        output: the storage of the dataset.
+        base: the manifest of the dataset.
+        labels: the label map of the new generation; it begins with that of the dataset.
+        diff: the differences between the source and the dataset.
+        accept_gone: whether records are removed if their files are missing from the source.
+
+    Raises:
+        CorruptDataError: an index is damaged or missing.
+    """
+    new: dict[str, Labels | None] = {}
+    rows = iter_rows(diff.corrected, "stored_key", "label", "labels")
+    for key, label, several in rows:
+        new[key_to_text(key)] = (label,) if several is None else tuple(several)
+    if accept_gone:
+        new |= dict.fromkeys(map(key_to_text, diff.deleted))
+    if not new:
+        return None
+    selection = KeySelection(new)
+
+    def edit(split: SplitName, index: Index) -> Mapping[int, Labels | None]:
+        rows = np.flatnonzero(selection.mask(split, index))
+        chosen = index.table.take(rows)
+        found = zip(rows.tolist(), chosen["key"].to_pylist(), label_lists(chosen), strict=True)
+        return {row: new[key] for row, key, current in found if new[key] != current}
+
+    edits = find_edits(output, base, labels, edit)
+    edits.removed = [msgspec.structs.replace(it, deleted=True) for it in edits.removed]
+    edits.relabelled = [msgspec.structs.replace(it, source=True) for it in edits.relabelled]
+    return edits

@@ -1,0 +1,115 @@
+"""Writing of one shard from the records of a dataset, without decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from pipelines import run_state
+from pipelines.sources.base import SourceImage
+from pipelines.writing.shard import ConvertJob, is_finished, publish_shard, write_shard
+from records.dataset import open_dataset
+from records.errors import CorruptDataError
+from records.format import schema
+from records.format.columns import pack_values
+from records.format.example import decode_example, encode_example
+from records.format.index import IndexRow
+from records.format.label_map import LabelMap
+from records.format.layout import SplitName
+from records.format.shard import ShardWriter
+from records.runtime.shard_worker import ProgressCallback
+from records.storage import open_storage
+from records.text.keys import key_from_text
+
+COPY_COSTS = (50e-6, 2e-9)
+"""The approximate seconds of one CPU per record and per byte of its source file."""
+
+
+class CopyJob(msgspec.Struct, frozen=True):
+    """The parameters that all shards of a copy share; sent to each worker.
+
+    `labels` are the class names of the output.
+    """
+
+    dataset: str
+    output: str
+    labels: tuple[str, ...]
+
+
+def record_to_copy(row: IndexRow, split: SplitName, record_number: int) -> SourceImage:
+    """Return the image to convert that stands for a record.
+
+    Args:
+        row: the index row of the record.
+        split: the split of the record.
+        record_number: the number of the record in its split.
+    """
+    return SourceImage(
+        key_from_text(row.key),
+        row.label,
+        row.source_bytes,
+        record_number=record_number,
+        columns=pack_values([*row.columns.values()]) if row.columns else None,
+        labels=None if row.labels is None else [*row.labels],
+        split=split,
+    )
+
+
+def copy_shard(job: CopyJob, name: str, count: ProgressCallback) -> None:
+    """Write one shard of copied records, with the labels of its plan, and its index.
+
+    Raises the errors of `write_shard`.
+    """
+    output = open_storage(job.output)
+    plan = run_state.read_shard_plan(output, name)
+    if is_finished(output, plan):
+        count(len(plan.images))
+        return
+    records = open_dataset(job.dataset)[plan.split]
+
+    def copy(writer: ShardWriter) -> Iterator[IndexRow]:
+        for image in plan.images:
+            assert image.record_number is not None  # record_to_copy sets it
+            payload, row = records.read_raw(image.record_number)
+            if key_from_text(row.key) != image.key:
+                raise CorruptDataError(
+                    "the dataset was changed while its records were copied",
+                    path=records.info.shards[0].name,
+                    hint="run the same command again",
+                )
+            if image.all_labels != row.all_labels:
+                payload, row = _relabel(payload, row, image, job.labels)
+            location = writer.write(payload)
+            image_offset = location.offset + row.image_offset - row.offset
+            offset, length = location
+            yield row._replace(offset=offset, length=length, image_offset=image_offset)
+            count(1)
+
+    publish_shard(output, plan, copy)
+
+
+def write_or_copy_shard(job: ConvertJob, copy: CopyJob, name: str, count: ProgressCallback) -> None:
+    """Write one shard: with images of the source, or with copied records.
+
+    Raises the errors of `write_shard`.
+    """
+    images = run_state.read_shard_plan(open_storage(job.output), name).images
+    if images and images[0].record_number is not None:
+        copy_shard(copy, name, count)
+    else:
+        write_shard(job, name, count)
+
+
+def _relabel(
+    payload: bytes, row: IndexRow, image: SourceImage, labels: LabelMap
+) -> tuple[bytes, IndexRow]:
+    """Return a record and its row with the labels of an image; the row still has its old place."""
+    features = decode_example(payload)
+    features[schema.LABEL] = image.all_labels
+    features[schema.TEXT] = [labels[label].encode() for label in image.all_labels]
+    relabelled = encode_example(features)
+    # The features of the labels come before the image, so all bytes after its begin are the same.
+    image_offset = row.image_offset + len(relabelled) - len(payload)
+    several = None if image.labels is None else tuple(image.labels)
+    return relabelled, row._replace(label=image.label, labels=several, image_offset=image_offset)
