@@ -12,6 +12,7 @@ import io
 import logging
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import msgspec
 import pyarrow as pa
@@ -19,7 +20,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.run import Run
-from records.dataset import Dataset
 from records.errors import CorruptDataError, OutputError, StorageError
 from records.format import layout
 from records.format.index import read_shard_index
@@ -30,6 +30,9 @@ from records.storage import Storage
 from records.storage.local import LocalStorage
 from records.text.keys import key_from_text
 from records.untrusted_parquet import InvalidParquetError, read_untrusted
+
+if TYPE_CHECKING:
+    from records.dataset import Dataset
 
 _STORED_KEY = pa.field("stored_key", pa.large_binary())
 _OLD_FILE = pa.schema({"key": pa.large_binary(), "fingerprint": pa.uint64()})

@@ -9,7 +9,6 @@ import msgspec
 from pipelines import run_state
 from pipelines.sources.base import SourceImage
 from pipelines.writing.shard import ConvertJob, is_finished, publish_shard, write_shard
-from records.dataset import open_dataset
 from records.errors import CorruptDataError
 from records.format import schema
 from records.format.columns import pack_values
@@ -66,6 +65,8 @@ def copy_shard(job: CopyJob, name: str, count: ProgressCallback) -> None:
     if is_finished(output, plan):
         count(len(plan.images))
         return
+    from records.dataset import open_dataset  # `convert` needs it only for edits
+
     records = open_dataset(job.dataset)[plan.split]
 
     def copy(writer: ShardWriter) -> Iterator[IndexRow]:

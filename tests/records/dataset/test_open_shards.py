@@ -48,10 +48,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_split_more_shards_than_files_may_be_open_reads_every_number(folder: Path) -> None:
-    # In a process of its own: this one may have many open files, of which a limit is a part.
-    program = f"import sys; from {__name__} import read_with_few_files as read; read(sys.argv[1])"
+def run_alone(function: str, folder: Path) -> None:
+    """Call a function of this module in a process of its own.
+
+    This process may have many open files, of which a limit is a part.
+    """
+    program = f"import sys; from {__name__} import {function}; {function}(sys.argv[1])"
     subprocess.run([sys.executable, "-c", program, str(folder)], cwd=ROOT, check=True)
+
+
+def test_split_more_shards_than_files_may_be_open_reads_every_number(folder: Path) -> None:
+    run_alone("read_with_few_files", folder)
 
 
 def read_with_few_files(folder: str) -> None:
@@ -66,6 +73,10 @@ def read_with_few_files(folder: str) -> None:
 
 
 def test_split_read_by_threads_stays_within_open_files(folder: Path) -> None:
+    run_alone("read_by_threads", folder)
+
+
+def read_by_threads(folder: str) -> None:
     train = open_dataset(folder)["train"]
     numbers = random.Random(2).choices(range(SHARDS), k=10 * SHARDS)
     with limit_open_files(LIMIT), ThreadPoolExecutor(8) as threads:
