@@ -117,10 +117,7 @@ class Condition:
         self._labels, self._columns = manifest.labels, manifest.settings.columns
         self._tree = _parse(text)
         schema = index_schema(self._columns, multi_label=manifest.settings.is_multi_label)
-        try:
-            self._evaluate(schema.empty_table(), "train")
-        except RecursionError as error:
-            raise _invalid("the condition is nested too deeply") from error
+        self._evaluate(schema.empty_table(), "train")
 
     def mask(self, split: SplitName, index: Index) -> Mask:
         """Return whether the condition is true for each record of a shard, (N,)."""
@@ -128,7 +125,10 @@ class Condition:
 
     def _evaluate(self, table: pa.Table, split: SplitName) -> Mask:
         found = _Evaluation(_list_columns(table, split, self._labels, self._columns), len(table))
-        return found.mask(self._tree)
+        try:
+            return found.mask(self._tree)
+        except RecursionError as error:
+            raise _invalid("the condition is nested too deeply") from error
 
 
 def _parse(text: str) -> ast.expr:
@@ -272,7 +272,7 @@ class _Evaluation:
             case ast.Subscript(value=ast.Name(id="column"), slice=ast.Constant(value=str(name))):
                 return self._column(name)
             case ast.Constant(value=str(text)):
-                return text
+                return _require_unicode(text)
             case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
                 return number
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
@@ -287,6 +287,14 @@ class _Evaluation:
                 got=name,
             )
         return self._columns[name]
+
+
+def _require_unicode(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:  # such as the escape '\\ud800'
+        raise _invalid("the condition has a text that is not valid Unicode", got=text) from error
+    return text
 
 
 def _is_one_of(

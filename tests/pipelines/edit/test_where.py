@@ -143,6 +143,9 @@ REFUSED = {
     "class == 'catt'": "no class of this name",
     "class != 'catt'": "no class of this name",
     "class in ('cat', 'catt')": "no class of this name",
+    r"key == '\ud800'": "not valid Unicode",
+    r"'\ud800' in key": "not valid Unicode",
+    r"key < '\ud800'": "not valid Unicode",
     "split == 'val'": "no split of this name",
     f"width == {10**30}": "out of range",
     "width < 1 or " * 1000 + "width < 2": "too long",
@@ -162,6 +165,19 @@ def test_condition_that_is_no_condition_is_one_error_line(
     assert reason in str(found.value)
     assert "\n" not in str(found.value)
     assert "write a condition such as" in str(found.value.hint)
+
+
+def test_condition_as_deep_as_possible_is_true_or_an_error_line(dataset: Dataset) -> None:
+    """The evaluation of the records may have less stack left than that of the empty table."""
+    outcomes = set()
+    for depth in range(900, 1000, 2):
+        try:
+            remove(str(dataset.storage.url), where="not " * depth + "width < 0", dry_run=True)
+            outcomes.add("accepted")
+        except UsageError as error:
+            assert "nested too deeply" in str(error)
+            outcomes.add("refused")
+    assert "refused" in outcomes
 
 
 @pytest.mark.parametrize(
