@@ -193,12 +193,14 @@ def plan_edits(
         removed=edits.removed,
         relabelled=edits.relabelled,
     )
+    # A shard of an interrupted run with other new classes would have other labels.
+    identity = msgspec.msgpack.encode((command, encode_manifest(base), labels))
     plan = Plan(
         settings=base.settings,
         labels=labels,
         shards=(),
         thresholds=base.thresholds,
-        digest=xxhash.xxh3_128_hexdigest(command.encode() + encode_manifest(base)),
+        digest=xxhash.xxh3_128_hexdigest(identity),
         fingerprint="",
         generation=base.generations[-1].number + 1,
     )

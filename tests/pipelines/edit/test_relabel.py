@@ -90,6 +90,22 @@ def test_relabel_new_class_needs_the_option_and_follows_the_existing_classes(
     assert list(verify(tmp_path / "new", decode=True)) == []
 
 
+def test_relabel_after_interrupted_run_with_other_new_classes_writes_the_labels_again(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.edit.apply.publish_edits", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            relabel(str(data), {"cat/000.png": ("zebra",)}, allow_new_classes=True)
+    given = {"cat/000.png": ("zebra",), "cat/nine.png": ("ant",)}
+    relabel(str(data), given, allow_new_classes=True, ignore_missing=True)
+    assert classes_of(data)["cat/000.png"] == "zebra"
+    assert list(verify(data, decode=True)) == []
+
+
 def test_relabel_unknown_keys_are_an_error(data: Path) -> None:
     with pytest.raises(InputNotFoundError, match="1 key not found"):
         relabel(str(data), {"cat/nine.png": ("dog",), "cat/000.png": ("dog",)})
