@@ -88,6 +88,22 @@ def test_remove_reports_all_shards_that_contain_the_records(grown: Path) -> None
     assert found[image.key].bytes == len(image.image)
 
 
+def test_remove_reports_the_shards_of_every_content_that_a_key_had(
+    data: Path, convert: Convert, source: Path
+) -> None:
+    contents = [(source / "cat/001.png").read_bytes()]
+    (source / "cat/001.png").unlink()
+    convert(append=True, accept_gone=True)
+    make_file(source, "cat/001.png", make_picture(777))
+    contents.append((source / "cat/001.png").read_bytes())
+    convert(append=True)
+    first = remove(str(data), keys=["cat/001.png"])
+    holders = {name for content in contents for name in files_with(data, content)}
+    assert len(holders) == 2
+    assert set(first.old_shards) == holders
+    assert set(remove(str(data), keys=["cat/001.png"]).old_shards) == holders
+
+
 def test_remove_same_command_again_has_nothing_to_do(data: Path) -> None:
     first = remove(str(data), keys=["cat/000.png"])
     before = content_of(data)
