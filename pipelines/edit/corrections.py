@@ -85,8 +85,12 @@ def check_corrections(given: Mapping[str, object]) -> Corrections:
                 expected="a class name, or several, by key",
                 got=escape_for_display(f"{key!r}: {value!r}"),
             )
-        labels = dict.fromkeys(normalize_name(str(name)) for name in texts[1:])
-        found[key_to_text(key_from_text(key))] = tuple(labels)
+        labels = tuple(dict.fromkeys(normalize_name(str(name)) for name in texts[1:]))
+        if found.setdefault(key_to_text(key_from_text(key)), labels) != labels:
+            raise UsageError(
+                "argument labels: two forms of one key have different labels",
+                got=escape_for_display(key),
+            )
     return found
 
 

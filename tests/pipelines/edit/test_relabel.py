@@ -245,6 +245,8 @@ def test_python_api_refuses_what_is_no_class(data: Path) -> None:
     for wrong in ({"cat/000.png": 3}, {"cat/000.png": [3]}, {3: "cat"}, {"cat/000.png": None}):
         with pytest.raises(UsageError, match="argument labels"):
             sm.relabel(data, wrong)
+    with pytest.raises(UsageError, match="two forms of one key"):
+        sm.relabel(data, {"cat/000.png": "dog", "cat%2F000.png": "cat"})
     with pytest.raises(UsageError, match="one class"):
         sm.relabel(data, {"cat/000.png": ["cat", "dog"]})
     assert sm.relabel(data, {"cat/000.png": "dog"}).relabelled == 1
