@@ -190,6 +190,19 @@ def test_relabel_of_images_with_any_number_of_labels(convert: Convert, tmp_path:
     assert records_of(data)["5.png"][0].class_names == ("c", "d")
 
 
+def test_relabel_list_with_the_same_labels_in_another_order_is_accepted(
+    convert: Convert, tmp_path: Path
+) -> None:
+    make_file(tmp_path, "photos/1.png", make_picture(1))
+    make_file(tmp_path, "photos/2.png", make_picture(2))
+    make_file(tmp_path, "list.csv", b"path,label\n1.png,a\n2.png,b\n")
+    options = {"list": str(tmp_path / "list.csv"), "label_separator": "|", "multi_label": True}
+    convert(source=str(tmp_path / "photos"), **options)
+    corrected = make_file(tmp_path, "corrected.csv", b"path,label\n1.png,a|b\n1.png,b|a\n")
+    report = sm.relabel(tmp_path / "data", corrected, label_separator="|")
+    assert report.relabelled == 1
+
+
 def test_relabel_and_remove_list_every_edit(data: Path, tmp_path: Path) -> None:
     relabel(str(data), {"cat/000.png": ("dog",), "cat/001.png": ("dog",)})
     relabel(str(data), {"cat/000.png": ("cat",)})
