@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import io
-import keyword
 import tokenize
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
@@ -35,7 +34,7 @@ _MAX_CHARACTERS = 10_000
 _NUMBERS = ("label", "width", "height", "channels", "source_bytes", "stored_bytes")
 _TEXTS = ("class", "split", "key", "format")
 _WORDS = {"and", "or", "not", "in", "True", "False", "None", "is", "if", "else", "lambda", "for"}
-_KEYWORD = "keyword_"
+_PREFIX = "_name_"
 _COMPARE: Mapping[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Eq: pc.equal,
     ast.NotEq: pc.not_equal,
@@ -144,10 +143,10 @@ def _parse(text: str) -> ast.expr:
 
 
 def _hide_keywords(text: str) -> str:
-    """Return a condition in which names such as `class`, which Python reserves, are other names."""
+    """Return a condition with a prefix before each name: Python reserves some, such as `class`."""
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     return tokenize.untokenize(
-        (kind, _KEYWORD + word if keyword.iskeyword(word) and word not in _WORDS else word)
+        (kind, _PREFIX + word if kind == tokenize.NAME and word not in _WORDS else word)
         for kind, word, *_ in tokens
     )
 
@@ -268,8 +267,10 @@ class _Evaluation:
         """Return the column or the constant that a part of the condition stands for."""
         match node:
             case ast.Name():
-                return self._column(node.id.removeprefix(_KEYWORD))
-            case ast.Subscript(value=ast.Name(id="column"), slice=ast.Constant(value=str(name))):
+                return self._column(node.id.removeprefix(_PREFIX))
+            case ast.Subscript(
+                value=ast.Name(id="_name_column"), slice=ast.Constant(value=str(name))
+            ):
                 return self._column(name)
             case ast.Constant(value=str(text)):
                 return _require_unicode(text)
@@ -311,7 +312,7 @@ def _to_mask(values: pa.Array | pa.ChunkedArray) -> Mask:
 
 
 def _show(node: ast.expr) -> str:
-    return ast.unparse(node).replace(_KEYWORD, "")
+    return ast.unparse(node).replace(_PREFIX, "")
 
 
 def _invalid(what: str, **details: Any) -> UsageError:

@@ -132,6 +132,8 @@ REFUSED = {
     "size < 3": "names a column",
     "column['size'] < 3": "names a column",
     "__class__ == 'cat'": "names a column",
+    "keyword_age < 3": "names a column",
+    "_name_age < 3": "names a column",
     "offset < 3": "names a column",
     "width < 'a'": "another type",
     "class < 3": "another type",
