@@ -14,7 +14,7 @@ from functools import partial
 import msgspec
 
 from pipelines.clean import remove_run
-from pipelines.edit.plan import add_edits
+from pipelines.edit.plan import add_edits, require_records
 from pipelines.edit.source_edits import find_source_edits
 from pipelines.fingerprints import save_fingerprints
 from pipelines.incremental.append import (
@@ -65,7 +65,7 @@ def convert(options: ConvertOptions, on_progress: OnProgress | None = None) -> R
         on_progress: a callback that receives the number of processed images and the total number.
 
     Raises:
-        UsageError: an option or the source is invalid.
+        UsageError: an option or the source is invalid, or the dataset would have no records.
         InputNotFoundError: the source contains no images.
         TooManyRejectsError: more images were rejected than allowed; no dataset is published, unless
             the option `quarantine` is set.
@@ -114,6 +114,7 @@ def _list_and_plan(options: ConvertOptions) -> Run:
     )
     edits = find_source_edits(output, base, plan.labels, diff, accept_gone=options.accept_gone)
     if edits is not None:
+        require_records(output, base, edits, new=plan.images)
         sources.removed, sources.relabelled = edits.removed, edits.relabelled
         plan = add_edits(plan, edits)
     return Run(options, sources, plan, output, base, diff, started_at)

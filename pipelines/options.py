@@ -134,10 +134,10 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
         """Return the runner and its flags."""
         return RunnerConfig(self.runner, self.beam_flags)
 
-    def allowed_rejects(self, images: int, *, generation: int = 1) -> int:
+    def allowed_rejects(self, images: int, *, needs_image: bool = True) -> int:
         """Return the maximum number of images that may be rejected.
 
-        For a new dataset, it is less than `images`: at least one image must be stored.
+        It is less than `images` if at least one image must be stored.
         """
         limit = self.max_rejects
         if limit is None:
@@ -146,7 +146,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
             allowed = int(limit * images)
         else:
             allowed = limit
-        return allowed if generation > 1 else min(allowed, images - 1)
+        return min(allowed, images - 1) if needs_image else allowed
 
     def allowed_gone(self, stored: int) -> int:
         """Return the maximum number of stored images that may be missing from the source."""

@@ -38,7 +38,7 @@ def read_corrections(path: str, options: ConvertOptions) -> Corrections:
     found: dict[str, tuple[str, ...]] = {}
     for key, names, where in _read_rows(table, choose_columns(table, options), options):
         labels = distinct_labels(iter(names), where, is_multi_label=True)
-        if found.setdefault(key, labels) != labels:
+        if set(found.setdefault(key, labels)) != set(labels):
             raise UsageError(
                 "two rows of one image have different labels",
                 path=where,
@@ -85,8 +85,12 @@ def check_corrections(given: Mapping[str, object]) -> Corrections:
                 expected="a class name, or several, by key",
                 got=escape_for_display(f"{key!r}: {value!r}"),
             )
-        labels = dict.fromkeys(normalize_name(str(name)) for name in texts[1:])
-        found[key_to_text(key_from_text(key))] = tuple(labels)
+        labels = tuple(dict.fromkeys(normalize_name(str(name)) for name in texts[1:]))
+        if set(found.setdefault(key_to_text(key_from_text(key)), labels)) != set(labels):
+            raise UsageError(
+                "argument labels: two forms of one key have different labels",
+                got=escape_for_display(key),
+            )
     return found
 
 

@@ -152,6 +152,23 @@ def _name_copies(
             yield shard.info.name, ReplacedShard(shard.info, shard.class_records, by)
 
 
+def require_records(output: Storage, base: Manifest, edits: Edits, *, new: int = 0) -> None:
+    """Raise UsageError if a dataset would have no records.
+
+    Args:
+        output: the storage of the dataset.
+        base: the manifest of the dataset.
+        edits: the edits of the dataset.
+        new: the number of images to add.
+    """
+    if not new and len(edits.removed) == sum(split.records for split in base.splits.values()):
+        raise UsageError(
+            "no record of the dataset would be left",
+            path=output.url,
+            hint="remove the folder of the dataset instead",
+        )
+
+
 class DatasetToEdit(NamedTuple):
     """A dataset, and the options and the command of the run that edits it."""
 
@@ -179,12 +196,7 @@ def plan_edits(
     started_at = time.monotonic()
     output, base, options, command = dataset
     edits = find_edits(output, base, labels, edit)
-    if len(edits.removed) == sum(split.records for split in base.splits.values()):
-        raise UsageError(
-            "no record of the dataset would be left",
-            path=output.url,
-            hint="remove the folder of the dataset instead",
-        )
+    require_records(output, base, edits)
     sources = Sources(
         labels,
         None,
@@ -193,12 +205,14 @@ def plan_edits(
         removed=edits.removed,
         relabelled=edits.relabelled,
     )
+    # A shard of an interrupted run with other new classes would have other labels.
+    identity = msgspec.msgpack.encode((command, encode_manifest(base), labels))
     plan = Plan(
         settings=base.settings,
         labels=labels,
         shards=(),
         thresholds=base.thresholds,
-        digest=xxhash.xxh3_128_hexdigest(command.encode() + encode_manifest(base)),
+        digest=xxhash.xxh3_128_hexdigest(identity),
         fingerprint="",
         generation=base.generations[-1].number + 1,
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import io
-import keyword
 import tokenize
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
@@ -35,7 +34,7 @@ _MAX_CHARACTERS = 10_000
 _NUMBERS = ("label", "width", "height", "channels", "source_bytes", "stored_bytes")
 _TEXTS = ("class", "split", "key", "format")
 _WORDS = {"and", "or", "not", "in", "True", "False", "None", "is", "if", "else", "lambda", "for"}
-_KEYWORD = "keyword_"
+_PREFIX = "_name_"
 _COMPARE: Mapping[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Eq: pc.equal,
     ast.NotEq: pc.not_equal,
@@ -117,10 +116,7 @@ class Condition:
         self._labels, self._columns = manifest.labels, manifest.settings.columns
         self._tree = _parse(text)
         schema = index_schema(self._columns, multi_label=manifest.settings.is_multi_label)
-        try:
-            self._evaluate(schema.empty_table(), "train")
-        except RecursionError as error:
-            raise _invalid("the condition is nested too deeply") from error
+        self._evaluate(schema.empty_table(), "train")
 
     def mask(self, split: SplitName, index: Index) -> Mask:
         """Return whether the condition is true for each record of a shard, (N,)."""
@@ -128,7 +124,10 @@ class Condition:
 
     def _evaluate(self, table: pa.Table, split: SplitName) -> Mask:
         found = _Evaluation(_list_columns(table, split, self._labels, self._columns), len(table))
-        return found.mask(self._tree)
+        try:
+            return found.mask(self._tree)
+        except RecursionError as error:
+            raise _invalid("the condition is nested too deeply") from error
 
 
 def _parse(text: str) -> ast.expr:
@@ -144,10 +143,10 @@ def _parse(text: str) -> ast.expr:
 
 
 def _hide_keywords(text: str) -> str:
-    """Return a condition in which names such as `class`, which Python reserves, are other names."""
+    """Return a condition with a prefix before each name: Python reserves some, such as `class`."""
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     return tokenize.untokenize(
-        (kind, _KEYWORD + word if keyword.iskeyword(word) and word not in _WORDS else word)
+        (kind, _PREFIX + word if kind == tokenize.NAME and word not in _WORDS else word)
         for kind, word, *_ in tokens
     )
 
@@ -268,11 +267,13 @@ class _Evaluation:
         """Return the column or the constant that a part of the condition stands for."""
         match node:
             case ast.Name():
-                return self._column(node.id.removeprefix(_KEYWORD))
-            case ast.Subscript(value=ast.Name(id="column"), slice=ast.Constant(value=str(name))):
+                return self._column(node.id.removeprefix(_PREFIX))
+            case ast.Subscript(
+                value=ast.Name(id="_name_column"), slice=ast.Constant(value=str(name))
+            ):
                 return self._column(name)
             case ast.Constant(value=str(text)):
-                return text
+                return _require_unicode(text)
             case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
                 return number
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
@@ -289,6 +290,14 @@ class _Evaluation:
         return self._columns[name]
 
 
+def _require_unicode(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:  # such as the escape '\\ud800'
+        raise _invalid("the condition has a text that is not valid Unicode", got=text) from error
+    return text
+
+
 def _is_one_of(
     column: _Column, values: pa.Array | pa.ChunkedArray, constants: Sequence[Any]
 ) -> Mask:
@@ -303,7 +312,7 @@ def _to_mask(values: pa.Array | pa.ChunkedArray) -> Mask:
 
 
 def _show(node: ast.expr) -> str:
-    return ast.unparse(node).replace(_KEYWORD, "")
+    return ast.unparse(node).replace(_PREFIX, "")
 
 
 def _invalid(what: str, **details: Any) -> UsageError:

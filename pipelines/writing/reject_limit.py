@@ -17,15 +17,23 @@ from records.text.formatting import pluralize
 def exceeds_limit(run: Run, counts: RunCounts) -> bool:
     """Return whether more images were rejected than `--max-rejects` allows."""
     images = counts.stored + counts.rejected
-    return counts.rejected > run.options.allowed_rejects(images, generation=run.plan.generation)
+    return counts.rejected > run.options.allowed_rejects(images, needs_image=_needs_image(run))
+
+
+def _needs_image(run: Run) -> bool:
+    """Return whether the dataset has no other records than those that the run stores."""
+    base = run.base
+    if base is None:
+        return run.plan.generation == 1
+    return len(run.sources.removed) == sum(split.records for split in base.splits.values())
 
 
 def is_refused(run: Run, counts: RunCounts) -> bool:
     """Return whether nothing is published because of the limit.
 
-    With `--quarantine`, the other images are published; a new dataset needs at least one.
+    With `--quarantine`, the other images are published; a dataset needs at least one.
     """
-    is_publishable = run.plan.generation > 1 or counts.stored > 0
+    is_publishable = counts.stored > 0 or not _needs_image(run)
     return exceeds_limit(run, counts) and not (run.options.quarantine and is_publishable)
 
 

@@ -179,7 +179,7 @@ def find_duplicate_keys(keys: Mapping[str, pa.ChunkedArray]) -> Iterator[Finding
     Args:
         keys: the keys of each shard (Arrow strings) by shard name, in the order of the dataset.
     """
-    if not keys:
+    if not any(map(len, keys.values())):  # Arrow crashes without values to count
         return
     all_keys = pa.chunked_array(
         [chunk for column in keys.values() for chunk in column.chunks], pa.string()

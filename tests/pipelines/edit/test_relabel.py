@@ -90,6 +90,22 @@ def test_relabel_new_class_needs_the_option_and_follows_the_existing_classes(
     assert list(verify(tmp_path / "new", decode=True)) == []
 
 
+def test_relabel_after_interrupted_run_with_other_new_classes_writes_the_labels_again(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.edit.apply.publish_edits", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            relabel(str(data), {"cat/000.png": ("zebra",)}, allow_new_classes=True)
+    given = {"cat/000.png": ("zebra",), "cat/nine.png": ("ant",)}
+    relabel(str(data), given, allow_new_classes=True, ignore_missing=True)
+    assert classes_of(data)["cat/000.png"] == "zebra"
+    assert list(verify(data, decode=True)) == []
+
+
 def test_relabel_unknown_keys_are_an_error(data: Path) -> None:
     with pytest.raises(InputNotFoundError, match="1 key not found"):
         relabel(str(data), {"cat/nine.png": ("dog",), "cat/000.png": ("dog",)})
@@ -174,6 +190,19 @@ def test_relabel_of_images_with_any_number_of_labels(convert: Convert, tmp_path:
     assert records_of(data)["5.png"][0].class_names == ("c", "d")
 
 
+def test_relabel_list_with_the_same_labels_in_another_order_is_accepted(
+    convert: Convert, tmp_path: Path
+) -> None:
+    make_file(tmp_path, "photos/1.png", make_picture(1))
+    make_file(tmp_path, "photos/2.png", make_picture(2))
+    make_file(tmp_path, "list.csv", b"path,label\n1.png,a\n2.png,b\n")
+    options = {"list": str(tmp_path / "list.csv"), "label_separator": "|", "multi_label": True}
+    convert(source=str(tmp_path / "photos"), **options)
+    corrected = make_file(tmp_path, "corrected.csv", b"path,label\n1.png,a|b\n1.png,b|a\n")
+    report = sm.relabel(tmp_path / "data", corrected, label_separator="|")
+    assert report.relabelled == 1
+
+
 def test_relabel_and_remove_list_every_edit(data: Path, tmp_path: Path) -> None:
     relabel(str(data), {"cat/000.png": ("dog",), "cat/001.png": ("dog",)})
     relabel(str(data), {"cat/000.png": ("cat",)})
@@ -229,6 +258,8 @@ def test_python_api_refuses_what_is_no_class(data: Path) -> None:
     for wrong in ({"cat/000.png": 3}, {"cat/000.png": [3]}, {3: "cat"}, {"cat/000.png": None}):
         with pytest.raises(UsageError, match="argument labels"):
             sm.relabel(data, wrong)
+    with pytest.raises(UsageError, match="two forms of one key"):
+        sm.relabel(data, {"cat/000.png": "dog", "cat%2F000.png": "cat"})
     with pytest.raises(UsageError, match="one class"):
         sm.relabel(data, {"cat/000.png": ["cat", "dog"]})
     assert sm.relabel(data, {"cat/000.png": "dog"}).relabelled == 1

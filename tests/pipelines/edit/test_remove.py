@@ -14,7 +14,13 @@ import shardmill as sm
 from pipelines.compact import compact
 from pipelines.edit import remove
 from records import open_dataset, verify
-from records.errors import CorruptDataError, InputNotFoundError, LockedError, UsageError
+from records.errors import (
+    CorruptDataError,
+    InputNotFoundError,
+    LockedError,
+    TooManyRejectsError,
+    UsageError,
+)
 from records.format import layout
 from records.format.edits import REMOVED
 from records.format.manifest import read_manifest
@@ -86,6 +92,44 @@ def test_remove_reports_all_shards_that_contain_the_records(grown: Path) -> None
     assert len(report.old_shards) == 2
     assert found[image.key].class_name == image.class_name
     assert found[image.key].bytes == len(image.image)
+
+
+def test_remove_reports_the_shards_of_every_content_that_a_key_had(
+    data: Path, convert: Convert, source: Path
+) -> None:
+    contents = [(source / "cat/001.png").read_bytes()]
+    (source / "cat/001.png").unlink()
+    convert(append=True, accept_gone=True)
+    make_file(source, "cat/001.png", make_picture(777))
+    contents.append((source / "cat/001.png").read_bytes())
+    convert(append=True)
+    first = remove(str(data), keys=["cat/001.png"])
+    holders = {name for content in contents for name in files_with(data, content)}
+    assert len(holders) == 2
+    assert set(first.old_shards) == holders
+    assert set(remove(str(data), keys=["cat/001.png"]).old_shards) == holders
+
+
+@pytest.mark.parametrize("quarantine", [False, True])
+def test_append_that_would_leave_no_record_publishes_nothing(
+    data: Path, convert: Convert, source: Path, quarantine: bool
+) -> None:
+    before, manifest = keys_of(data), read_manifest(open_storage(str(data)))
+    for file in source.rglob("*.png"):
+        file.unlink()
+    given: dict[str, Any] = {"append": True, "accept_gone": True, "max_gone": 1.0}
+    make_file(source, "cat/bad.png", CORRUPT)
+    with pytest.raises(TooManyRejectsError):
+        convert(**given, quarantine=quarantine)
+    convert(append=True, max_gone=1.0)
+    with pytest.raises(UsageError, match="no record of the dataset would be left"):
+        convert(**given)
+    assert keys_of(data) == before
+    assert read_manifest(open_storage(str(data))).splits.keys() == manifest.splits.keys()
+    make_file(source, "cat/good.png", make_picture(779))
+    convert(**given)
+    assert keys_of(data) == {"cat/good.png"}
+    assert list(verify(data, decode=True)) == []
 
 
 def test_remove_same_command_again_has_nothing_to_do(data: Path) -> None:

@@ -132,6 +132,8 @@ REFUSED = {
     "size < 3": "names a column",
     "column['size'] < 3": "names a column",
     "__class__ == 'cat'": "names a column",
+    "keyword_age < 3": "names a column",
+    "_name_age < 3": "names a column",
     "offset < 3": "names a column",
     "width < 'a'": "another type",
     "class < 3": "another type",
@@ -143,6 +145,9 @@ REFUSED = {
     "class == 'catt'": "no class of this name",
     "class != 'catt'": "no class of this name",
     "class in ('cat', 'catt')": "no class of this name",
+    r"key == '\ud800'": "not valid Unicode",
+    r"'\ud800' in key": "not valid Unicode",
+    r"key < '\ud800'": "not valid Unicode",
     "split == 'val'": "no split of this name",
     f"width == {10**30}": "out of range",
     "width < 1 or " * 1000 + "width < 2": "too long",
@@ -162,6 +167,19 @@ def test_condition_that_is_no_condition_is_one_error_line(
     assert reason in str(found.value)
     assert "\n" not in str(found.value)
     assert "write a condition such as" in str(found.value.hint)
+
+
+def test_condition_as_deep_as_possible_is_true_or_an_error_line(dataset: Dataset) -> None:
+    """The evaluation of the records may have less stack left than that of the empty table."""
+    outcomes = set()
+    for depth in range(900, 1000, 2):
+        try:
+            remove(str(dataset.storage.url), where="not " * depth + "width < 0", dry_run=True)
+            outcomes.add("accepted")
+        except UsageError as error:
+            outcomes.add(str(error.what))
+    assert outcomes <= {"accepted", "--where: the condition is nested too deeply"}
+    assert len(outcomes) == 2
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from records.format.tfrecord import frame_bytes
 from records.images import ImageOptions
 from records.integrity.findings import MEANINGS, Finding
 from records.storage import open_storage
-from records.verification.dataset import check_files
+from records.verification.dataset import check_files, find_duplicate_keys
 from tests import datasets
 from tests.datasets import (
     LABELS,
@@ -454,3 +454,8 @@ def test_finding_text_control_characters_are_escaped() -> None:
     line = str(Finding("text", "a", "got '\x1b[31m'", key="a\nb"))
     assert line.isprintable()
     assert LABELS
+
+
+def test_find_duplicate_keys_of_shards_without_records_finds_nothing() -> None:
+    no_keys = pa.chunked_array([pa.array([], pa.string())])
+    assert list(find_duplicate_keys({"a": no_keys, "b": no_keys})) == []
