@@ -44,8 +44,8 @@ class SourceDiff:
         fingerprints: the fingerprint of every known file, with the columns of
             `read_fingerprints`, to save after the new images are stored; None if none has changed.
         removed: keys of files that are not added, because their records were removed.
-        corrected: table of the stored files with other labels in the source: `key`, `stored_key`,
-            `label` and `labels`.
+        corrected: table of the unmodified files with other labels in the source: `key`,
+            `stored_key`, `label` and `labels`.
     """
 
     is_new: Mask
@@ -122,7 +122,9 @@ def diff_sources(
     previous = matches.files()
     is_relabelled = differ(previous["labelling"], images["labelling"])
     is_relabelled &= ~find_corrected(images, previous, edits.relabelled, edits.labels)
-    has_other_labels = is_relabelled & differ(previous["label_digest"], list_label_digests(images))
+    # The labels of a modified file are those of its new content, which is not stored.
+    has_other_labels = is_relabelled & ~is_modified
+    has_other_labels &= differ(previous["label_digest"], list_label_digests(images))
     corrected = images.select(["key", "label", "labels"])
     corrected = corrected.append_column("stored_key", previous["key"])
     source_splits = list_splits(images, is_train_divided=is_train_divided)

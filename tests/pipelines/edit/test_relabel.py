@@ -265,6 +265,29 @@ def test_python_api_refuses_what_is_no_class(data: Path) -> None:
     assert sm.relabel(data, {"cat/000.png": "dog"}).relabelled == 1
 
 
+def test_append_does_not_give_a_stored_image_the_class_of_another_content(
+    convert: Convert, tmp_path: Path
+) -> None:
+    """A modified file keeps its stored image, so the class of the new content would be wrong."""
+    for number in range(4):
+        make_file(tmp_path, f"photos/{number}.png", make_picture(number))
+    lines = ["path,label", "0.png,a", "1.png,b", "2.png,a", "3.png,b"]
+    given = {"source": str(tmp_path / "photos"), "list": str(tmp_path / "list.csv")}
+    make_file(tmp_path, "list.csv", "\n".join(lines).encode())
+    convert(**given)
+    make_file(tmp_path, "photos/1.png", make_picture(99))
+    lines[2:4] = ["1.png,a", "2.png,b"]
+    make_file(tmp_path, "list.csv", "\n".join(lines).encode())
+    report = convert(**given, append=True)
+    assert (report.corrected, report.differences.changed, report.differences.relabelled) == (
+        1,
+        1,
+        2,
+    )
+    assert classes_of(tmp_path / "data") == {"0.png": "a", "1.png": "b", "2.png": "b", "3.png": "b"}
+    assert convert(**given, append=True).corrected == 0
+
+
 class TestAppend:
     @pytest.fixture(params=["relabelled", "compacted"])
     def dataset(self, request: pytest.FixtureRequest, data: Path, tmp_path: Path) -> Path:

@@ -170,7 +170,8 @@ class Model:
         self.renamed = renamed | {
             key: old for key, old in self.renamed.items() if key not in files and old not in found
         }
-        for key in expected["relabelled"]:  # the record gets the class of the source
+        # The record gets the class of the source, unless it is the class of other content.
+        for key in expected["relabelled"] - expected["changed"]:
             old = stored_as[key]
             self.records[old] = (self.records[old][0], labels[key])
         self.records |= {key: (files[key], labels[key]) for key in new}
