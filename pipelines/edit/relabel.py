@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
-import numpy as np
 
 from pipelines.edit.apply import apply_edits, open_to_edit
 from pipelines.edit.corrections import Corrections, extend_label_map, require_one_class
-from pipelines.edit.plan import Labels, plan_edits
+from pipelines.edit.plan import plan_edits
 from pipelines.edit.report import EditReport, report_edits
-from pipelines.edit.selection import KeySelection, missing_keys
-from records.format.index import Index, label_lists
-from records.format.layout import SplitName
+from pipelines.edit.selection import KeySelection, edit_by_key, missing_keys
 from records.runtime.shard_worker import OnProgress, RunnerConfig
 
 
@@ -63,14 +58,7 @@ def relabel(
         key: tuple(sorted(numbers[name] for name in names)) for key, names in corrections.items()
     }
     selection = KeySelection(wanted)
-
-    def edit(split: SplitName, index: Index) -> Mapping[int, Labels]:
-        rows = np.flatnonzero(selection.mask(split, index))
-        chosen = index.table.take(rows)
-        found = zip(rows.tolist(), chosen["key"].to_pylist(), label_lists(chosen), strict=True)
-        return {row: wanted[key] for row, key, current in found if wanted[key] != current}
-
-    run = plan_edits(edited, edit, labels)
+    run = plan_edits(edited, edit_by_key(selection, wanted), labels)
     if (missing := selection.missing()) and not ignore_missing:
         raise missing_keys(missing, path=edited.output.url)
     if not dry_run:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.edit.plan import Edit, Labels
 from pipelines.edit.where import Mask
 from pipelines.sources.reader import read_text_file
 from records.errors import InputNotFoundError, UsageError
-from records.format.index import Index
+from records.format.index import Index, label_lists
 from records.format.layout import SplitName
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
@@ -70,6 +71,24 @@ class KeySelection:
         """Return the keys that were not found, in the order in which they were given."""
         keys: list[str] = self._keys.filter(pa.array(~self._is_found)).to_pylist()
         return keys
+
+
+def edit_by_key(selection: KeySelection, new: Mapping[str, Labels | None]) -> Edit:
+    """Return the edit that gives records their new labels, or removes them, by key.
+
+    Args:
+        selection: the selection of these keys.
+        new: the new labels of each record, None for a record to remove. A record that already has
+            its labels is not edited.
+    """
+
+    def edit(split: SplitName, index: Index) -> Mapping[int, Labels | None]:
+        rows = np.flatnonzero(selection.mask(split, index))
+        chosen = index.table.take(rows)
+        found = zip(rows.tolist(), chosen["key"].to_pylist(), label_lists(chosen), strict=True)
+        return {row: new[key] for row, key, current in found if new[key] != current}
+
+    return edit
 
 
 def missing_keys(keys: list[str], *, path: str) -> InputNotFoundError:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
-import numpy as np
 
 from pipelines.edit.plan import Edits, Labels, find_edits
-from pipelines.edit.selection import KeySelection
+from pipelines.edit.selection import KeySelection, edit_by_key
 from pipelines.incremental.diff import SourceDiff
-from records.format.index import Index, label_lists
 from records.format.label_map import LabelMap
-from records.format.layout import SplitName
 from records.format.manifest import Manifest
 from records.runtime.row_table import iter_rows
 from records.storage import Storage
@@ -42,15 +37,7 @@ def find_source_edits(
         new |= dict.fromkeys(map(key_to_text, diff.deleted))
     if not new:
         return None
-    selection = KeySelection(new)
-
-    def edit(split: SplitName, index: Index) -> Mapping[int, Labels | None]:
-        rows = np.flatnonzero(selection.mask(split, index))
-        chosen = index.table.take(rows)
-        found = zip(rows.tolist(), chosen["key"].to_pylist(), label_lists(chosen), strict=True)
-        return {row: new[key] for row, key, current in found if new[key] != current}
-
-    edits = find_edits(output, base, labels, edit)
+    edits = find_edits(output, base, labels, edit_by_key(KeySelection(new), new))
     edits.removed = [msgspec.structs.replace(it, deleted=True) for it in edits.removed]
     edits.relabelled = [msgspec.structs.replace(it, source=True) for it in edits.relabelled]
     return edits
