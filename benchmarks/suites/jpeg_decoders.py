@@ -1,4 +1,4 @@
-"""Decoding and resizing of photos on one thread, by the decoders of the reading benchmark."""
+"""Decoding and resizing of photos on one thread, by decoder."""
 
 from __future__ import annotations
 
