@@ -15,6 +15,7 @@ from typing import Any, overload
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from records.runtime.malloc import reuse_blocks
 from records.text.formatting import pluralize
 from records.untrusted_parquet.page_sizes import FileSizes, read_page_sizes
 from records.untrusted_parquet.read import (
@@ -90,7 +91,7 @@ class ParquetStream:
             found = self._file.iter_batches(
                 self._batch_rows, columns=list(columns), use_threads=False
             )
-            for batch in found:
+            for batch in reuse_blocks(found):
                 batch.validate(full=True)
                 rows += len(batch)
                 total_bytes += batch.nbytes
