@@ -35,6 +35,8 @@ _BATCH_BYTES = 64 << 20
 _BATCH_ROWS = 64
 _BLOCK_BYTES = 64 << 10
 _BUFFER_BYTES = 1 << 20
+_UNBUFFERED_BYTES = 16 << 20
+"""The size of a row group up to which each column is read at once: that saves a copy."""
 _LISTED_VALUE_BYTES = 64
 """The size of a value of a list as an object of Python."""
 
@@ -66,7 +68,7 @@ class ParquetStream:
             self._sizes = sizes
             self._file = pq.ParquetFile(
                 pa.PythonFile(_File(content), mode="r"),
-                buffer_size=_BUFFER_BYTES,
+                buffer_size=0 if sizes.largest_group_bytes <= _UNBUFFERED_BYTES else _BUFFER_BYTES,
                 pre_buffer=False,
                 page_checksum_verification=True,
             )
