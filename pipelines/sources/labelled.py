@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import pyarrow as pa
-from msgspec.structs import replace
 
 from pipelines.options import ConvertOptions
 from pipelines.sources.base import SourceFilter, Sources
 from pipelines.sources.cells import distinct_labels, read_labels, read_text
 from pipelines.sources.containers import ContainerFiles
+from pipelines.sources.containers.entry import Label
 from pipelines.sources.containers.kinds import kind_of
 from pipelines.sources.containers.part import Given
 from pipelines.sources.lists.columns import NO_COLUMN, ONE_CLASS, Roles
@@ -64,8 +64,9 @@ def list_labelled(
     class_columns = _class_columns(given, table)
     labels = () if _is_unlabelled(given, options) else ("label",)
     roles = Roles("path", labels, None, None, None, kept, (), options.target_column)
+    reader = _RowReader(table, roles, options)
     rows = [
-        _read_row(table, ListRow(number, key, None, (), each.split, None), each, roles, options)
+        reader.read(number, key, each)
         for number, ((key,), each) in enumerate(
             zip(iter_rows(listed, "key"), given, strict=True), start=1
         )
@@ -167,22 +168,55 @@ def _is_unlabelled(given: Sequence[Given], options: ConvertOptions) -> bool:
     return is_optional and not any(each.label for each in given)
 
 
-def _read_row(
-    table: ListTable, row: ListRow, given: Given, roles: Roles, options: ConvertOptions
-) -> ListRow:
-    """Return a row with the labels and the columns that a list would give it."""
-    where = table.place(row.number)
-    labels: tuple[str, ...] = (ONE_CLASS,)
-    if roles.labels:
-        separator = None if given.class_columns else options.label_separator
-        assert not isinstance(given.label, int), "_name_numbers has named it"
-        found = read_labels({"label": given.label or ""}, "label", separator, where)
-        labels = distinct_labels(found, where, is_multi_label=options.is_multi_label)
-    texts = check_texts({name: read_text(given.fields, name, where) for name in roles.kept}, where)
-    if roles.target is not None:
-        text = texts[roles.kept.index(roles.target)]
-        check_target(text, roles.target, where, key=row.key)
-    return replace(row, labels=labels, kept=texts)
+class _RowReader:
+    """Reads rows with the labels and the columns that a list would give them."""
+
+    def __init__(self, table: ListTable, roles: Roles, options: ConvertOptions) -> None:
+        self._table = table
+        self._roles = roles
+        self._options = options
+        # Most images have the labels of an earlier one.
+        self._labels: dict[tuple[Label | None, bool], tuple[str, ...]] = {}
+
+    def read(self, number: int, key: bytes, given: Given) -> ListRow:
+        """Return the row of an image. Raises UsageError."""
+        try:
+            return ListRow(
+                number,
+                key,
+                None,
+                self._read_labels(given),
+                given.split,
+                None,
+                kept=self._read_texts(key, given) if self._roles.kept else (),
+            )
+        except UsageError as error:
+            # Only errors need the place: it takes longer than the row.
+            error.path = self._table.place(number)
+            raise
+
+    def _read_labels(self, given: Given) -> tuple[str, ...]:
+        if not self._roles.labels:
+            return (ONE_CLASS,)
+        label, is_separate = given.label, bool(given.class_columns)
+        labels = self._labels.get((label, is_separate))
+        if labels is None:
+            separator = None if is_separate else self._options.label_separator
+            assert not isinstance(label, int), "_name_numbers has named it"
+            where = self._table.path
+            found = read_labels({"label": label or ""}, "label", separator, where)
+            labels = distinct_labels(found, where, is_multi_label=self._options.is_multi_label)
+            self._labels[label, is_separate] = labels
+        return labels
+
+    def _read_texts(self, key: bytes, given: Given) -> tuple[str, ...]:
+        roles, where = self._roles, self._table.path
+        texts = check_texts(
+            {name: read_text(given.fields, name, where) for name in roles.kept}, where
+        )
+        if roles.target is not None:
+            check_target(texts[roles.kept.index(roles.target)], roles.target, where, key=key)
+        return texts
 
 
 def _describe(options: ConvertOptions, roles: Roles, class_columns: tuple[str, ...]) -> str | None:

@@ -16,6 +16,8 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from typing import Any, TypeVar
 
 _M_TRIM_THRESHOLD = -1  # mallopt(3)
 _M_MMAP_THRESHOLD = -3
@@ -25,8 +27,10 @@ _IMAGE_BYTES = 1 << 20
 _TABLE_BYTES = 1 << 15
 _LARGEST_REUSED_BYTES = 1 << 25  # glibc accepts no larger value
 _KEPT_BYTES = 1 << 28
+_DEFAULT_BYTES = 1 << 17  # glibc's own value
 
 _values: dict[int, int] = {}
+Item = TypeVar("Item")
 
 
 def return_large_blocks() -> None:
@@ -55,6 +59,31 @@ def reuse_large_blocks(arenas: int) -> None:
     _set(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
+def reuse_blocks(items: Iterator[Item]) -> Iterator[Item]:
+    """Yield items; the blocks of up to 32 MiB that an item needs are those of an earlier one.
+
+    Blocks that the consumer allocates are returned as before, so that those of a large table do
+    not divide the memory for the items.
+    """
+    returned_bytes = _values.get(_M_MMAP_THRESHOLD, _DEFAULT_BYTES)
+    kept_bytes = _values.get(_M_TRIM_THRESHOLD, 2 * returned_bytes)
+    _set(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+    try:
+        while True:
+            _set(_M_MMAP_THRESHOLD, _LARGEST_REUSED_BYTES)
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+            finally:
+                _set(_M_MMAP_THRESHOLD, returned_bytes)
+            yield item
+            del item  # before the next one is made
+    finally:
+        _set(_M_TRIM_THRESHOLD, kept_bytes)
+        _trim()
+
+
 def _return_blocks_from(size_bytes: int) -> None:
     _set(_M_MMAP_THRESHOLD, size_bytes)
     if _M_TRIM_THRESHOLD in _values:  # of `reuse_large_blocks`
@@ -65,6 +94,18 @@ def _set(parameter: int, value: int) -> None:
     if _values.get(parameter) == value:
         return
     _values[parameter] = value
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    mallopt = _function("mallopt")
     if mallopt is not None:
         mallopt(parameter, value)
+
+
+def _trim() -> None:
+    malloc_trim = _function("malloc_trim")
+    if malloc_trim is not None:
+        malloc_trim(0)
+
+
+@cache
+def _function(name: str) -> Any:
+    """Return a function of the C library; None if only other C libraries have it."""
+    return getattr(ctypes.CDLL(None), name, None)

@@ -59,10 +59,14 @@ class ColumnSizes(NamedTuple):
 
 
 class FileSizes(NamedTuple):
-    """Declared number of rows of a file, and the sizes of each column in each row group."""
+    """Declared number of rows of a file, and the sizes of each column in each row group.
+
+    `largest_group_bytes` is the size of the largest row group in the file, before decompression.
+    """
 
     rows: int
     columns: list[ColumnSizes]
+    largest_group_bytes: int
 
 
 def read_page_sizes(content: Content) -> FileSizes:
@@ -91,7 +95,11 @@ def _read_page_sizes(content: Content) -> FileSizes:
         for group in footer[_ROW_GROUPS]
         for column in group[_COLUMNS]
     ]
-    return FileSizes(_not_negative(footer[_NUM_ROWS]), columns)
+    group_bytes = (
+        sum(_not_negative(column[_META_DATA][_COMPRESSED_BYTES]) for column in group[_COLUMNS])
+        for group in footer[_ROW_GROUPS]
+    )
+    return FileSizes(_not_negative(footer[_NUM_ROWS]), columns, max(group_bytes, default=0))
 
 
 def _sum_pages(content: Content, column: Struct) -> ColumnSizes:

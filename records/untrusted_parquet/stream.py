@@ -15,6 +15,7 @@ from typing import Any, overload
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from records.runtime.malloc import reuse_blocks
 from records.text.formatting import pluralize
 from records.untrusted_parquet.page_sizes import FileSizes, read_page_sizes
 from records.untrusted_parquet.read import (
@@ -34,6 +35,8 @@ _BATCH_BYTES = 64 << 20
 _BATCH_ROWS = 64
 _BLOCK_BYTES = 64 << 10
 _BUFFER_BYTES = 1 << 20
+_UNBUFFERED_BYTES = 16 << 20
+"""The size of a row group up to which each column is read at once: that saves a copy."""
 _LISTED_VALUE_BYTES = 64
 """The size of a value of a list as an object of Python."""
 
@@ -65,7 +68,7 @@ class ParquetStream:
             self._sizes = sizes
             self._file = pq.ParquetFile(
                 pa.PythonFile(_File(content), mode="r"),
-                buffer_size=_BUFFER_BYTES,
+                buffer_size=0 if sizes.largest_group_bytes <= _UNBUFFERED_BYTES else _BUFFER_BYTES,
                 pre_buffer=False,
                 page_checksum_verification=True,
             )
@@ -90,7 +93,7 @@ class ParquetStream:
             found = self._file.iter_batches(
                 self._batch_rows, columns=list(columns), use_threads=False
             )
-            for batch in found:
+            for batch in reuse_blocks(found):
                 batch.validate(full=True)
                 rows += len(batch)
                 total_bytes += batch.nbytes

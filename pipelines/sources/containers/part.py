@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 from pipelines.sources.cells import Row
 from pipelines.sources.containers.entry import Entry, Label, is_image_name, name_problem
 from pipelines.sources.containers.kinds import suffix_of
-from pipelines.sources.walk import ListedFile, Listing, first_hidden
+from pipelines.sources.walk import ListedFile, Listing, first_hidden, hidden_reason
 from records.format.layout import SplitName
+from records.format.skipped import Reason
 
 
 class Given(NamedTuple):
@@ -70,8 +71,8 @@ class Part:
         """Add an entry, and its file to the listing."""
         key = entry.key
         is_folder = entry.member is None and entry.refused is None
-        parts = [*key.split(b"/"), b""] if is_folder else key.split(b"/")
-        hidden = first_hidden(parts) if name_problem(key) is None else None
+        path = key + b"/" if is_folder else key
+        hidden = _first_hidden(path) if name_problem(key) is None else None
         if hidden is not None:
             # A hidden folder is one file that is skipped, as in a walk over folders.
             if hidden[0] not in self.hidden_folders:
@@ -81,7 +82,7 @@ class Part:
         elif entry.refused is not None:
             self.refused.append((key, entry.refused))
         elif entry.member is None:
-            self._add_folders(parts[:-1])
+            self._add_folders(key)
         else:
             self._add_file(key)
             self.given.append(
@@ -95,15 +96,31 @@ class Part:
             )
 
     def _add_file(self, key: bytes) -> None:
-        parts = key.split(b"/")
-        self._add_folders(parts[:-1])
+        folder = key.rpartition(b"/")[0]
+        if folder and folder not in self.folders:
+            self._add_folders(folder)
         if is_image_name(key):
-            self.is_deep &= len(parts) > 2
-            if len(self.tops) < 2 or len(parts) == 1:
-                self.tops.add(parts[0] if len(parts) > 1 else b"")
+            self.is_deep &= b"/" in folder
+            if len(self.tops) < 2 or not folder:
+                self.tops.add(folder.partition(b"/")[0])
         else:
             self.archives += suffix_of(key) is not None
 
-    def _add_folders(self, parts: Sequence[bytes]) -> None:
+    def _add_folders(self, folder: bytes) -> None:
+        parts = folder.split(b"/")
         for depth in range(1, min(len(parts), _MOST_DEPTH) + 1):
             self.folders.add(b"/".join(parts[:depth]))
+
+
+def _first_hidden(path: bytes) -> tuple[bytes, Reason] | None:
+    """Return the first hidden part of a path; a folder has a slash at its end."""
+    folder, _, name = path.rpartition(b"/")
+    if folder and (found := _first_hidden_folder(folder)) is not None:
+        return found
+    reason = hidden_reason(name)
+    return None if reason is None else (path, reason)
+
+
+@lru_cache(maxsize=1024)  # most files are in a folder of an earlier one
+def _first_hidden_folder(folder: bytes) -> tuple[bytes, Reason] | None:
+    return first_hidden([*folder.split(b"/"), b""])

@@ -167,7 +167,7 @@ class _ListSources:
 
     def _read(self, part: ListPart, row: ListRow, locator: Locator) -> None:
         """Find the key of a row; labels of several rows of one image are those of the image."""
-        key = locator.key_of(row, part.table.place(row.number))
+        key = locator.key_of(row, partial(part.table.place, row.number))
         if not row.is_confirmed:
             self._unconfirmed[key] = None
             return

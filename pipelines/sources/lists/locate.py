@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pipelines.sources.lists.rows import ListRow
 from pipelines.sources.reader import SourceFiles, open_file
@@ -52,8 +52,12 @@ class Locator:
         """Return what precedes and follows the paths of the rows in keys; at most four pairs."""
         return [(key_to_text(before), key_to_text(after)) for before, after in self._patterns]
 
-    def key_of(self, row: ListRow, place: str) -> bytes:
+    def key_of(self, row: ListRow, place: Callable[[], str]) -> bytes:
         """Return the key of a row; that of the row itself if there is no file.
+
+        Args:
+            row: the row.
+            place: a function that returns the place of the row, for messages.
 
         Raises:
             UsageError: several files match the path.
@@ -69,7 +73,7 @@ class Locator:
         for key in (row.key, *row.spellings):
             found = self._search(key)
             if len(found) > 1:
-                raise _several_files(found, key, place)
+                raise _several_files(found, key, place())
             if found:
                 self._note(found[0], key)
                 return found[0]

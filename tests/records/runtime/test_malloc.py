@@ -101,3 +101,36 @@ def test_settings_of_malloc_changed_twice_apply_each_time() -> None:
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
     returned, reused, returned_again = map(int, ended.stdout.split())
     assert reused * 10 < min(returned, returned_again)
+
+
+_ITEMS = """
+import resource
+from records.runtime.malloc import reuse_blocks, table_blocks_returned
+
+def decode():
+    for size in range(30):
+        yield [bytearray(b"x" * (3_000_000 - size)) for _ in range(3)]
+
+def count_page_faults(items):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    kept = [bytes(b"x" * 65_536) for item in items]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+def resident_bytes():
+    with open("/proc/self/statm") as stream:
+        return int(stream.read().split()[1]) * 4096
+
+with table_blocks_returned():
+    before = resident_bytes()
+    print(count_page_faults(decode()), count_page_faults(reuse_blocks(decode())))
+    print(resident_bytes() - before, count_page_faults(decode()))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a setting of glibc")
+def test_items_with_reused_blocks_cause_few_page_faults_and_leave_no_memory() -> None:
+    command = [sys.executable, "-c", _ITEMS]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    returned, reused, held_bytes, returned_again = map(int, ended.stdout.split())
+    assert reused * 5 < min(returned, returned_again)
+    assert held_bytes < 2 << 20

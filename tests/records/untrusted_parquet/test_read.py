@@ -138,8 +138,8 @@ def footer_alone(fields: bytes) -> bytes:
 
 
 def test_read_page_sizes_footer_alone() -> None:
-    assert read_page_sizes(footer_alone(b"")) == (1, [])
-    assert read_page_sizes(footer_alone(b"\x06" + varint(99) + b"\x02")) == (1, [])
+    assert read_page_sizes(footer_alone(b"")) == (1, [], 0)
+    assert read_page_sizes(footer_alone(b"\x06" + varint(99) + b"\x02")) == (1, [], 0)
 
 
 @pytest.mark.parametrize(

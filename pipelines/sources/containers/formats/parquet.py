@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+import pyarrow as pa
 import xxhash
 
 from pipelines.sources.cells import Row, require_short
 from pipelines.sources.containers.byte_window import ContainerBytes, damaged
 from pipelines.sources.containers.entry import (
     Entry,
+    Label,
     clean_name,
     image_extension,
     name_problem,
@@ -22,10 +24,13 @@ from pipelines.sources.containers.formats.parquet_columns import (
     choose_image,
     column_cells,
     column_values,
+    image_values,
 )
 from pipelines.sources.containers.member import Member
 from pipelines.sources.containers.wanted import WantedFields
 from pipelines.sources.one_hot import read_one_hot
+from pipelines.sources.reader import HEAD_BYTES
+from records.runtime.malloc import reuse_blocks
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from records.untrusted_parquet import InvalidParquetError, ParquetStream
@@ -35,7 +40,7 @@ class _Row(NamedTuple):
     """A row: its number, the values of its image, path and label, and its cells."""
 
     number: int
-    image: Any
+    image: memoryview | None
     path: Any
     label: Any
     classes: Row
@@ -66,38 +71,66 @@ def list_parquet(data: ContainerBytes) -> Iterator[Entry]:
 def _rows(file: ParquetStream, columns: ParquetColumns, wanted: WantedFields) -> Iterator[_Row]:
     label = columns.labels[0] if len(columns.labels) == 1 else None
     classes = columns.labels if label is None else ()
-    paths = (columns.image, columns.path, label, *columns.kept)
     number = 0
     for batch in file.batches(columns.paths):
-        found = zip(*(column_values(batch, path) for path in paths), strict=True)
-        cells = column_cells(batch, classes)
-        for (image, path, value, *kept), each in zip(found, cells, strict=True):
-            row = wanted.cells(dict(zip(columns.kept, kept, strict=True)), ())
-            yield _Row(number, image, path, value, each, {**columns.unread, **row})
+        found = zip(
+            image_values(batch, columns.image),
+            column_values(batch, columns.path),
+            column_values(batch, label),
+            column_cells(batch, classes),
+            _kept_cells(batch, columns, wanted),
+            strict=True,
+        )
+        for values in found:
+            yield _Row(number, *values)
             number += 1
+
+
+def _kept_cells(
+    batch: pa.RecordBatch, columns: ParquetColumns, wanted: WantedFields
+) -> Iterator[Row]:
+    values = [column_values(batch, path) for path in columns.kept]
+    for number in range(len(batch)):
+        row = {name: each[number] for name, each in zip(columns.kept, values, strict=True)}
+        yield {**columns.unread, **wanted.cells(row, ())}
 
 
 def _entry(
     data: ContainerBytes, row: _Row, columns: ParquetColumns, stem: bytes, offset: int
 ) -> Entry:
-    where = f"{data.shown} row {row.number + 1}"
     if row.kept:
-        require_short(row.kept, where)
+        require_short(row.kept, _place(data, row))
     name = _name(row.path)
     if row.image is None:
         return refuse(name or b"%s/%08d" % (stem, row.number), "its row has no bytes")
-    key = name or b"%s/%08d%s" % (stem, row.number, image_extension(row.image))
+    key = name or b"%s/%08d%s" % (stem, row.number, image_extension(bytes(row.image[:HEAD_BYTES])))
     digest = xxhash.xxh3_128_digest(row.image)
-    member = Member(data.number, offset, len(row.image), xxh3_128=digest)
-    fingerprint = int.from_bytes(digest[:8], "big")
-    entry = Entry(key, len(row.image), fingerprint, member, fields=row.kept)
+    label, problem = _read_label(data, row, columns)
+    return Entry(
+        key,
+        len(row.image),
+        int.from_bytes(digest[:8], "big"),
+        Member(data.number, offset, len(row.image), xxh3_128=digest),
+        label=label,
+        fields=row.kept,
+        class_columns=columns.labels if len(columns.labels) > 1 else (),
+        problem=problem,
+    )
+
+
+def _read_label(
+    data: ContainerBytes, row: _Row, columns: ParquetColumns
+) -> tuple[Label | None, str | None]:
+    """Return the label of a row, and why it is unknown. Raises UsageError."""
     if not columns.labels:
-        return entry._replace(label="" if data.wanted.is_label_optional else None)
+        return "" if data.wanted.is_label_optional else None, None
     if len(columns.labels) > 1:
-        labels = tuple(read_one_hot(row.classes, row.classes.keys(), where))
-        return entry._replace(label=labels, class_columns=columns.labels)
-    problem = _label_problem(row.label, columns.names)
-    return entry._replace(label=_label(row.label, columns.names), problem=problem)
+        return tuple(read_one_hot(row.classes, row.classes.keys(), _place(data, row))), None
+    return _label(row.label, columns.names), _label_problem(row.label, columns.names)
+
+
+def _place(data: ContainerBytes, row: _Row) -> str:
+    return f"{data.shown} row {row.number + 1}"
 
 
 def unpack_parquet(data: ContainerBytes) -> Iterator[bytes]:
@@ -105,8 +138,12 @@ def unpack_parquet(data: ContainerBytes) -> Iterator[bytes]:
     try:
         file = _open(data)
         columns = choose_image(file, data)
-        for batch in file.batches([columns.image]):
-            yield from filter(None, column_values(batch, columns.image))
+        # With one piece per batch, there are few writes.
+        pieces = (
+            b"".join(filter(None, image_values(batch, columns.image)))
+            for batch in file.batches([columns.image])
+        )
+        yield from filter(None, reuse_blocks(pieces))
     except InvalidParquetError as error:
         raise damaged(data, escape_for_display(str(error))) from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -116,12 +117,28 @@ def column_values(batch: pa.RecordBatch, path: str | None) -> list[Any]:
     """Return the values of a column or of a field of one; only None without a column."""
     if path is None:
         return [None] * len(batch)
+    values: list[Any] = _column(batch, path).to_pylist()
+    return values
+
+
+def image_values(batch: pa.RecordBatch, path: str) -> list[memoryview | None]:
+    """Return the bytes of the images, without copies of them."""
+    column = _column(batch, path)
+    _, offsets, data = column.buffers()
+    item = "q" if pa.types.is_large_binary(column.type) else "i"
+    ends = memoryview(offsets).cast("b").cast(item)[column.offset :][: len(column) + 1].tolist()
+    content = memoryview(data if data is not None else b"")
+    values: list[memoryview | None] = [content[start:end] for start, end in pairwise(ends)]
+    if column.null_count:
+        is_valid = column.is_valid().to_pylist()
+        return [value if valid else None for value, valid in zip(values, is_valid, strict=True)]
+    return values
+
+
+def _column(batch: pa.RecordBatch, path: str) -> pa.Array:
     name, _, field = path.rpartition(".") if path not in batch.schema.names else (path, "", "")
     column = batch.column(name)
-    if field:
-        column = pc.struct_field(column, field)
-    values: list[Any] = column.to_pylist()
-    return values
+    return pc.struct_field(column, field) if field else column
 
 
 def column_cells(batch: pa.RecordBatch, names: Sequence[str]) -> Iterator[Row]:

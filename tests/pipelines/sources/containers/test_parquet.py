@@ -74,6 +74,24 @@ def test_parquet_of_any_structure_gives_its_images(
     assert stored == {f"{n}.x": (picture, n % 3) for n, picture in enumerate(PICTURES)}
 
 
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary()])
+@pytest.mark.parametrize("is_struct", [True, False])
+def test_parquet_images_between_nulls_and_empty_values_are_stored(
+    convert: Convert, tmp_path: Path, kind: pa.DataType, is_struct: bool
+) -> None:
+    values = [(PICTURES[n % 3], None, b"")[n % 3] for n in range(150)]
+    image = pa.array(values, kind)
+    if is_struct:
+        missing = pa.array([n % 6 == 1 for n in range(150)])
+        image = pa.StructArray.from_arrays([image], ["bytes"], mask=missing)
+    path = tmp_path / "a.parquet"
+    path.write_bytes(table_bytes(image=image, label=["cat"] * 150))
+    report = convert(source=str(path), max_rejects=150)
+    assert (report.counts.stored, report.counts.rejected) == (50, 100)
+    stored = {it.key: it.image for it in open_dataset(tmp_path / "data")["train"]}
+    assert stored == {f"a/{n:08}.png": PICTURES[0] for n in range(0, 150, 3)}
+
+
 def test_parquet_null_image_is_a_reject_and_null_label_too(tmp_path: Path) -> None:
     rows = [
         ("a.png", None, 0),
