@@ -44,7 +44,8 @@ def compact(
 ) -> None:
     """Copy all generations of DATASET into OUTPUT as one generation. DATASET is not changed.
 
-    Records are copied without decoding. The new shards have their full size, and the records are in
+    Records are copied without decoding. Records of an adopted dataset get the features of converted
+    records, so OUTPUT can be appended to and edited. The new shards have their full size, and the records are in
     the order that a single conversion of all images would write. To resume an interrupted run, run
     the same command again. Other files in OUTPUT are kept.
     """
