@@ -45,9 +45,9 @@ def compact(
     """Copy all generations of DATASET into OUTPUT as one generation. DATASET is not changed.
 
     Records are copied without decoding. Records of an adopted dataset get the features of converted
-    records, so OUTPUT can be appended to and edited. The new shards have their full size, and the records are in
-    the order that a single conversion of all images would write. To resume an interrupted run, run
-    the same command again. Other files in OUTPUT are kept.
+    records, so OUTPUT can be appended to and edited. The new shards have their full size, and the
+    records are in the order that a single conversion of all images would write. To resume an
+    interrupted run, run the same command again. Other files in OUTPUT are kept.
     """
     from pipelines.cli.output import Shown, run_with_progress
     from pipelines.compact import compact as write_compacted

@@ -79,8 +79,9 @@ def adopt(
     """Make a dataset of TFRecord files that shardmill did not write, without copying them.
 
     FILES must be in the folder OUTPUT. They are not changed: index, label map and manifest are
-    written next to them. Of a GZIP file NAME.gz, the uncompressed copy NAME is the shard. The features of TF-Slim and TensorFlow Datasets are recognized; name any
-    other features with --feature. Each image must have one class.
+    written next to them. Of a GZIP file NAME.gz, the uncompressed copy NAME is the shard. The
+    features of TF-Slim and TensorFlow Datasets are recognized; name any other features with
+    --feature. Each image must have one class.
     """
     from records.adopt import adopt as adopt_files
     from records.adopt.infer_schema import parse_features
