@@ -1,7 +1,8 @@
 """Compaction of all generations of a dataset into one generation.
 
-Records are copied without decoding. If the same versions of the image libraries wrote all
-generations, the shards and indexes are identical to those of a single conversion of all images.
+Records are copied without decoding; adopted records get the features of converted records. If the
+same versions of the image libraries wrote all generations, the shards and indexes are identical to
+those of a single conversion of all images.
 """
 
 from __future__ import annotations
@@ -28,11 +29,10 @@ from pipelines.writing.copy import COPY_COSTS, CopyJob, copy_shard, record_to_co
 from pipelines.writing.publish import publish
 from pipelines.writing.results import collect_results, merge_splits
 from records.dataset import Dataset, open_dataset
-from records.errors import UsageError
 from records.format.edits import RELABELLED, REMOVED, RelabelledRecord, RemovedRecord
 from records.format.manifest import Manifest
 from records.format.rejects import read_unresolved_rejects
-from records.format.skipped import load_skipped
+from records.format.skipped import SkippedFiles, load_skipped
 from records.runtime.malloc import table_blocks_returned
 from records.runtime.shard_worker import OnProgress, RunnerConfig
 from records.storage import FolderLock, absolute_location, open_storage
@@ -66,7 +66,7 @@ def compact(
 
     Raises:
         InputNotFoundError: there is no finished dataset.
-        UsageError: the records were not written by shardmill, or the output is inside the dataset.
+        UsageError: the output is inside the dataset, or the runner cannot be used.
         CorruptDataError: a record or an index is damaged.
         OutputError: the output cannot be written, or contains something other than the compacted
             dataset.
@@ -136,18 +136,12 @@ def _write_and_publish(
 def list_records(dataset: Dataset) -> Sources:
     """Return the records of a dataset as images to convert, with their record numbers.
 
-    Raises:
-        UsageError: the records were not written by shardmill.
-        CorruptDataError: an index is damaged, or missing.
+    Raises CorruptDataError if an index is damaged, or missing.
     """
     manifest, storage = dataset.manifest, dataset.storage
-    if manifest.adopted is not None:
-        raise UsageError(
-            "adopted records cannot be compacted: shardmill did not write them",
-            path=storage.url,
-            hint="convert the source images of these records",
-        )
-    left_out = load_skipped(storage, manifest.generations[-1])
+    left_out = SkippedFiles()
+    if manifest.adopted is None:  # an adoption skips no file
+        left_out = load_skipped(storage, manifest.generations[-1])
     columns = manifest.settings.columns
     sources = Sources(manifest.labels, None, left_out=left_out, columns=columns)
     for split, records in dataset.items():

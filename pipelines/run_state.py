@@ -36,7 +36,11 @@ _RESULTS = f"{WORK_FOLDER}/facts"
 
 _CLEAN = "remove the run with `shardmill clean`, and run the same command again"
 _RERUN = "run the same command again: it rewrites this file"
-_KINDS = {kind.__name__: kind for kind in ShardmillError.__subclasses__()}
+_KINDS: dict[str, type[ShardmillError]] = {
+    name: kind
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, ShardmillError)
+}
 
 ShardFile = Annotated[str, msgspec.Meta(pattern=f"^{SHARD_PATTERN}$")]
 """The name of a shard. It cannot lead out of the output, because `clean` removes these files."""

@@ -147,9 +147,18 @@ class OutputError(ShardmillError):
 
 
 class StorageError(ShardmillError):
-    """Storage failed after retries; a later attempt may succeed."""
+    """Storage failed after retries; except `AccessDeniedError`, a later attempt may succeed."""
 
     exit_code = 74
+
+
+class AccessDeniedError(StorageError):
+    """A store refuses the credentials or has none, or a file may not be read: do not retry.
+
+    A write that is refused is an `OutputError`.
+    """
+
+    exit_code = 77
 
 
 class RunnerError(ShardmillError):

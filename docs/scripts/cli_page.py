@@ -38,6 +38,7 @@ These options are valid anywhere in a command:
 | 73 | the output cannot be written: full, read-only, or a file exists that must be kept |
 | 74 | storage failed after retries |
 | 75 | in use by another run; try later |
+| 77 | access is denied: the credentials are missing, or do not permit to read; do not retry |
 | 130, 143 | interrupted, terminated |
 """
 

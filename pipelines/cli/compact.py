@@ -22,7 +22,7 @@ Example:
 Exit codes: 0 done or nothing to do, 2 usage error, 66 no finished dataset, or
 damaged, 69 the engine failed, 73 output cannot be written, or contains other
 files with the names of dataset files, 74 storage failed, 75 output in use by
-another run.
+another run, 77 access is denied.
 """
 
 
@@ -44,9 +44,10 @@ def compact(
 ) -> None:
     """Copy all generations of DATASET into OUTPUT as one generation. DATASET is not changed.
 
-    Records are copied without decoding. The new shards have their full size, and the records are in
-    the order that a single conversion of all images would write. To resume an interrupted run, run
-    the same command again. Other files in OUTPUT are kept.
+    Records are copied without decoding. Records of an adopted dataset get the features of converted
+    records, so OUTPUT can be appended to and edited. The new shards have their full size, and the
+    records are in the order that a single conversion of all images would write. To resume an
+    interrupted run, run the same command again. Other files in OUTPUT are kept.
     """
     from pipelines.cli.output import Shown, run_with_progress
     from pipelines.compact import compact as write_compacted

@@ -66,7 +66,7 @@ def open_to_edit(
         raise UsageError(
             "records of an adopted dataset cannot be edited: shardmill did not write them",
             path=output.url,
-            hint="correct the images in their source, and write the TFRecord files again",
+            hint="run `shardmill compact DATASET OUTPUT`, and edit the new dataset",
         )
     return DatasetToEdit(output, manifest, options, command)
 

@@ -54,7 +54,7 @@ def open_existing(output: Storage) -> Manifest | None:
         raise UsageError(
             "cannot append to an adopted dataset",
             path=output.url,
-            hint="convert into another output, and train on both datasets",
+            hint="run `shardmill compact DATASET OUTPUT`, and append to the new dataset",
         )
     return base
 

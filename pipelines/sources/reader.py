@@ -17,7 +17,7 @@ from pipelines.sources.walk import (
     walk_local,
     walk_remote,
 )
-from records.errors import InputNotFoundError, OutputError, StorageError, UsageError
+from records.errors import InputNotFoundError, UsageError
 from records.images.large_file import LARGE_FILE_BYTES, check_large_file
 from records.images.rejection import ImageRejectedError, Reason, Rejection
 from records.storage import local_path, open_remote, read_named_file, split_location
@@ -227,8 +227,6 @@ class RemoteFiles:
             return self._storage.read_range(name, offset, size_bytes)
         except FileNotFoundError as error:
             raise UnreadableError("no such file") from error
-        except OutputError as error:  # expired credentials do not reject images
-            raise StorageError(error.what, path=error.path, hint=error.hint) from error
 
 
 def read_text_file(path: str) -> bytes:

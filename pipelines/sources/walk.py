@@ -21,7 +21,7 @@ import pyarrow as pa
 import xxhash
 
 from pipelines.sources.local_errors import stat_entry
-from records.errors import InputNotFoundError, StorageError
+from records.errors import AccessDeniedError, InputNotFoundError, StorageError
 from records.format.skipped import Reason, SkippedFiles
 from records.runtime.parallel_map import parallel_map_if_blocking
 from records.runtime.row_table import RowTable
@@ -261,7 +261,8 @@ class _LocalWalk:
         elif folder.key and code in _NOT_LISTABLE:
             self.listing.refused.append((folder.key, _NOT_LISTABLE[code]))
         else:
-            raise StorageError(
+            kind = AccessDeniedError if code in _FORBIDDEN else StorageError
+            raise kind(
                 "cannot list a folder",
                 path=_shown(self.root + folder.key),
                 got=os.strerror(code),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -17,9 +18,15 @@ from records.format.index import IndexRow
 from records.format.label_map import LabelMap
 from records.format.layout import SplitName
 from records.format.shard import ShardWriter
+from records.format.tfrecord import HEADER_BYTES
+from records.images import NormalizedImage
+from records.images.features import encode_image_example
 from records.runtime.shard_worker import ProgressCallback
 from records.storage import open_storage
 from records.text.keys import key_from_text
+
+if TYPE_CHECKING:
+    from records.images.encode import StoredFormat
 
 COPY_COSTS = (50e-6, 2e-9)
 """The approximate seconds of one CPU per record and per byte of its source file."""
@@ -67,7 +74,9 @@ def copy_shard(job: CopyJob, name: str, count: ProgressCallback) -> None:
         return
     from records.dataset import open_dataset  # `convert` needs it only for edits
 
-    records = open_dataset(job.dataset)[plan.split]
+    dataset = open_dataset(job.dataset)
+    records = dataset[plan.split]
+    is_adopted = dataset.manifest.adopted is not None
 
     def copy(writer: ShardWriter) -> Iterator[IndexRow]:
         for image in plan.images:
@@ -79,7 +88,9 @@ def copy_shard(job: CopyJob, name: str, count: ProgressCallback) -> None:
                     path=records.info.shards[0].name,
                     hint="run the same command again",
                 )
-            if image.all_labels != row.all_labels:
+            if is_adopted:
+                payload, row = _rewrite(payload, row, image, job.labels)
+            elif image.all_labels != row.all_labels:
                 payload, row = _relabel(payload, row, image, job.labels)
             location = writer.write(payload)
             image_offset = location.offset + row.image_offset - row.offset
@@ -100,6 +111,32 @@ def write_or_copy_shard(job: ConvertJob, copy: CopyJob, name: str, count: Progre
         copy_shard(copy, name, count)
     else:
         write_shard(job, name, count)
+
+
+def _rewrite(
+    payload: bytes, row: IndexRow, image: SourceImage, labels: LabelMap
+) -> tuple[bytes, IndexRow]:
+    """Return a record with the features of a conversion, and its row with the old place.
+
+    Args:
+        payload: a record of any program that contains the image at the place in `row`.
+        row: the row of the record.
+        image: the key and the labels of the new record.
+        labels: the class names.
+    """
+    image_at = row.image_offset - row.offset - HEADER_BYTES
+    encoded = payload[image_at : image_at + row.stored_bytes]
+    stored = NormalizedImage(
+        encoded, cast("StoredFormat", row.format), row.width, row.height, row.channels, row.changes
+    )
+    example = encode_image_example(
+        stored,
+        key=image.key,
+        labels=image.all_labels,
+        class_names=tuple(labels[label] for label in image.all_labels),
+    )
+    image_offset = row.offset + HEADER_BYTES + example.image_offset
+    return example.payload, row._replace(label=image.label, image_offset=image_offset)
 
 
 def _relabel(

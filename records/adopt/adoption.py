@@ -1,6 +1,7 @@
 """Adoption of third-party TFRecord files: scan, plan, write index and manifest.
 
-The TFRecord files are only read. The manifest is written last.
+The TFRecord files are only read; of compressed files, uncompressed copies are written. The manifest
+is written last.
 """
 
 from __future__ import annotations
@@ -18,7 +19,13 @@ from records.adopt.infer_schema import choose_features
 from records.adopt.infer_splits import choose_split
 from records.adopt.plan import AdoptionPlan, plan_adoption
 from records.adopt.report import AdoptReport, Status, make_report
-from records.adopt.scan import locate_files, read_file, summarize_adoptable
+from records.adopt.scan import (
+    locate_files,
+    read_file,
+    require_own_indexes,
+    summarize_adoptable,
+)
+from records.adopt.unpack import describe_unpacked, find_shard, write_unpacked
 from records.arguments import NotNegative, check_arguments
 from records.errors import InputNotFoundError, OutputError, TooManyRejectsError
 from records.format import layout
@@ -44,9 +51,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from records.adopt.infer_classes import FirstLabel
+    from records.adopt.unpack import FileToAdopt
     from records.format.layout import SplitName
     from records.format.schema import FeatureNames
     from records.generations import Provenance
+    from records.inspection.file_summary import FileSummary
     from records.storage import Storage
 
 _REJECTS_ALWAYS_ALLOWED = 10
@@ -69,6 +78,9 @@ def adopt(
     on_bytes: Callable[[int], object] = lambda _: None,
 ) -> AdoptReport:
     """Make a dataset of TFRecord files that shardmill did not write, without copying them.
+
+    Only files that are compressed with GZIP are copied: the copy is uncompressed, and its name has
+    no `.gz`.
 
         adopt(["old/train-0.tfrecord", "old/test-0.tfrecord"], "old")
 
@@ -94,8 +106,9 @@ def adopt(
         InputNotFoundError: a file does not exist, or no file has records.
         CorruptDataError: a file is damaged.
         TooManyRejectsError: more than `max_rejects` records, or all records, would be excluded.
-        OutputError: the folder contains an unfinished run of another command, or a dataset that was
-            not made of these files with these options; or the folder cannot be written to.
+        OutputError: the folder contains an unfinished run of another command, a dataset that was
+            not made of these files with these options, or a different file with the name of an
+            uncompressed copy; or the folder cannot be written to.
         LockedError: another process is writing to the folder.
     """
     arguments = {
@@ -115,11 +128,15 @@ def adopt(
     storage = open_storage(folder)
     paths = [files] if isinstance(files, str | os.PathLike) else files
     names = locate_files([os.fspath(path) for path in paths], folder)
-    split_of = {name: choose_split(name, splits or {}) for name in names}
+    split_of_source = {name: choose_split(name, splits or {}) for name in names}
     _require_adoptable(storage)
-    chosen = _find_features(storage, names, features or {})
+    summaries = [summarize_adoptable(storage, name) for name in names]
+    found = [find_shard(summary, storage.display_name(summary.name)) for summary in summaries]
+    require_own_indexes(found, folder)
+    chosen = _find_features(storage, summaries, features or {})
     with ThreadPoolExecutor(available_cpus()) as threads:
-        scanned = list(threads.map(lambda name: read_file(storage, name, chosen, on_bytes), names))
+        scanned = list(threads.map(lambda file: read_file(storage, file, chosen, on_bytes), found))
+    split_of = {file.shard: split_of_source[file.source] for file in found}
     references = {record.reference for file in scanned for record in file.records}
     valid = {it for it in references if it.label is None or it.label >= 0}
     given = _read_labels(storage, chosen, None if labels is None else os.fspath(labels))
@@ -133,9 +150,15 @@ def adopt(
             with suppress(OutputError), storage.lock():
                 remove_own_files(storage)
     elif not dry_run:
-        _write(storage, plan, provenance)
+        unpacked = [
+            (file, scan.sha256)
+            for file, scan in zip(found, scanned, strict=True)
+            if file.is_unpacked
+        ]
+        _write(storage, plan, unpacked, provenance)
     status: Status = "nothing-to-do" if is_adopted else "planned" if dry_run else "adopted"
-    return make_report(plan, storage.url, status, classes.notes)
+    notes = (*classes.notes, *describe_unpacked(found))
+    return make_report(plan, storage.url, status, notes)
 
 
 def _require_adoptable(storage: Storage) -> None:
@@ -158,10 +181,10 @@ def _another_dataset(storage: Storage) -> OutputError:
 
 
 def _find_features(
-    storage: Storage, names: Sequence[str], requested: Mapping[str, str]
+    storage: Storage, summaries: Sequence[FileSummary], requested: Mapping[str, str]
 ) -> FeatureNames:
-    """Return the features of the first file with records; check that all files can be adopted."""
-    filled = [found for name in names if (found := summarize_adoptable(storage, name)).records]
+    """Return the features of the first file with records."""
+    filled = [found for found in summaries if found.records]
     if not filled:
         raise InputNotFoundError("the files have no records", path=storage.url)
     path = storage.display_name(filled[0].name)
@@ -229,16 +252,23 @@ def _require_same(storage: Storage, plan: AdoptionPlan) -> None:
         raise _another_dataset(storage)
 
 
-def _write(storage: Storage, plan: AdoptionPlan, provenance: Provenance) -> None:
-    """Write all side files, the manifest last.
+def _write(
+    storage: Storage,
+    plan: AdoptionPlan,
+    unpacked: Sequence[tuple[FileToAdopt, str]],
+    provenance: Provenance,
+) -> None:
+    """Write the uncompressed copies, with these SHA-256, then all side files, the manifest last.
 
-    Side files that an interrupted run wrote have the same bytes.
+    Files that an interrupted run wrote have the same bytes.
     """
     contents = {layout.index_name(shard.summary.name): shard.encoded_index for shard in plan.shards}
     contents |= plan.files
     with storage.lock() as hold:
         record_command(storage, "adopt")
         require_own(storage, layout.PROVENANCE)
+        for file, sha256 in unpacked:
+            write_unpacked(storage, file, sha256)
         for name, content in contents.items():
             write_file(storage, name, content)
         hold.ensure_held()

@@ -17,13 +17,15 @@ from records.format.example import decode_example
 from records.format.layout import ADOPTED_PATTERN, index_name
 from records.format.shard import read_shard
 from records.format.tfrecord import HEADER_BYTES, Frame, frame_size_bytes
+from records.format.tfrecord_compression import open_tfrecord
 from records.images import ImageOptions, NormalizedImage, Rejection, normalize_image
 from records.inspection.file_summary import FileSummary, summarize_file
 from records.storage import is_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from records.adopt.unpack import FileToAdopt
     from records.format.example import FeatureValue
     from records.format.schema import FeatureNames
     from records.storage import Storage
@@ -65,7 +67,7 @@ class ScannedRecord(NamedTuple):
 
 
 class ScannedFile(NamedTuple):
-    """A file and all its records."""
+    """A file and all its records; its name, size and hashes are those of the shard."""
 
     name: str
     size_bytes: int
@@ -79,20 +81,13 @@ def summarize_adoptable(storage: Storage, name: str) -> FileSummary:
 
     Raises:
         InputNotFoundError: the file does not exist.
-        UsageError: the file is compressed, or a record is not an Example.
+        UsageError: a record is not an Example.
         CorruptDataError: the file is damaged.
     """
     path = storage.display_name(name)
     if storage.stat(name) is None:
         raise InputNotFoundError("file not found", path=path)
     found = summarize_file(storage, name)
-    if found.compression is not None:
-        raise UsageError(
-            f"a {found.compression.upper()} file cannot be adopted: its records cannot be read by "
-            "offset",
-            path=path,
-            hint=_HINT,
-        )
     if found.damage is not None:
         raise CorruptDataError(found.damage, path=path, hint=_HINT)
     others = sorted(set(found.payloads) - {"Example"})
@@ -105,28 +100,28 @@ def summarize_adoptable(storage: Storage, name: str) -> FileSummary:
 
 def read_file(
     storage: Storage,
-    name: str,
+    file: FileToAdopt,
     names: FeatureNames,
     on_bytes: Callable[[int], object] = lambda _: None,
 ) -> ScannedFile:
-    """Read every record of a file, and decode the images.
+    """Read every record of a file, decompressed if necessary, and decode the images.
 
     Raises:
         CorruptDataError: a record is damaged, or is not an Example.
     """
     found = []
     try:
-        for frame in read_shard(storage, name):
+        for frame in read_shard(storage, file.source):
             found.append(_read(frame, names))
             on_bytes(found[-1].length)
     except CorruptDataError as error:
-        error.path, error.hint = error.path or storage.display_name(name), _HINT
+        error.path, error.hint = error.path or storage.display_name(file.source), _HINT
         raise
     size_bytes = sum(record.length for record in found)
     xxh3_128 = xxhash.xxh3_128()
-    with storage.open(name) as stream:
-        sha256 = digest_stream(stream, xxh3_128.update).sha256
-    return ScannedFile(name, size_bytes, xxh3_128.hexdigest(), sha256, tuple(found))
+    with storage.open(file.source) as stream:
+        sha256 = digest_stream(open_tfrecord(stream), xxh3_128.update).sha256
+    return ScannedFile(file.shard, size_bytes, xxh3_128.hexdigest(), sha256, tuple(found))
 
 
 def _read(frame: Frame, names: FeatureNames) -> ScannedRecord:
@@ -177,23 +172,26 @@ def locate_files(files: Sequence[str], folder: str) -> tuple[str, ...]:
     Numbers in names are compared by value: `part-9` comes before `part-10`.
 
     Raises:
-        UsageError: a file is outside the folder, is given twice, or has an unsupported name; or the
-            indexes of two files would have the same name.
+        UsageError: a file is outside the folder, is given twice, or has an unsupported name.
     """
     names = sorted({_locate(file, folder) for file in files}, key=_natural_order)
     if len(names) < len(files):
         raise UsageError("a file is given twice", path=folder)
-    indexed: dict[str, str] = {}
-    for name in names:
-        other = indexed.setdefault(index_name(name), name)
-        if other != name:
+    return tuple(names)
+
+
+def require_own_indexes(files: Iterable[FileToAdopt], folder: str) -> None:
+    """Check that the index of each shard has its own name. Raises UsageError."""
+    indexed: dict[str, FileToAdopt] = {}
+    for file in files:
+        other = indexed.setdefault(index_name(file.shard), file)
+        if other != file:
             raise UsageError(
                 "the indexes of two files would have the same name",
                 path=folder,
-                got=f"{other} and {name}",
-                hint="rename one of the files",
+                got=f"{other.source} and {file.source}",
+                hint="rename one of the files, or omit it",
             )
-    return tuple(names)
 
 
 def _locate(file: str, folder: str) -> str:

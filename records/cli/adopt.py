@@ -17,6 +17,7 @@ Examples:
   shardmill adopt flowers/*.tfrecord flowers/ --dry-run
   shardmill adopt voc/train.record voc/val.record voc/ --labels voc/label_map.pbtxt
   shardmill adopt parts/part-* parts/ --split train=part-*
+  shardmill adopt examples/Split-*/*.gz examples/
 
 Exit codes: 0 done, 2 the files cannot form a dataset, 65 too many records excluded, 66 file not
 found or damaged, 73 OUTPUT contains a dataset that was not made of these files, or cannot be
@@ -78,8 +79,9 @@ def adopt(
     """Make a dataset of TFRecord files that shardmill did not write, without copying them.
 
     FILES must be in the folder OUTPUT. They are not changed: index, label map and manifest are
-    written next to them. The features of TF-Slim and TensorFlow Datasets are recognized; name any
-    other features with --feature. Each image must have one class.
+    written next to them. Of a GZIP file NAME.gz, the uncompressed copy NAME is the shard. The
+    features of TF-Slim and TensorFlow Datasets are recognized; name any other features with
+    --feature. Each image must have one class.
     """
     from records.adopt import adopt as adopt_files
     from records.adopt.infer_schema import parse_features

@@ -153,7 +153,7 @@ class Split(Sequence[Record]):
         shard_number, record = self._locate(number)
         (row,) = self.load_index(shard_number).rows(record, record + 1)
         payload = self._read(shard_number, record)
-        if not self._decoder.reads_adopted and not self._decoder.matches(payload, row):
+        if not self._decoder.matches(payload, row):
             raise self._other_records(shard_number, record, expected=row.key)
         return payload, row
 

@@ -25,7 +25,8 @@ SPLIT_WORDS: Mapping[str, SplitName] = {
 }
 """Lower-case words for splits, in names of folders and files and in columns of lists."""
 _SPLIT_NAME = re.compile(
-    rf"({'|'.join(SPLIT_WORDS)})(?:[ _-]?(?:sets?|data|dataset|split|images?|imgs?))?"
+    rf"(?:split[ _-])?({'|'.join(SPLIT_WORDS)})"
+    r"(?:[ _-]?(?:sets?|data|dataset|split|images?|imgs?))?"
     r"(?:[ _-]?(?:1|(?:19|20)[0-9]{2}))?"
 )
 _LONGEST_SPLIT_NAME = 40
@@ -76,8 +77,8 @@ class ShardName(NamedTuple):
 def parse_split(name: str | bytes) -> SplitName | None:
     """Return the split that a name stands for, None if it stands for no split.
 
-    Case and surrounding blanks do not matter; `Training`, `test_set`, `test1` and `val2017` are
-    names of splits too.
+    Case and surrounding blanks do not matter; `Training`, `test_set`, `test1`, `val2017` and
+    `Split-eval` are names of splits too.
     """
     text = name if isinstance(name, str) else name.decode("utf-8", "replace")
     match = _SPLIT_NAME.fullmatch(text.strip().lower()) if len(text) < _LONGEST_SPLIT_NAME else None

@@ -7,7 +7,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from records.errors import CorruptDataError, LockedError, OutputError, StorageError
+from records.errors import (
+    AccessDeniedError,
+    CorruptDataError,
+    LockedError,
+    OutputError,
+    ShardmillError,
+    StorageError,
+)
 from records.runtime.resource_limits import explain_exhaustion
 
 _KEPT = ": finished work is kept"
@@ -33,6 +40,8 @@ _PERMANENT = {
     errno.ELOOP: "symbolic links form a loop",
 }
 """Write errors that recur until the user acts."""
+DENIED_STATUS = frozenset({401, 403})
+"""The HTTP statuses of requests whose credentials are missing, invalid or not sufficient."""
 
 
 class RefusedFileError(OSError):
@@ -60,6 +69,7 @@ def translate_read_errors(path: str) -> Iterator[None]:
         FileNotFoundError: the file does not exist, or its name is too long for a file to exist.
         CorruptDataError: the file is not a regular file, or a link leads out of its folder.
         ResourceError: this process has reached a limit; the file may be intact.
+        AccessDeniedError: permission is denied.
         StorageError: any other OSError.
     """
     try:
@@ -71,6 +81,9 @@ def translate_read_errors(path: str) -> Iterator[None]:
         raise CorruptDataError(str(error.strerror), path=path, hint=hint) from error
     except IsADirectoryError as error:
         raise CorruptDataError("this is a folder, not a file", path=path) from error
+    except PermissionError as error:
+        got = os.strerror(error.errno or errno.EACCES)
+        raise AccessDeniedError("cannot be read", path=path, got=got) from error
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
@@ -104,6 +117,19 @@ def translate_write_errors(
         if reason is None:
             raise StorageError(message, path=path, got=error.strerror or str(error)) from error
         raise OutputError(f"{message}: {reason}", path=path, hint=hint) from error
+
+
+def access_denied(path: str, *, writes: bool, hint: str, got: str | None = None) -> ShardmillError:
+    """Return the error for a request whose credentials a store refuses.
+
+    Args:
+        path: the URL.
+        writes: whether the request writes.
+        hint: how to set the credentials.
+        got: the response of the store.
+    """
+    kind: type[ShardmillError] = OutputError if writes else AccessDeniedError
+    return kind("access is denied", path=path, got=got, hint=hint)
 
 
 def conditional_writes_unsupported(path: str) -> OutputError:

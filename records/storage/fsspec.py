@@ -18,11 +18,11 @@ from typing import Any, BinaryIO, TypeVar, cast
 import fsspec
 import xxhash
 
-from records.errors import OutputError, ShardmillError, StorageError, UsageError
+from records.errors import ShardmillError, StorageError, UsageError
 from records.runtime.parallel_map import IO_THREADS, parallel_map
 from records.runtime.storage_patience import default_patience_seconds
 from records.storage.base import FileInfo, FolderLock, RangeReader, StagedFile, require_identical
-from records.storage.errors import HINT_RERUN
+from records.storage.errors import DENIED_STATUS, HINT_RERUN, access_denied
 from records.storage.names import LEASE, WORK_FOLDER
 from records.storage.remote.conditional import (
     PreconditionFailedError,
@@ -51,6 +51,7 @@ _PACKAGES = {
 }
 """What opens the URLs of a scheme, for hints."""
 _HINT = "see the table of stores in the documentation for the URLs that shardmill opens"
+_HINT_DENIED = "check the credentials and their permissions"
 _TRY_LATER = {408, 429, *range(500, 600)}
 
 
@@ -159,14 +160,14 @@ class FsspecStorage:
             yield staged
             staged.flush()
             try:
-                self._retry(name, lambda: self._upload(staged.path, name))
+                self._retry(name, lambda: self._upload(staged.path, name), writes=True)
             except FileExistsError:
                 require_identical(self, name, staged.content())
 
     def replace(self, name: str, data: bytes) -> None:
         """See `Storage.replace`."""
         self._make_folder(name)
-        self._retry(name, lambda: self._fs.pipe_file(self._path(name), data))
+        self._retry(name, lambda: self._fs.pipe_file(self._path(name), data), writes=True)
 
     def compare_and_swap(self, name: str, old: bytes, new: bytes) -> None:
         """See `Storage.compare_and_swap`."""
@@ -178,7 +179,7 @@ class FsspecStorage:
     def remove(self, name: str) -> None:
         """See `Storage.remove`."""
         if self.stat(name) is not None:
-            self._retry(name, lambda: self._fs.rm_file(self._path(name)))
+            self._retry(name, lambda: self._fs.rm_file(self._path(name)), writes=True)
 
     def remove_folder(self, name: str) -> None:
         """See `Storage.remove_folder`; the lease remains until it is released."""
@@ -188,7 +189,7 @@ class FsspecStorage:
             entries = [path] if name != WORK_FOLDER else self._fs.ls(path, detail=False)
             for entry in entries:
                 if not str(entry).endswith(LEASE):
-                    self._retry(name, partial(self._fs.rm, entry, recursive=True))
+                    self._retry(name, partial(self._fs.rm, entry, recursive=True), writes=True)
 
     def lock(self) -> AbstractContextManager[FolderLock]:
         """See `Storage.lock`."""
@@ -197,7 +198,9 @@ class FsspecStorage:
     def put_if_absent(self, name: str, data: bytes) -> str:
         """See `ConditionalStore.put_if_absent`."""
         self._make_folder(name)
-        self._retry(name, lambda: self._fs.pipe_file(self._path(name), data, mode="create"))
+        self._retry(
+            name, lambda: self._fs.pipe_file(self._path(name), data, mode="create"), writes=True
+        )
         return _tag(data)
 
     def put_if_match(self, name: str, data: bytes, tag: str) -> str:
@@ -243,7 +246,7 @@ class FsspecStorage:
         if scheme_of(self._full_url) not in _WITHOUT_FOLDERS:
             self._fs.makedirs(self._path(name).rpartition("/")[0], exist_ok=True)
 
-    def _retry(self, name: str, action: Callable[[], _T]) -> _T:
+    def _retry(self, name: str, action: Callable[[], _T], *, writes: bool = False) -> _T:
         path = self.display_name(name)
         try:
             return self._patience.call(partial(self._attempt, action))
@@ -251,13 +254,13 @@ class FsspecStorage:
             raise
         except NotADirectoryError as error:
             raise FileNotFoundError(path) from error
-        except PermissionError as error:
-            raise OutputError(
-                "access is denied", path=path, hint="check the credentials"
-            ) from error
         except Exception as error:
             if _already_exists(error):
                 raise FileExistsError(path) from error
+            if _is_denied(error):
+                status = _status(error)
+                got = None if status is None else str(status)
+                raise access_denied(path, writes=writes, got=got, hint=_HINT_DENIED) from error
             got = str(error) if isinstance(error, UnavailableError) else type(error).__name__
             raise StorageError(
                 "storage failed after retries", path=path, got=got, hint=HINT_RERUN
@@ -265,22 +268,42 @@ class FsspecStorage:
 
     def _attempt(self, action: Callable[[], _T]) -> _T:
         try:
-            return retry(action, self._retry_policy, is_transient=_may_be_transient)
+            attempt = partial(_reveal_failure, action)
+            return retry(attempt, self._retry_policy, is_transient=_may_be_transient)
         except Exception as error:
             if _is_unavailable(error):
                 raise UnavailableError(type(error).__name__) from error
             raise
 
 
+def _reveal_failure(action: Callable[[], _T]) -> _T:
+    """Return the result of `action`; raise the failure that HTTP reports as a missing file.
+
+    The HTTP client of fsspec raises FileNotFoundError if a server does not answer, or refuses.
+    """
+    try:
+        return action()
+    except FileNotFoundError as error:
+        cause = error.__cause__
+        is_refusal = getattr(cause, "status", None) in DENIED_STATUS
+        if isinstance(cause, Exception) and (is_refusal or _is_unavailable(cause)):
+            raise cause from None
+        raise
+
+
 def _may_be_transient(error: Exception) -> bool:
     """Return whether to repeat a failure a few times: it may be permanent."""
-    permanent = (FileNotFoundError, NotADirectoryError, PermissionError, ShardmillError)
     return not (
-        isinstance(error, permanent)
+        isinstance(error, FileNotFoundError | NotADirectoryError | ShardmillError)
         or _already_exists(error)
+        or _is_denied(error)
         or _is_unavailable(error)
-        or _status(error) in {400, 401, 403, 404}
+        or _status(error) in {400, 404}
     )
+
+
+def _is_denied(error: Exception) -> bool:
+    return isinstance(error, PermissionError) or _status(error) in DENIED_STATUS
 
 
 def _is_unavailable(error: Exception) -> bool:

@@ -106,14 +106,17 @@ def test_s3_request_failing_always_raises_storage_error_then_fails_fast(
 
 
 @pytest.mark.parametrize(
-    "fault", [Fault(status=401), Fault(status=403), Fault(status=301)], ids=str
+    ("fault", "exit_code"),
+    [(Fault(status=401), 77), (Fault(status=403), 77), (Fault(status=301), 74)],
+    ids=str,
 )
 def test_s3_refused_request_is_not_repeated(
-    storage: ObjectStorage, proxy: Proxy, fault: Fault
+    storage: ObjectStorage, proxy: Proxy, fault: Fault, exit_code: int
 ) -> None:
     proxy.plan = always(fault)
-    with pytest.raises(StorageError, match=f"got {fault.status}"):
+    with pytest.raises(StorageError, match=f"got {fault.status}") as found:
         storage.read("a")
+    assert found.value.exit_code == exit_code
     # botocore looks for the region of a redirection itself.
     assert len(proxy.seen) == 1 or fault.status == 301
 

@@ -71,6 +71,8 @@ _CIFAR = Kind(
     options=_ALL - {"--multi-label"},
 )
 _TFRECORD = Kind("TFRecord file", "formats.tfrecord.list_tfrecords", options=_ALL)
+_TFRECORD_SUFFIXES = (".tfrecord", ".tfrecords", ".tfrec", "_tfrecord")
+"""The last is that of TFX, in `data_tfrecord-00000-of-00001.gz`."""
 _COMPRESSED_TFRECORD = _TFRECORD._replace(
     name="compressed TFRecord file",
     lister="formats.tfrecord.list_compressed_tfrecords",
@@ -86,8 +88,8 @@ _KINDS: dict[str, Kind] = {
         "formats.parquet.unpack_parquet",
         options=_ALL,
     ),
-    **dict.fromkeys((".tfrecord", ".tfrecords", ".tfrec"), _TFRECORD),
-    **dict.fromkeys((".tfrecord.gz", ".tfrecords.gz", ".tfrec.gz"), _COMPRESSED_TFRECORD),
+    **dict.fromkeys(_TFRECORD_SUFFIXES, _TFRECORD),
+    **dict.fromkeys((f"{suffix}.gz" for suffix in _TFRECORD_SUFFIXES), _COMPRESSED_TFRECORD),
     ".npz": Kind("NumPy file", "formats.npz.list_npz", "formats.npz.unpack_npz", options=_ALL),
     **dict.fromkeys(("images-idx3-ubyte", "images.idx3-ubyte"), _IDX),
     **dict.fromkeys(
@@ -97,17 +99,15 @@ _KINDS: dict[str, Kind] = {
 }
 SUFFIXES = tuple(_KINDS)
 """The suffixes of the names of containers, in lower case."""
-_SHARD = re.compile(r"-\d{5,}-of-\d{5,}$")
-"""Numbers after the suffix: `.tfrecord-00000-of-00128`."""
+_NUMBERS = re.compile(r"-\d{5,}-of-\d{5,}(?=(?:\.gz)?$)")
+"""Numbers after the suffix, or before its `.gz`: `.tfrecord-00000-of-00128.gz`."""
 _LONGEST = max(map(len, SUFFIXES)) + len("-00000-of-00000") + 4
 
 
 def suffix_of(name: str | bytes) -> str | None:
     """Return the suffix of the name of a container in lower case; None for any other file."""
     text = name.decode("utf-8", "replace") if isinstance(name, bytes) else name
-    lower = text[-_LONGEST:].lower()
-    if "-of-" in lower:
-        lower = _SHARD.sub("", lower)
+    lower, _ = _separate_numbers(text[-_LONGEST:].lower())
     if not lower.endswith(SUFFIXES):
         return None
     return next((suffix for suffix in _KINDS if lower.endswith(suffix)), None)
@@ -116,11 +116,19 @@ def suffix_of(name: str | bytes) -> str | None:
 def stem_of(name: bytes) -> bytes:
     """Return the last part of the path of a container, without its suffix."""
     base = name.rpartition(b"/")[2]
-    suffix = suffix_of(base) or ""
+    suffix = suffix_of(base)
+    if suffix is None:
+        return base
     if suffix in CIFAR_NAMES:  # the whole name
         suffix = ".bin"
-    start = base.lower().rfind(suffix.encode())
-    return (base[:start] + base[start + len(suffix) :]).rstrip(b"-_.") if suffix else base
+    rest, numbers = _separate_numbers(base.decode("latin-1"))
+    return (rest[: -len(suffix)] + numbers).rstrip("-_.").encode("latin-1")
+
+
+def _separate_numbers(name: str) -> tuple[str, str]:
+    """Return the name of a file without the numbers of the shard, and the numbers."""
+    found = _NUMBERS.search(name) if "-of-" in name else None
+    return (name, "") if found is None else (name[: found.start()] + name[found.end() :], found[0])
 
 
 def kind_of(name: bytes) -> Kind:

@@ -15,7 +15,7 @@ from typing import BinaryIO, NamedTuple, Protocol, TypeVar
 
 from records.errors import InputNotFoundError, OutputError, ShardmillError, StorageError, UsageError
 from records.storage.base import FileInfo
-from records.storage.errors import HINT_RERUN
+from records.storage.errors import DENIED_STATUS, HINT_RERUN, access_denied
 from records.storage.remote.conditional import VersionedObject
 from records.storage.remote.patience import Patience, UnavailableError
 from records.text.escaping import escape_for_display
@@ -137,6 +137,7 @@ class BucketClient:
             InputNotFoundError: the bucket to read from does not exist.
             OutputError: the bucket to write to does not exist, or the store refuses the request.
             UsageError: the configuration, or the name of the bucket or object, is invalid.
+            AccessDeniedError: there are no credentials, or they do not permit a read.
             StorageError: the store is unavailable, refuses a read, or has an invalid certificate.
         """
         try:
@@ -167,9 +168,9 @@ def refused(
         hint: the hint otherwise.
     """
     got = f"{status} {code}".rstrip()
+    if status in DENIED_STATUS:
+        return access_denied(path, writes=writes, got=got, hint=access_hint)
     kind: type[ShardmillError] = OutputError if writes else StorageError
-    if status in {401, 403}:
-        return kind("access is denied", path=path, got=got, hint=access_hint)
     return kind("storage refused a request", path=path, got=got, hint=hint)
 
 

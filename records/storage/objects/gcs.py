@@ -22,7 +22,7 @@ from google.auth import exceptions as auth_errors
 from google.auth.credentials import AnonymousCredentials
 from google.auth.transport.urllib3 import AuthorizedHttp
 
-from records.errors import StorageError
+from records.errors import AccessDeniedError
 from records.runtime.parallel_map import IO_THREADS, parallel_map
 from records.storage.base import FileInfo
 from records.storage.objects import client as limits
@@ -184,7 +184,10 @@ class GcsClient(BucketClient):
         except auth_errors.TransportError as error:
             raise UnavailableError(type(error).__name__, has_answered=False) from error
         except auth_errors.GoogleAuthError as error:
-            raise StorageError(
+            # The server of the machine's identity may be away.
+            if error.retryable or isinstance(error.__cause__, auth_errors.TransportError):
+                raise UnavailableError(type(error).__name__, has_answered=False) from error
+            raise AccessDeniedError(
                 "the credentials cannot be used",
                 path=path,
                 got=type(error).__name__,

@@ -23,11 +23,12 @@ from botocore.exceptions import (
     ParamValidationError,
     PartialCredentialsError,
     ProfileNotFound,
+    SSOError,
 )
 from botocore.parsers import ResponseParserError
 
-from records.errors import ShardmillError, StorageError, UsageError
-from records.storage.errors import HINT_RERUN, conditional_writes_unsupported
+from records.errors import AccessDeniedError, ShardmillError, StorageError, UsageError
+from records.storage.errors import HINT_RERUN, access_denied, conditional_writes_unsupported
 from records.storage.objects.client import (
     ConditionFailedError,
     RangeError,
@@ -37,11 +38,18 @@ from records.storage.objects.client import (
 )
 from records.storage.remote.patience import UnavailableError
 
-_NO_CREDENTIALS = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)
+_CREDENTIAL_ERRORS = (
+    NoCredentialsError,
+    PartialCredentialsError,
+    CredentialRetrievalError,
+    SSOError,
+)
 _HINT_CREDENTIALS = "check the credentials and their permissions"
 _HINT_NO_CREDENTIALS = (
     "no credentials were found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 )
+_INVALID_TOKEN = {"ExpiredToken", "InvalidToken", "TokenRefreshRequired"}
+"""Refused credentials that S3 reports with the status 400."""
 _OTHER_REGION = {"AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
 _HINT_REGION = (
     "set AWS_DEFAULT_REGION to the region of the bucket{region}, or AWS_ENDPOINT_URL to the server"
@@ -106,15 +114,14 @@ def _explain_response(
         412: ConditionFailedError(code),
         416: RangeError(code),
     }
-    access_hint = _HINT_CREDENTIALS
-    if status in {401, 403} and not signed():
-        access_hint = _HINT_NO_CREDENTIALS
+    if code in _INVALID_TOKEN:
+        return access_denied(path, writes=writes, got=got, hint=_HINT_CREDENTIALS)
     return by_status.get(status) or refused(
         path,
         status,
         "" if code == str(status) else code,
         writes=writes,
-        access_hint=access_hint,
+        access_hint=_HINT_CREDENTIALS if signed() else _HINT_NO_CREDENTIALS,
         hint=_region_hint(status, code, metadata.get("HTTPHeaders", {})),
     )
 
@@ -128,8 +135,8 @@ def _region_hint(status: int, code: str, headers: dict[str, str]) -> str | None:
 
 
 def _explain_no_response(error: BotoCoreError, path: str) -> Exception:
-    if isinstance(error, _NO_CREDENTIALS):
-        return StorageError("credentials are missing", path=path, hint=_HINT_NO_CREDENTIALS)
+    if isinstance(error, _CREDENTIAL_ERRORS):
+        return _explain_credentials(error, path)
     if isinstance(error, ProfileNotFound | InvalidConfigError):
         return UsageError("the S3 configuration is invalid", path=path, got=str(error))
     if isinstance(error, ParamValidationError):
@@ -143,6 +150,16 @@ def _explain_no_response(error: BotoCoreError, path: str) -> Exception:
             error, path, certificate_hint=_HINT_CERTIFICATE, address_hint=_HINT_ADDRESS
         )
     return StorageError("storage failed", path=path, got=type(error).__name__, hint=HINT_RERUN)
+
+
+def _explain_credentials(error: BotoCoreError, path: str) -> Exception:
+    if isinstance(error, CredentialRetrievalError):  # the server of the role may be away
+        return UnavailableError(type(error).__name__, has_answered=False)
+    if isinstance(error, SSOError):
+        what, hint = "the credentials have expired", "run `aws sso login`"
+    else:
+        what, hint = "credentials are missing", _HINT_NO_CREDENTIALS
+    return AccessDeniedError(what, path=path, hint=hint)
 
 
 def invalid_address() -> ShardmillError:

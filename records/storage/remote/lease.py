@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 
 import msgspec
 
-from records.errors import LockedError, ShardmillError, StorageError
+from records.errors import LockedError, OutputError, ShardmillError, StorageError
 from records.storage.errors import conditional_writes_unsupported
 from records.storage.names import LEASE
 from records.storage.remote.conditional import (
@@ -65,7 +65,7 @@ def hold_lease(store: ConditionalStore) -> Iterator[Lease]:
         raise
     except Exception:
         # The next holder may have caused the error: a lost lease is the better explanation.
-        with suppress(StorageError):
+        with suppress(StorageError, OutputError):
             lease.renew()
         raise
     finally:
@@ -76,7 +76,8 @@ def hold_lease(store: ConditionalStore) -> Iterator[Lease]:
 
 def _renew_loop(lease: Lease, is_over: threading.Event) -> None:
     while not is_over.wait(RENEW_SECONDS):
-        with suppress(StorageError):  # the next iteration repeats a failed renewal
+        # The next iteration repeats a renewal that failed, or that expired credentials forbade.
+        with suppress(StorageError, OutputError):
             try:
                 lease.renew()
             except LockedError:

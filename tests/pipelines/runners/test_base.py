@@ -14,7 +14,15 @@ from pipelines.runners.base import (
 )
 from pipelines.runners.beam import ProcessShard
 from pipelines.runners.heartbeat import end_run, read_progress, start_run
-from records.errors import CorruptDataError, LockedError, OutputError, StorageError, UsageError
+from records.errors import (
+    AccessDeniedError,
+    CorruptDataError,
+    LockedError,
+    OutputError,
+    ShardmillError,
+    StorageError,
+    UsageError,
+)
 from records.runtime.shard_worker import CancelledError, ProgressCallback, Worker, WorkerResult
 from records.storage import Storage, open_storage
 
@@ -70,19 +78,20 @@ def test_run_shard_worker_without_result_writes_nothing(tmp_path: Path) -> None:
     "error",
     [
         OutputError("the disk is full", path="there", hint="free some"),
+        AccessDeniedError("access is denied", path="there", got="403"),
         CorruptDataError(
             "bad", path="x", shard="s", record=3, offset=7, expected=1, got=2, hint="h"
         ),
     ],
 )
 def test_run_shard_permanent_error_is_recorded_and_cancels_run(
-    tmp_path: Path, folder: Storage, error: Exception
+    tmp_path: Path, folder: Storage, error: ShardmillError
 ) -> None:
     task = make_task(tmp_path, failing_with(error))
     assert not run_shard(task, SHARD, counting(task))
     with pytest.raises(type(error)) as caught:
         run_state.raise_failure(folder, SHARD)
-    assert str(caught.value) == str(error)
+    assert (str(caught.value), caught.value.exit_code) == (str(error), error.exit_code)
     with pytest.raises(CancelledError):
         run_control(task.run_id).add(0)
 

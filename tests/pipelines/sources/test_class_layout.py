@@ -33,6 +33,8 @@ NFC, NFD = "é", "e\N{COMBINING ACUTE ACCENT}"
         ([b"train2017", b"val2017"], "splits"),
         ([b"train-images", b"DEV", b"Hold out"], "classes"),
         ([b"train-images", b"DEV", b"holdout"], "splits"),
+        ([b"Split-train", b"Split-eval"], "splits"),
+        ([b"split_train", b"split-cat"], "classes"),
         ([b"train", b"test2"], "classes"),
         ([b"trainer", b"test"], "classes"),
         ([b"cat", b"cat/train"], "classes"),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pipelines.sources.walk import Listing, walk_local, walk_remote
-from records.errors import InputNotFoundError, StorageError
+from records.errors import AccessDeniedError, InputNotFoundError, StorageError
 from records.storage.fsspec import FsspecStorage
 from tests.pipelines.pictures import make_file
 
@@ -237,6 +237,12 @@ class TestFoldersThatCannotBeListed:
             (shared_tmp / name).chmod(0o755)
         assert keys(found) == [b"dog/1.png"]
         assert (found.forbidden_folders, len(found.skipped)) == ([name.encode()], 1)
+
+    def test_walk_forbidden_source_raises_access_denied_error(self, shared_tmp: Path) -> None:
+        source = shared_tmp / "photos"
+        source.mkdir(mode=0)
+        with without_privileges(), pytest.raises(AccessDeniedError, match="Permission denied"):
+            walk(source)
 
     @pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.ENOENT])
     def test_walk_storage_fault_in_folder_raises_storage_error(

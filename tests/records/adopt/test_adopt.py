@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +10,12 @@ import pytest
 
 import records
 from records.adopt import adopt
+from records.adopt.plan import plan_adoption
 from records.errors import (
     CorruptDataError,
     InputNotFoundError,
     OutputError,
+    StorageError,
     TooManyRejectsError,
     UsageError,
 )
@@ -154,16 +157,99 @@ def test_adopt_invalid_records_are_excluded_and_reported(tmp_path: Path) -> None
     assert [json.loads(line)["class"] for line in lines] == ["daisy", None, "tulip"]
 
 
+@pytest.fixture
+def tfx(tmp_path: Path) -> Path:
+    """The examples of a pipeline of TFX."""
+    folder = tmp_path / "examples"
+    for split, numbers in (("train", range(8)), ("eval", range(8, 12))):
+        path = folder / f"Split-{split}" / "data_tfrecord-00000-of-00001.gz"
+        write_examples(path, [named_example(number) for number in numbers], compression="GZIP")
+    return folder
+
+
+def test_adopt_gzip_files_of_tfx_have_uncompressed_copies_as_shards(tfx: Path) -> None:
+    files = sorted(tfx.rglob("*.gz"))
+    before = {path: path.read_bytes() for path in files}
+    planned = adopt(files, tfx, dry_run=True)
+    assert sorted(path for path in tfx.rglob("*") if path.is_file()) == files
+    report = adopt(files, tfx)
+    assert (report.splits, report.notes) == (planned.splits, planned.notes)
+    assert {name: split.records for name, split in report.splits.items()} == {
+        "train": 8,
+        "validation": 4,
+    }
+    assert "2 compressed files" in report.notes[-1]
+    assert all(path.read_bytes() == content for path, content in before.items())
+    for path, content in before.items():
+        assert path.with_suffix("").read_bytes() == gzip.decompress(content)
+    assert list(records.verify(tfx, decode=True)) == []
+    assert adopt(files, tfx).status == "nothing-to-do"
+    for path in files:
+        path.unlink()
+    assert list(records.verify(tfx, decode=True)) == []
+    copies = [path.with_suffix("") for path in files]
+    assert adopt(copies, tfx).status == "nothing-to-do"
+
+
+def test_adopt_gzip_file_changed_after_scan_raises_storage_error(
+    tfx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = plan_adoption
+    path = min(tfx.rglob("*.gz"))
+
+    def change(*given: Any) -> Any:
+        path.write_bytes(gzip.compress(b"other"))
+        return real(*given)
+
+    monkeypatch.setattr("records.adopt.adoption.plan_adoption", change)
+    with pytest.raises(StorageError, match="changed while it was read"):
+        adopt([*tfx.rglob("*.gz")], tfx)
+    assert not path.with_suffix("").exists()
+    assert not (tfx / "dataset.json").exists()
+
+
+def test_adopt_truncated_gzip_file_raises_corrupt_data(tfx: Path) -> None:
+    path = min(tfx.rglob("*.gz"))
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(CorruptDataError, match="salvage"):
+        adopt([*tfx.rglob("*.gz")], tfx)
+
+
 class TestRefusals:
     def test_adopt_object_detection_records_raise_usage_error(self, tmp_path: Path) -> None:
         write_examples(tmp_path / "train.record", [detection_example(n) for n in range(3)])
         with pytest.raises(UsageError, match="object detection"):
             adopt_all(tmp_path)
 
-    def test_adopt_gzip_file_raises_usage_error_with_salvage_hint(self, tmp_path: Path) -> None:
-        write_examples(tmp_path / "train.record", [slim_example(1)], compression="GZIP")
-        with pytest.raises(UsageError, match=r"GZIP file cannot be adopted.*salvage"):
+    @pytest.mark.parametrize(
+        ("compression", "words"),
+        [
+            ("GZIP", "GZIP file needs a name that ends in .gz.*rename the file"),
+            ("ZLIB", "ZLIB file cannot be adopted.*salvage"),
+        ],
+    )
+    def test_adopt_compressed_file_without_gz_suffix_raises_usage_error(
+        self, tmp_path: Path, compression: str, words: str
+    ) -> None:
+        write_examples(tmp_path / "train.record", [slim_example(1)], compression=compression)
+        with pytest.raises(UsageError, match=words):
             adopt_all(tmp_path)
+
+    def test_adopt_gzip_file_next_to_other_file_of_its_copy_raises(self, tmp_path: Path) -> None:
+        path = write_examples(tmp_path / "train.gz", [tfds_example(1)], compression="GZIP")
+        (tmp_path / "train").write_bytes(b"a file of the user")
+        with pytest.raises(OutputError, match="already exists and differs"):
+            adopt(path, tmp_path)
+        assert (tmp_path / "train").read_bytes() == b"a file of the user"
+        assert not (tmp_path / "dataset.json").exists()
+        (tmp_path / "train").unlink()
+        assert adopt(path, tmp_path).status == "adopted"
+
+    def test_adopt_gzip_file_and_its_copy_raises_usage_error(self, tmp_path: Path) -> None:
+        for name, compression in (("train", ""), ("train.gz", "GZIP")):
+            write_examples(tmp_path / name, [tfds_example(1)], compression=compression)
+        with pytest.raises(UsageError, match="same name"):
+            adopt([tmp_path / "train", tmp_path / "train.gz"], tmp_path)
 
     def test_adopt_truncated_file_raises_corrupt_data_with_salvage_hint(self, slim: Path) -> None:
         path = next(slim.iterdir())

@@ -9,7 +9,8 @@ import pytest
 from records.adopt.infer_classes import ClassReference, GivenLabels, decide_classes
 from records.adopt.infer_schema import parse_features
 from records.adopt.infer_splits import choose_split, parse_split_rules
-from records.adopt.scan import locate_files
+from records.adopt.scan import locate_files, require_own_indexes
+from records.adopt.unpack import FileToAdopt
 from records.errors import UsageError
 
 if TYPE_CHECKING:
@@ -131,4 +132,4 @@ def test_locate_files_outside_folder_or_ambiguous_raise_usage_error(tmp_path: Pa
     assert locate_files(["memory://b/a"], "memory://b") == ("a",)
     names = ("train-00000-of-00001.tfrecord", "train-00000-of-00001")
     with pytest.raises(UsageError, match="same name"):
-        locate_files([str(tmp_path / name) for name in names], str(tmp_path))
+        require_own_indexes([FileToAdopt(name, name) for name in names], str(tmp_path))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from records.errors import OutputError, StorageError, UsageError
+from records.errors import AccessDeniedError, OutputError, StorageError, UsageError
 from records.storage import open_storage
 from records.storage.fsspec import FsspecStorage
 from records.storage.remote.patience import forget_outages
@@ -80,12 +80,16 @@ def test_fsspec_unavailable_store_is_waited_for(
     assert len(calls) == 21
 
 
-@pytest.mark.parametrize("error", [ValueError(), with_status(401), with_status(403)], ids=repr)
-def test_fsspec_other_failure_is_not_waited_for(
-    fail: Callable[..., list[int]], error: Exception
-) -> None:
+def not_found_after(cause: Exception) -> FileNotFoundError:
+    """Return the error that fsspec raises for a request over HTTP that fails."""
+    error = FileNotFoundError()
+    error.__cause__ = cause
+    return error
+
+
+def test_fsspec_other_failure_is_not_waited_for(fail: Callable[..., list[int]]) -> None:
     storage = make_storage()
-    calls = fail(storage, error, times=20)
+    calls = fail(storage, ValueError(), times=20)
     with pytest.raises(StorageError, match="storage failed after retries"):
         storage.read("a")
     assert len(calls) == 1
@@ -98,11 +102,39 @@ def test_fsspec_patience_over_names_reason(fail: Callable[..., list[int]]) -> No
         storage.read("a")
 
 
-def test_fsspec_denied_permission_raises_output_error(fail: Callable[..., list[int]]) -> None:
+DENIED = [PermissionError(), *map(with_status, (401, 403)), not_found_after(with_status(403))]
+
+
+@pytest.mark.parametrize("error", DENIED, ids=repr)
+def test_fsspec_refused_read_is_sent_once_and_raises_access_denied_error(
+    fail: Callable[..., list[int]], error: Exception
+) -> None:
     storage = make_storage()
-    fail(storage, PermissionError(), times=1)
-    with pytest.raises(OutputError, match="access is denied"):
+    calls = fail(storage, error, times=20)
+    with pytest.raises(AccessDeniedError, match="access is denied"):
         storage.read("a")
+    assert len(calls) == 1
+
+
+def test_fsspec_refused_write_raises_output_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = make_storage()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise with_status(403)
+
+    monkeypatch.setattr(storage._fs, "pipe_file", refuse)  # noqa: SLF001
+    with pytest.raises(OutputError, match="access is denied, got 403"):
+        storage.replace("a", b"")
+
+
+@pytest.mark.parametrize("cause", [with_status(503), ClientConnectionError()])
+def test_fsspec_failure_reported_as_missing_file_is_waited_for(
+    fail: Callable[..., list[int]], cause: Exception
+) -> None:
+    storage = make_storage()
+    calls = fail(storage, not_found_after(cause), times=3)
+    assert storage.read("a") == b"content"
+    assert len(calls) == 4
 
 
 def test_fsspec_listing_without_sizes_asks_for_each(monkeypatch: pytest.MonkeyPatch) -> None:

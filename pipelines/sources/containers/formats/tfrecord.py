@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
@@ -24,6 +23,7 @@ from pipelines.sources.containers.formats.features import (
     kept_fields,
     require_features,
 )
+from pipelines.sources.containers.kinds import stem_of
 from pipelines.sources.containers.member import Member
 from pipelines.sources.containers.stream import StreamBytes
 from records.adopt.infer_schema import choose_features
@@ -39,7 +39,6 @@ from records.format.tfrecord import (
 )
 from records.inspection.feature_stats import FeatureAccumulator
 
-_SUFFIX = re.compile(rb"\.tf(?:records?|rec)(?:\.gz)?", re.IGNORECASE)
 _SAMPLE_RECORDS = 100
 _SAMPLE_BYTES = 64 << 20
 _MOST_RECORD_BYTES = 256 << 20
@@ -70,7 +69,7 @@ def list_tfrecords(data: ContainerBytes) -> Iterator[Entry]:
     if not sample:
         return
     names = _choose_features(sample, data)
-    stem = _SUFFIX.sub(b"", data.container.key.rpartition(b"/")[2])
+    stem = stem_of(data.container.key)
     for number, record in enumerate(chain(sample, records)):
         yield _entry(data, record, names, stem, number)
 

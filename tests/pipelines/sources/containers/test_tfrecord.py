@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from pipelines.options import ConvertOptions
 from pipelines.sources import Sources, list_sources
+from pipelines.sources.containers.kinds import stem_of, suffix_of
 from records.errors import CorruptDataError, InputNotFoundError, UsageError
 from records.format.example import encode_example
 from records.format.tfrecord import frame_bytes
@@ -64,6 +66,37 @@ def test_tfrecord_files_of_tfds_are_splits(tmp_path: Path) -> None:
     found = listed(tmp_path / "data")
     assert found.splits == {"train", "test"}
     assert len(found.images) == 2 * len(PICTURES)
+
+
+def test_tfrecord_folder_of_tfx_has_its_splits_and_unique_keys(tmp_path: Path) -> None:
+    for split in ("Split-train", "Split-eval"):
+        (tmp_path / split).mkdir()
+        for shard in range(2):
+            path = tmp_path / split / f"data_tfrecord-{shard:05d}-of-00002.gz"
+            write(path, *({"image": [it], "label": [n % 2]} for n, it in enumerate(PICTURES)))
+            path.write_bytes(gzip.compress(path.read_bytes()))
+    found = listed(tmp_path)
+    assert found.splits == {"train", "validation"}
+    assert len(set(labels_of(found))) == 4 * len(PICTURES)
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix", "stem"),
+    [
+        ("a/Flowers.TFRecord", ".tfrecord", "Flowers"),
+        ("flowers-train.tfrecord-00001-of-00002", ".tfrecord", "flowers-train-00001-of-00002"),
+        ("flowers.tfrecord-00001-of-00002.gz", ".tfrecord.gz", "flowers-00001-of-00002"),
+        ("flowers-00001-of-00002.tfrecord.gz", ".tfrecord.gz", "flowers-00001-of-00002"),
+        ("data_tfrecord-00000-of-00001.gz", "_tfrecord.gz", "data-00000-of-00001"),
+        ("data_tfrecord-00000-of-00001", "_tfrecord", "data-00000-of-00001"),
+        ("\u0130.tar.gz", ".tar.gz", "\u0130"),
+        ("transformed-00000-of-00001.gz", None, "transformed-00000-of-00001.gz"),
+    ],
+)
+def test_container_name_has_suffix_and_stem_around_numbers(
+    name: str, suffix: str | None, stem: str
+) -> None:
+    assert (suffix_of(name), stem_of(name.encode()).decode()) == (suffix, stem)
 
 
 def test_tfrecord_record_without_image_or_class_is_a_reject(tmp_path: Path) -> None:

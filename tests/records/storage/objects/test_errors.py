@@ -6,10 +6,16 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from botocore.exceptions import EndpointConnectionError, NoCredentialsError
+from botocore.exceptions import (
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    SSOTokenLoadError,
+)
 from botocore.stub import Stubber
 
 from records.errors import (
+    AccessDeniedError,
     InputNotFoundError,
     OutputError,
     ShardmillError,
@@ -62,9 +68,10 @@ def respond(operation: str, status: int, code: str) -> Stubber:
     ("status", "code", "kind", "message"),
     [
         (404, "NoSuchBucket", InputNotFoundError, "s3://photos: the bucket does not exist"),
-        (403, "AccessDenied", StorageError, "access is denied, got 403 AccessDenied; check the"),
-        (403, "403", StorageError, "access is denied, got 403; check the credentials"),
-        (400, "ExpiredToken", StorageError, "refused a request, got 400 ExpiredToken"),
+        (401, "401", AccessDeniedError, "access is denied, got 401; check the credentials"),
+        (403, "AccessDenied", AccessDeniedError, "access is denied, got 403 AccessDenied; check"),
+        (403, "403", AccessDeniedError, "access is denied, got 403; check the credentials"),
+        (400, "ExpiredToken", AccessDeniedError, "access is denied, got 400 ExpiredToken; check"),
         (301, "PermanentRedirect", StorageError, "301 PermanentRedirect; set AWS_DEFAULT_REGION"),
         (400, "400", StorageError, "got 400; set AWS_DEFAULT_REGION to the region of the bucket"),
         (301, "301", StorageError, "got 301; set AWS_DEFAULT_REGION to the region of the bucket"),
@@ -86,6 +93,7 @@ def test_s3_read_error_response_maps_to_one_line_error(
     ("status", "code", "kind", "message"),
     [
         (404, "NoSuchBucket", OutputError, "s3://photos: the bucket does not exist"),
+        (400, "ExpiredToken", OutputError, "access is denied, got 400 ExpiredToken; check the"),
         (403, "AccessDenied", OutputError, "s3://photos/data/a: access is denied, got 403"),
         (400, "InvalidStorageClass", OutputError, "refused a request, got 400 InvalidStorageClass"),
         (501, "NotImplemented", OutputError, "does not support conditional writes"),
@@ -132,21 +140,27 @@ def test_s3_response_without_required_fields_raises_storage_error(
 def test_s3_access_denied_without_credentials_has_profile_hint(storage: ObjectStorage) -> None:
     with (
         respond("get_object", 403, "AccessDenied"),
-        pytest.raises(StorageError, match="no credentials were found: set AWS_PROFILE"),
+        pytest.raises(AccessDeniedError, match="no credentials were found: set AWS_PROFILE"),
     ):
         storage.read("a")
 
 
 @pytest.mark.usefixtures("_signed")
 @pytest.mark.parametrize(
-    ("error", "message"),
+    ("error", "message", "exit_code"),
     [
-        (EndpointConnectionError(endpoint_url="http://user:secret@host"), "does not respond"),
-        (NoCredentialsError(), "credentials are missing; no credentials were found"),
+        (EndpointConnectionError(endpoint_url="http://a:secret@host"), "does not respond", 74),
+        (CredentialRetrievalError(provider="a", error_msg="secret"), "does not respond", 74),
+        (NoCredentialsError(), "credentials are missing; no credentials were found", 77),
+        (SSOTokenLoadError(error_msg="secret"), "have expired; run `aws sso login`", 77),
     ],
 )
 def test_s3_connection_error_raises_storage_error_without_secrets(
-    storage: ObjectStorage, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
+    storage: ObjectStorage,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    message: str,
+    exit_code: int,
 ) -> None:
     def fail(**_: object) -> None:
         raise error
@@ -154,7 +168,7 @@ def test_s3_connection_error_raises_storage_error_without_secrets(
     monkeypatch.setattr(connect(), "get_object", fail)
     with pytest.raises(StorageError, match=message) as found:
         storage.read("a")
-    assert found.value.exit_code == 74
+    assert found.value.exit_code == exit_code
     assert "secret" not in str(found.value)
 
 
