@@ -1,0 +1,6 @@
+"""Repair of the damaged files of a dataset, to the hashes in its manifests."""
+
+from pipelines.repair.repair import repair
+from pipelines.repair.report import RepairedFile, RepairReport
+
+__all__ = ["RepairReport", "RepairedFile", "repair"]

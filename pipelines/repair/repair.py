@@ -1,0 +1,248 @@
+"""Repair of a dataset: find the damage, make each file again, compare, replace."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+from pipelines.options import ConvertOptions
+from pipelines.repair.damage import Damage, expected_digests, find_damage
+from pipelines.repair.dataset import DatasetToRepair
+from pipelines.repair.explain import UNKNOWN_ROWS, explain_file, explain_index, explain_shard
+from pipelines.repair.listed import ListedFiles, ListedShard, read_listed_files
+from pipelines.repair.lists import remake_list
+from pipelines.repair.reindex import remake_index
+from pipelines.repair.remake import Remade, remake_shard
+from pipelines.repair.replan import convert_again
+from pipelines.repair.report import RepairedFile, RepairReport
+from pipelines.repair.source import SourceImages
+from pipelines.sources.path_checks import check_locations
+from records.errors import UsageError
+from records.format.layout import RUN_PLAN, index_name
+from records.format.manifest import read_manifest
+from records.runtime.shard_worker import OnProgress
+from records.storage import FolderLock, StagedFile, Storage, open_storage
+from records.storage.work_folder import remove_own_files, unfinished_command
+from records.text.escaping import escape_for_display
+
+
+def repair(options: ConvertOptions, on_progress: OnProgress | None = None) -> RepairReport:
+    """Make the damaged files of a dataset again, with the bytes that its manifests list.
+
+    Every generation is repaired. A file is replaced only by one with its size and hash, so a
+    repair can be interrupted at any moment, and repeated.
+
+    Args:
+        options: the source, the dataset (`output`), how the source is listed, and `dry_run`.
+        on_progress: a callback that receives the number of bytes of the files that were checked or
+            made again, and the total number.
+
+    Raises:
+        InputNotFoundError: there is no finished dataset, or the source does not exist.
+        UsageError: the dataset is adopted, or an option or the source is invalid.
+        CorruptDataError: the present manifest is damaged.
+        OutputError: the dataset cannot be written to.
+        StorageError: storage failed after retries.
+        LockedError: another run is writing to the dataset.
+    """
+    started_at = time.monotonic()
+    options.validate()
+    check_locations(options.source, options.output)
+    storage = open_storage(options.output)
+    progress = _Progress(on_progress)
+    listed = _read_listed_files(storage)
+    damage = progress.check(storage, listed)
+    files: list[RepairedFile] = []
+    if damage and options.dry_run:
+        source = SourceImages(options, listed.present, None)
+        dataset = DatasetToRepair(storage, listed, damage, source, storage.overwrite)
+        files = _Repair(dataset, None, progress).run()
+    elif damage:
+        with storage.lock() as lock:
+            if read_manifest(storage) != listed.present:
+                listed = _read_listed_files(storage)
+                damage = progress.check(storage, listed)
+            else:  # another run may have repaired files before this one got the lock
+                damage = find_damage(storage, listed, damage)
+            source = SourceImages(options, listed.present, storage)
+            dataset = DatasetToRepair(storage, listed, damage, source, storage.overwrite)
+            files = _Repair(dataset, lock, progress).run()
+            if unfinished_command(storage) is None and storage.stat(RUN_PLAN) is None:
+                remove_own_files(storage)
+    return _report(options, files, time.monotonic() - started_at)
+
+
+def _read_listed_files(storage: Storage) -> ListedFiles:
+    if read_manifest(storage).adopted is not None:
+        raise UsageError(
+            "an adopted dataset cannot be repaired: shardmill did not write its records",
+            path=storage.url,
+            hint="copy the intact records of a damaged file with `shardmill salvage FILE OUTPUT`",
+        )
+    return read_listed_files(storage)
+
+
+def _report(options: ConvertOptions, files: list[RepairedFile], seconds: float) -> RepairReport:
+    is_whole = all(file.is_repaired for file in files)
+    done = "planned" if options.dry_run else "repaired"
+    return RepairReport(
+        status="nothing-to-do" if not files else done if is_whole else "incomplete",  # type: ignore[arg-type]
+        dataset=open_storage(options.output).url,
+        source=escape_for_display(options.source),
+        dry_run=options.dry_run,
+        files=tuple(sorted(files, key=lambda file: file.file)),
+        seconds=round(seconds, 3),
+    )
+
+
+class _Progress:
+    """The number of bytes of the files that were checked or made again, and the total number."""
+
+    def __init__(self, on_progress: OnProgress | None) -> None:
+        self._on_progress = on_progress or (lambda _done, _total: None)
+        self._done = self._total = 0
+
+    def check(self, storage: Storage, listed: ListedFiles) -> Damage:
+        """Return the damaged files; their bytes count twice, because they are made again."""
+        sizes = {name: it.bytes for name, it in expected_digests(listed).items()}
+        self._total += sum(sizes.values())
+        damage = find_damage(storage, listed, on_bytes=self.add)
+        self._total += sum(sizes.get(name, 0) for name in damage)
+        return damage
+
+    def add(self, size_bytes: int) -> None:
+        """Count more bytes."""
+        self._done += size_bytes
+        self._on_progress(self._done, max(self._done, self._total))
+
+
+class _Discarded:
+    """A staged file of a dry run."""
+
+    def write(self, _data: bytes, /) -> None:
+        """Discard the bytes."""
+
+
+class _DryRunStorage:
+    """A dataset that is not changed, with the small files that a dry run has made."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self.made: dict[str, bytes] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    def read(self, name: str) -> bytes:
+        """See `Storage.read`."""
+        return self.made[name] if name in self.made else self._storage.read(name)
+
+    @contextmanager
+    def overwrite(self, _name: str) -> Iterator[StagedFile]:
+        """Write nothing."""
+        yield _Discarded()
+
+
+class _Repair:
+    """The repair of the damaged files of a dataset; without a lock, it is a dry run."""
+
+    def __init__(
+        self, dataset: DatasetToRepair, lock: FolderLock | None, progress: _Progress
+    ) -> None:
+        self._lock, self._progress = lock, progress
+        self._dry = _DryRunStorage(dataset.storage) if lock is None else None
+        storage = dataset.storage if self._dry is None else cast("Storage", self._dry)
+        self._dataset = dataset._replace(storage=storage, overwrite=self._overwrite)
+        self._listed, self._damage = dataset.listed, dataset.damage
+        self._sizes = {name: it.bytes for name, it in expected_digests(dataset.listed).items()}
+        self._files: dict[str, RepairedFile] = {}
+
+    def run(self) -> list[RepairedFile]:
+        """Repair all files; return what was done."""
+        for name in self._damage.keys() & self._listed.derived.keys():
+            self._write(name, self._listed.derived[name])
+        # The rejects of an index are found in a list, and those of a list in indexes.
+        self._repair_lists()
+        for shard in self._listed.shards.values():
+            self._repair_shard(shard)
+        self._repair_lists()
+        for name in self._damage.keys() - self._files.keys():
+            self._add(name, is_repaired=False, problem=explain_file(name, self._listed))
+        return [*self._files.values()]
+
+    def _repair_lists(self) -> None:
+        for name in (self._damage.keys() & self._listed.lists.keys()) - self._files.keys():
+            content = remake_list(name, self._dataset)
+            if content is not None:
+                self._write(name, content)
+
+    def _repair_shard(self, shard: ListedShard) -> None:
+        name = shard.info.name
+        is_indexed = index_name(name) not in self._damage
+        if name in self._damage and is_indexed:
+            self._rewrite(shard)
+        elif name in self._damage:
+            self._convert(shard)
+        elif not is_indexed:
+            self._reindex(shard)
+
+    def _rewrite(self, shard: ListedShard) -> None:
+        """Write a shard again whose index is intact."""
+        remade = remake_shard(shard, self._dataset)
+        problem = "" if remade.is_identical else explain_shard(shard, remade)
+        self._add_shard(shard, remade, problem)
+
+    def _convert(self, shard: ListedShard) -> None:
+        """Write a shard and its index again."""
+        remade, content = convert_again(shard, self._dataset)
+        number = shard.written_by.number
+        problem = (
+            f"its index is damaged too, and the source does not give generation {number} again"
+        )
+        self._add_shard(shard, remade, "" if remade.is_identical else problem)
+        if content is not None:
+            self._write(index_name(shard.info.name), content)
+        elif remade.is_identical and self._lock is not None:
+            self._reindex(shard)
+        else:
+            self._add(index_name(shard.info.name), is_repaired=False, problem=UNKNOWN_ROWS)
+
+    def _reindex(self, shard: ListedShard) -> None:
+        """Make the index of an intact shard again."""
+        content = remake_index(shard, self._dataset)
+        name = index_name(shard.info.name)
+        if content is not None:
+            self._write(name, content)
+        else:
+            self._add(name, is_repaired=False, problem=explain_index(shard, self._dataset.storage))
+
+    @contextmanager
+    def _overwrite(self, name: str) -> Iterator[StagedFile]:
+        with self._dataset.storage.overwrite(name) as staged:
+            yield staged
+            if self._lock is not None:
+                self._lock.ensure_held()
+
+    def _write(self, name: str, content: bytes) -> None:
+        if self._dry is not None:
+            self._dry.made[name] = content
+        else:
+            with self._overwrite(name) as staged:
+                staged.write(content)
+        self._add(name, is_repaired=True)
+
+    def _add_shard(self, shard: ListedShard, remade: Remade, problem: str) -> None:
+        counts = {"from_dataset": remade.from_dataset, "from_source": remade.from_source}
+        self._add(
+            shard.info.name,
+            is_repaired=remade.is_identical,
+            missing_keys=tuple(remade.missing),
+            problem=problem,
+            **(counts if remade.is_identical else {}),
+        )
+
+    def _add(self, name: str, *, is_repaired: bool, **details: Any) -> None:
+        self._progress.add(self._sizes.get(name, 0))
+        self._files[name] = RepairedFile(name, self._damage[name], is_repaired, **details)
