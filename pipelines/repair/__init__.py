@@ -2,5 +2,6 @@
 
 from pipelines.repair.repair import repair
 from pipelines.repair.report import RepairedFile, RepairReport
+from pipelines.repair.source import make_options
 
-__all__ = ["RepairReport", "RepairedFile", "repair"]
+__all__ = ["RepairReport", "RepairedFile", "make_options", "repair"]

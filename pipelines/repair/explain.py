@@ -37,5 +37,5 @@ def explain_file(name: str, listed: ListedFiles) -> str:
     if name in listed.damaged:
         return f"no other file has its content; {_RESTORE}"
     if posixpath.basename(name) in {layout.REMOVED, layout.RELABELLED}:
-        return f"it is the only record of these edits; {_RESTORE}"
+        return f"the generations before and after these edits do not give this list; {_RESTORE}"
     return f"the source does not give this list again; {_RESTORE}"

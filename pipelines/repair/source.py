@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from itertools import chain, starmap
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,11 +13,13 @@ import pyarrow.compute as pc
 from pipelines.incremental.hashing import file_hasher
 from pipelines.incremental.matching import find_rows, take_rows
 from pipelines.options import ConvertOptions
+from pipelines.options import make_options as convert_options
 from pipelines.sources import SourceImage, Sources, list_sources
 from pipelines.sources.containers import ContainerFiles, open_images
 from pipelines.sources.reader import SourceFiles
 from pipelines.writing.crash_isolation import SubprocessNormalizer
 from pipelines.writing.prefetch import PrefetchedImage, prefetch_images
+from records.errors import UsageError
 from records.format.index import IndexRow
 from records.format.manifest import Manifest
 from records.images import normalize_image
@@ -25,6 +28,12 @@ from records.runtime.row_table import iter_rows
 from records.storage import Storage
 from records.text.keys import key_from_text
 
+_SOURCE_OPTIONS = {
+    "list", "image_folder", "path_column", "label_column", "split_column", "group_column",
+    "target_column", "multi_label", "label_separator", "keep_columns", "layout", "exclude",
+    "follow_symlinks", "allow_url", "classes", "labels", "map", "leaf_class", "max_file_mb",
+    "dry_run",
+}  # fmt: skip
 _IMAGE_TIMEOUT = 3600
 """The limit of a decoder in seconds: each image has the content that a conversion accepted."""
 
@@ -111,3 +120,26 @@ class SourceImages:
     @staticmethod
     def _take(images: pa.Table) -> Iterator[SourceImage]:
         return starmap(SourceImage, iter_rows(images, *images.column_names))
+
+
+def make_options(dataset: str, source: str, given: Mapping[str, Any]) -> ConvertOptions:
+    """Return the options of a repair.
+
+    Args:
+        dataset: the path or URL of the dataset.
+        source: the path or URL of the source.
+        given: the options that describe the source, as `convert` has them, and `dry_run`.
+
+    Raises:
+        UsageError: an option does not describe a source, has the wrong type, or is out of range.
+    """
+    if unknown := sorted(given.keys() - _SOURCE_OPTIONS):
+        raise UsageError(
+            "an option does not describe the source",
+            expected=", ".join(sorted(_SOURCE_OPTIONS)),
+            got=", ".join(unknown),
+            hint="omit this option: the options of the dataset apply",
+        )
+    return convert_options(
+        {**given, "source": source, "output": dataset, "append": True, "allow_new_classes": True}
+    )

@@ -209,9 +209,7 @@ def _stage(key: str, name: str, block: bytes, blobs: ContainerClient) -> None:
     blobs.get_blob_client(key).stage_block(name, block, length=len(block))
 
 
-def _commit(
-    key: str, names: Sequence[str], condition: str | None, blobs: ContainerClient
-) -> None:
+def _commit(key: str, names: Sequence[str], condition: str | None, blobs: ContainerClient) -> None:
     blocks = [BlobBlock(name) for name in names]
     blobs.get_blob_client(key).commit_block_list(blocks, **_condition(condition))
 

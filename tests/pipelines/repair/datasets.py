@@ -9,7 +9,7 @@ from typing import Any
 from pipelines.convert import convert
 from pipelines.edit import relabel, remove
 from pipelines.options import ConvertOptions
-from pipelines.repair import RepairReport, repair
+from pipelines.repair import RepairReport, make_options, repair
 from pipelines.report import Report
 from records.storage import Storage, open_storage
 from tests.pipelines.pictures import CORRUPT, is_of_dataset, make_file, make_picture
@@ -68,8 +68,7 @@ def write_all(location: str, files: dict[str, bytes]) -> Storage:
 
 def run_repair(location: str, source: Path | str, **given: Any) -> RepairReport:
     """Repair a dataset."""
-    return repair(ConvertOptions(source=str(source), output=location, append=True,
-                                 allow_new_classes=True, **given))
+    return repair(make_options(location, str(source), given))
 
 
 def cut(content: bytes) -> bytes:
@@ -98,5 +97,3 @@ def damage(storage: Storage, name: str, kind: str) -> None:
         storage.remove(name)
     else:
         storage.replace(name, make(storage.read(name)))
-
-
