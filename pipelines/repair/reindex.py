@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from typing import NamedTuple
 
+import msgspec
+import numpy as np
 import xxhash
 
 from pipelines.planning.assign_splits import assign_splits
@@ -29,7 +32,7 @@ from records.format.index import (
     index_schema,
     new_row_table,
 )
-from records.format.layout import SPLITS, parse_shard_name
+from records.format.layout import SPLITS
 from records.format.rejects import read_rejects
 from records.format.shard import read_shard
 from records.format.tfrecord import HEADER_BYTES, frame_size_bytes
@@ -37,6 +40,9 @@ from records.images import NormalizedImage, Rejection
 from records.images.features import encode_image_example
 from records.storage import Storage
 from records.text.keys import key_from_text
+
+_MOST_AT_ENDS = 8
+"""The rejects that are tried before the first record of a shard, and after the last one."""
 
 
 class _Origin(NamedTuple):
@@ -64,7 +70,7 @@ def remake_index(shard: ListedShard, dataset: DatasetToRepair) -> bytes | None:
     rows = list(_read_rows(shard, dataset.storage))
     for origins in _iter_origins(shard, rows, dataset):
         complete = [origins[row.key].apply(row) if row.key in origins else row for row in rows]
-        for rejects in _iter_rejects(shard, dataset):
+        for rejects in _iter_rejects(shard, rows, dataset):
             content = encode_rows(shard, complete, rejects)
             if digest_of(content) == shard.info.index:
                 return content
@@ -170,32 +176,24 @@ def _read_origins(rows: Sequence[IndexRow], source: SourceImages) -> dict[str, _
     return found
 
 
-def _iter_rejects(shard: ListedShard, dataset: DatasetToRepair) -> Iterator[list[Reject]]:
+def _iter_rejects(
+    shard: ListedShard, rows: Sequence[IndexRow], dataset: DatasetToRepair
+) -> Iterator[list[Reject]]:
     """Yield what may be the rejects of a shard, as its summary lists them.
 
-    The images of a split are divided evenly into shards, in the order of their hashes. So the
-    numbers of records of all shards give the numbers of their rejects.
+    The images of a split are divided into shards in the order of their hashes. A reject between two
+    records of the shard belongs to it; one before the first or after the last record may belong to
+    the shard before it or after it.
     """
     yield []
     rejects = _read_planned(shard, dataset)
-    name = parse_shard_name(shard.info.name)
-    if not rejects or name is None:
-        return
-    records = [
-        each.info.records
-        for each in dataset.listed.written_in(shard.written_by.number)
-        if each.split == shard.split
-    ]
-    if len(records) != name.of:
-        return
-    for copies in range(name.number + 1):  # copies of edited shards come first, without rejects
-        images, shards = sum(records[copies:]) + len(rejects), name.of - copies
-        ends = [number * images // shards for number in range(shards + 1)]
-        done = [sum(records[copies : copies + number]) for number in range(shards + 1)]
-        number = name.number - copies
-        begin, end = ends[number] - done[number], ends[number + 1] - done[number + 1]
-        if 0 <= begin < end <= len(rejects):
-            yield rejects[begin:end]
+    seed = shard.manifest.settings.seed
+    hashes = hash_keys((key_from_text(reject.key) for reject in rejects), seed)
+    own = hash_keys((key_from_text(row.key) for row in rows), seed)
+    begin, end = np.searchsorted(hashes, (own.min(), own.max())) if len(own) else (0, 0)
+    for before, after in product(range(_MOST_AT_ENDS), repeat=2):
+        if before <= begin and end + after <= len(rejects) and begin - before < end + after:
+            yield rejects[begin - before : end + after]
 
 
 def _read_planned(shard: ListedShard, dataset: DatasetToRepair) -> list[Reject]:
@@ -212,7 +210,9 @@ def _read_planned(shard: ListedShard, dataset: DatasetToRepair) -> list[Reject]:
         return []
     images = dataset.source.find([*rejects])
     planned = [
-        image if image is not None else _to_image(reject, manifest.labels)
+        _to_image(reject, manifest.labels)
+        if image is None
+        else msgspec.structs.replace(image, key=key_from_text(reject.key))
         for reject, image in zip(rejects.values(), images, strict=True)
         if image is not None or reject.xxh3_128 is not None
     ]
@@ -220,9 +220,9 @@ def _read_planned(shard: ListedShard, dataset: DatasetToRepair) -> list[Reject]:
     keys = table["key"].to_pylist()
     hashes = hash_keys(keys, manifest.settings.seed)
     splits = assign_splits(table, hashes, manifest.settings, existing_splits(manifest)).splits
-    in_order = hashes.argsort(kind="stable")
     by_key = {key_from_text(key): reject for key, reject in rejects.items()}
     number = SPLITS.index(shard.split)
+    in_order = hashes.argsort(kind="stable")
     return [by_key[keys[place]] for place in in_order if splits[place] == number]
 
 

@@ -56,7 +56,7 @@ def repair(options: ConvertOptions, on_progress: OnProgress | None = None) -> Re
     damage = progress.check(storage, listed)
     files: list[RepairedFile] = []
     if damage and options.dry_run:
-        source = SourceImages(options, listed.present, None)
+        source = SourceImages(options, listed.present, storage, can_write=False)
         dataset = DatasetToRepair(storage, listed, damage, source, storage.overwrite)
         files = _Repair(dataset, None, progress).run()
     elif damage:
@@ -66,7 +66,7 @@ def repair(options: ConvertOptions, on_progress: OnProgress | None = None) -> Re
                 damage = progress.check(storage, listed)
             else:  # another run may have repaired files before this one got the lock
                 damage = find_damage(storage, listed, damage)
-            source = SourceImages(options, listed.present, storage)
+            source = SourceImages(options, listed.present, storage, can_write=True)
             dataset = DatasetToRepair(storage, listed, damage, source, storage.overwrite)
             files = _Repair(dataset, lock, progress).run()
             if unfinished_command(storage) is None and storage.stat(RUN_PLAN) is None:

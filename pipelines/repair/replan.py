@@ -91,20 +91,33 @@ def _iter_selections(generation: int, dataset: DatasetToRepair) -> Iterator[pa.T
     table = dataset.source.table
     if generation == 1:
         yield table
-    others = pa.array(_iter_other_keys(generation, dataset), pa.large_binary())
-    if len(others):
+    for has_mixed in (True, False):
+        keys = pa.array(_iter_other_keys(generation, dataset, has_mixed), pa.large_binary())
+        others = pa.concat_arrays([keys, *dataset.source.renamed["key"].chunks])
         yield table.filter(pc.invert(pc.is_in(table["key"], value_set=others)))
 
 
-def _iter_other_keys(generation: int, dataset: DatasetToRepair) -> Iterator[bytes]:
+def _iter_other_keys(generation: int, dataset: DatasetToRepair, has_mixed: bool) -> Iterator[bytes]:
+    """Yield the keys that other generations have stored or rejected.
+
+    A later generation that edits records copies those of this generation, too.
+
+    Args:
+        generation: the generation to plan.
+        dataset: the dataset.
+        has_mixed: whether later generations that both store and edit images count.
+    """
     storage, listed = dataset.storage, dataset.listed
     for shard in listed.shards.values():
-        if shard.written_by.number != generation:
+        other = shard.written_by
+        is_edit = bool(other.removed or other.relabelled)
+        is_new = not is_edit or (has_mixed and bool(other.counts.stored))
+        if other.number < generation or (other.number > generation and is_new):
             with suppress(CorruptDataError):
                 keys = read_shard_index(storage, shard.info).table["key"]
                 yield from map(key_from_text, keys.to_pylist())
-    for other in listed.present.generations:
-        if other.number != generation:
+    for each in listed.present.generations:
+        if each.number != generation:
             with suppress(CorruptDataError, FileNotFoundError):
-                rejects = read_rejects(storage, other.number)
+                rejects = read_rejects(storage, each.number)
                 yield from (key_from_text(reject.key) for reject in rejects)

@@ -7,9 +7,11 @@ from functools import cached_property, partial
 from itertools import chain, starmap
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.fingerprints import read_fingerprints
 from pipelines.incremental.hashing import file_hasher
 from pipelines.incremental.matching import find_rows, take_rows
 from pipelines.options import ConvertOptions
@@ -44,12 +46,16 @@ class SourceImages:
     Args:
         options: the source, and the dataset to repair.
         base: the manifest of the dataset; its settings apply.
-        copies: the storage for the copies of compressed containers; without it, they are read
-            from their beginning again and again.
+        storage: the storage of the dataset.
+        can_write: whether compressed containers are unpacked into the dataset; otherwise, they are
+            read from their beginning again and again.
     """
 
-    def __init__(self, options: ConvertOptions, base: Manifest, copies: Storage | None) -> None:
-        self._options, self._base, self._copies = options, base, copies
+    def __init__(
+        self, options: ConvertOptions, base: Manifest, storage: Storage, *, can_write: bool
+    ) -> None:
+        self._options, self._base, self._storage = options, base, storage
+        self._copies = storage if can_write else None
         self._by_size: dict[int, dict[bytes, SourceImage]] = {}
 
     @cached_property
@@ -76,10 +82,19 @@ class SourceImages:
             files.unpack(self._copies)
         return files
 
+    @cached_property
+    def renamed(self) -> pa.Table:
+        """The keys of the files that incremental runs found renamed, and their stored keys."""
+        saved = read_fingerprints(self._storage).select(["key", "stored_key"])
+        return saved.filter(pc.is_valid(saved["stored_key"]))
+
     def find(self, keys: Sequence[str]) -> list[SourceImage | None]:
-        """Return the listed image of each key; None for a key that is not listed."""
+        """Return the listed image of each key, maybe renamed; None if it is not listed."""
         wanted = pa.array(map(key_from_text, keys), pa.large_binary())
         numbers = find_rows(wanted, self.table["key"])
+        new_keys = take_rows(self.renamed, find_rows(wanted, self.renamed["stored_key"]))["key"]
+        renamed = find_rows(new_keys, self.table["key"])
+        numbers = np.where(numbers < 0, renamed, numbers)
         found: list[SourceImage | None] = [None] * len(numbers)
         listed = [place for place, number in enumerate(numbers) if number >= 0]
         images = self._take(take_rows(self.table, numbers[listed]))
