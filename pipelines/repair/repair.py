@@ -22,6 +22,7 @@ from pipelines.sources.path_checks import check_locations
 from records.errors import UsageError
 from records.format.layout import RUN_PLAN, index_name
 from records.format.manifest import read_manifest
+from records.generations import require_whole_dataset
 from records.runtime.shard_worker import OnProgress
 from records.storage import FolderLock, StagedFile, Storage, open_storage
 from records.storage.work_folder import remove_own_files, unfinished_command
@@ -49,10 +50,11 @@ def repair(options: ConvertOptions, on_progress: OnProgress | None = None) -> Re
     """
     started_at = time.monotonic()
     options.validate()
-    check_locations(options.source, options.output)
+    require_whole_dataset(options.output)
     storage = open_storage(options.output)
     progress = _Progress(on_progress)
     listed = _read_listed_files(storage)
+    check_locations(options.source, options.output)
     damage = progress.check(storage, listed)
     files: list[RepairedFile] = []
     if damage and options.dry_run:

@@ -150,10 +150,8 @@ def make_options(dataset: str, source: str, given: Mapping[str, Any]) -> Convert
     """
     if unknown := sorted(given.keys() - _SOURCE_OPTIONS):
         raise UsageError(
-            "an option does not describe the source",
-            expected=", ".join(sorted(_SOURCE_OPTIONS)),
-            got=", ".join(unknown),
-            hint="omit this option: the options of the dataset apply",
+            f"argument {unknown[0]}: it does not describe the source",
+            hint="omit it: the options of the dataset apply",
         )
     return convert_options(
         {**given, "source": source, "output": dataset, "append": True, "allow_new_classes": True}

@@ -398,7 +398,7 @@ def test_repair_refuses_what_it_cannot_repair(first: Made, tmp_path: Path) -> No
         run_repair(data, tmp_path / "nowhere")
     with pytest.raises(InputNotFoundError, match="no finished dataset"):
         run_repair(str(tmp_path / "nothing"), first.source)
-    with pytest.raises(UsageError, match="does not describe the source"):
+    with pytest.raises(UsageError, match="argument resize: it does not describe"):
         sm.repair(data, first.source, resize=4)
     (tmp_path / "adopted").mkdir()
     for name in first.shards:
