@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, cast
 
 from pipelines.options import ConvertOptions
@@ -127,6 +127,11 @@ class _Discarded:
         """Discard the bytes."""
 
 
+@contextmanager
+def _discard(_name: str) -> Iterator[StagedFile]:
+    yield _Discarded()
+
+
 class _DryRunStorage:
     """A dataset that is not changed, with the small files that a dry run has made."""
 
@@ -141,10 +146,9 @@ class _DryRunStorage:
         """See `Storage.read`."""
         return self.made[name] if name in self.made else self._storage.read(name)
 
-    @contextmanager
-    def overwrite(self, _name: str) -> Iterator[StagedFile]:
+    def overwrite(self, name: str) -> AbstractContextManager[StagedFile]:
         """Write nothing."""
-        yield _Discarded()
+        return _discard(name)
 
 
 class _Repair:
@@ -214,6 +218,8 @@ class _Repair:
     def _reindex(self, shard: ListedShard) -> None:
         """Make the index of an intact shard again."""
         content = remake_index(shard, self._dataset)
+        if content is None:  # such as one with rejects, if their list is damaged too
+            _, content = convert_again(shard, self._dataset._replace(overwrite=_discard))
         name = index_name(shard.info.name)
         if content is not None:
             self._write(name, content)
