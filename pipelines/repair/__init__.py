@@ -1,4 +1,4 @@
-"""Repair of the damaged files of a dataset, to the hashes in its manifests."""
+"""Repair of the damaged files of a dataset, from its source."""
 
 from pipelines.repair.repair import repair
 from pipelines.repair.report import RepairedFile, RepairReport

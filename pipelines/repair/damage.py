@@ -1,4 +1,4 @@
-"""Damaged files of a dataset: missing, unreadable, or with another size or content."""
+"""Damaged files of a dataset, found by their sizes and hashes."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class _Origin(NamedTuple):
 def remake_index(shard: ListedShard, dataset: DatasetToRepair) -> bytes | None:
     """Return the index of an intact shard; None if it cannot be made with its digest.
 
-    A record does not contain the size and the hash of its file, nor its group. Copies of the record
+    A record does not contain the size, the hash and the group of its file. Copies of the record
     in other generations have these values in their rows; otherwise they are those of the source.
 
     Raises:

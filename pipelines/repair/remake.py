@@ -1,4 +1,4 @@
-"""A damaged shard, written again from intact records and the files of a source."""
+"""A damaged shard, written again from intact records and source files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Repair of a dataset: find the damage, make each file again, compare, replace."""
+"""Repair of a dataset: find damage, make files again, compare, replace."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ class _Repair:
         self._files: dict[str, RepairedFile] = {}
 
     def run(self) -> list[RepairedFile]:
-        """Repair all files; return what was done."""
+        """Repair all files; return the result of each."""
         for name in self._damage.keys() & self._listed.derived.keys():
             self._write(name, self._listed.derived[name])
         # The rejects of an index are found in a list, and those of a list in indexes.

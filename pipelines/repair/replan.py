@@ -1,4 +1,4 @@
-"""A shard without an index, converted again after its plan is known again."""
+"""A shard without an index, converted again by the same plan."""
 
 from __future__ import annotations
 

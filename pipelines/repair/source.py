@@ -1,4 +1,4 @@
-"""Images of a source, found by the keys and the contents of records."""
+"""Images of a source, found by the keys and contents of records."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class StoredRecords:
         return None if self._read(place) is None else place
 
     def _read(self, place: Place) -> bytes | None:
-        """Return an intact payload that a row describes; None if there is another one, or none."""
+        """Return an intact payload that a row describes; None if it is different or missing."""
         row = place.row
         reader = self._open(place.file)
         if reader is None:

@@ -1,4 +1,4 @@
-"""Versions of the libraries that wrote a generation, compared with those of this environment."""
+"""Versions of the libraries that wrote a generation, if others are installed."""
 
 from __future__ import annotations
 

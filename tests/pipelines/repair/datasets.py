@@ -19,7 +19,7 @@ IMAGES: dict[str, Any] = {"resize": 4, "store": "jpeg"}
 
 
 def make_source(source: Path, number: int, images: int = 12) -> None:
-    """Add pictures to a source, some of them corrupt, and a file that is no picture."""
+    """Add pictures to a source, some of them corrupt, and a text file."""
     for place in range(images):
         name = f"{'cat' if place % 3 else 'dog'}/{number}-{place}.png"
         make_file(source, name, make_picture(100 * number + place, size=(6 + place % 2, 5)))
@@ -40,7 +40,7 @@ def convert_source(source: Path, output: str, **given: Any) -> Report:
 
 
 def grow(source: Path, output: str, **given: Any) -> None:
-    """Make a dataset of five generations: two of new images, two of edits, and both at once."""
+    """Make a dataset of five generations: two of new images, two of edits, and one of both."""
     make_source(source, 1)
     convert_source(source, output, **given)
     make_source(source, 2)

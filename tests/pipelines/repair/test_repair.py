@@ -168,7 +168,7 @@ def test_repair_exchanged_shards_gives_the_same_bytes(grown: Made, place: str) -
 
 
 def test_repair_of_a_damaged_record_reads_only_its_file(first: Made, tmp_path: Path) -> None:
-    """All other records are those of the damaged shard: their files may be gone."""
+    """All other records are those of the damaged shard: their files may be missing."""
     data = str(tmp_path / "data")
     storage = first.write(data)
     index = read_index(storage, index_name(SHARD))
