@@ -19,7 +19,7 @@ def explain_shard(shard: ListedShard, remade: Remade) -> str:
     """Return why a shard with an intact index is not repaired."""
     if remade.missing:
         images = pluralize(len(remade.missing), "image")
-        return f"{images} missing from the dataset, and from the source with the same content:"
+        return f"{images} missing from the dataset, and from the source with the same content"
     if others := describe_other_encoders(shard):
         return f"images are encoded with other bytes: {others}"
     return "the result does not have the hash in the manifest"

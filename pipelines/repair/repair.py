@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, cast
 
 from pipelines.options import ConvertOptions
@@ -19,13 +19,14 @@ from pipelines.repair.replan import convert_again
 from pipelines.repair.report import RepairedFile, RepairReport
 from pipelines.repair.source import SourceImages
 from pipelines.sources.path_checks import check_locations
-from records.errors import UsageError
+from records.errors import LockedError, UsageError
 from records.format.layout import RUN_PLAN, index_name
 from records.format.manifest import read_manifest
 from records.generations import require_whole_dataset
 from records.runtime.shard_worker import OnProgress
 from records.storage import FolderLock, StagedFile, Storage, open_storage
-from records.storage.work_folder import remove_own_files, unfinished_command
+from records.storage.urls import redact_url
+from records.storage.work_folder import list_own_files, remove_own_files, unfinished_command
 from records.text.escaping import escape_for_display
 
 
@@ -71,9 +72,17 @@ def repair(options: ConvertOptions, on_progress: OnProgress | None = None) -> Re
             source = SourceImages(options, listed.present, storage, can_write=True)
             dataset = DatasetToRepair(storage, listed, damage, source, storage.overwrite)
             files = _Repair(dataset, lock, progress).run()
-            if unfinished_command(storage) is None and storage.stat(RUN_PLAN) is None:
+            if not _has_run(storage):
                 remove_own_files(storage)
+    elif not options.dry_run and list_own_files(storage) and not _has_run(storage):
+        with suppress(LockedError), storage.lock():  # the rest of a repair that was killed
+            remove_own_files(storage)
     return _report(options, files, time.monotonic() - started_at)
+
+
+def _has_run(storage: Storage) -> bool:
+    """Return whether the work folder has the state of a run, which can be resumed."""
+    return unfinished_command(storage) is not None or storage.stat(RUN_PLAN) is not None
 
 
 def _read_listed_files(storage: Storage) -> ListedFiles:
@@ -92,7 +101,7 @@ def _report(options: ConvertOptions, files: list[RepairedFile], seconds: float) 
     return RepairReport(
         status="nothing-to-do" if not files else done if is_whole else "incomplete",  # type: ignore[arg-type]
         dataset=open_storage(options.output).url,
-        source=escape_for_display(options.source),
+        source=escape_for_display(redact_url(options.source)),
         dry_run=options.dry_run,
         files=tuple(sorted(files, key=lambda file: file.file)),
         seconds=round(seconds, 3),

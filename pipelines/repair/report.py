@@ -50,7 +50,9 @@ class RepairedFile(msgspec.Struct, frozen=True, omit_defaults=True):
         if self.is_repaired and (self.from_dataset or self.from_source):
             images = pluralize(self.from_dataset + self.from_source, "image")
             line += f": {images}, {self.from_source:,} of the source"
-        yield f"{line}: {self.problem}" if self.problem else line
+        if self.problem:
+            line += f": {self.problem}"
+        yield f"{line}:" if self.missing_keys else line
         for key in self.missing_keys[:_SHOWN_KEYS]:
             yield f"{'':15}{escape_for_display(key)}"
         if (more := len(self.missing_keys) - _SHOWN_KEYS) > 0:

@@ -92,4 +92,5 @@ class VerifyTotals:
 
     def _next(self) -> Iterator[str]:
         if self._is_repairable and any(it.kind not in _NOT_REPAIRABLE for it in self._findings):
-            yield f"{shlex.join(['shardmill', 'repair', self._dataset])} SOURCE"
+            command = shlex.join(["shardmill", "repair", escape_for_display(self._dataset)])
+            yield f"{command} SOURCE"

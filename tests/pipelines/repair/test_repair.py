@@ -339,7 +339,9 @@ def test_repair_killed_anywhere_is_finished_by_the_next(
             break
         except KilledError:
             pass
-        require_same(grown, data, run_repair(data, grown.source))
+        report = run_repair(data, grown.source)
+        assert report.status in {"repaired", "nothing-to-do"}, report
+        assert read_all(data) == grown.files, number
         assert not (Path(data) / layout.WORK_FOLDER).exists()
         shutil.rmtree(data)
     assert number > len(damaged)
@@ -370,6 +372,67 @@ def test_repair_keeps_the_run_that_was_refused_and_verify_notes_it(
     assert storage.stat(layout.RUN_PLAN) is not None
     convert_source(source, data, append=True)
     assert list(verify(data)) == []
+
+
+def make_container(source: Path, kind: str) -> Path:
+    """Pack the files of a source; return the archive."""
+    archive = source.with_name(f"archive.{kind}")
+    shutil.make_archive(
+        str(source.with_name("archive")), {"zip": "zip", "tar.gz": "gztar"}[kind], source
+    )
+    return archive
+
+
+def make_list(source: Path) -> Path:
+    """Write a list with several labels per image, groups, and two other columns."""
+    rows = ["path,labels,group,score,camera"]
+    for number, path in enumerate(sorted(source.rglob("*.png"))):
+        labels = ("cat", "dog|wet", "wet", "")[number % 4]
+        score = "" if number == 3 else number / 7
+        rows.append(f"{path.relative_to(source)},{labels},g{number // 3},{score},c{number % 2}")
+    place = source.with_name("list.csv")
+    place.write_text("\n".join(rows))
+    return place
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "zip",
+        *(
+            pytest.param(kind, marks=pytest.mark.slow)
+            for kind in ("tar.gz", "list", "parent", "stratified", "raw")
+        ),
+    ],
+)
+def test_repair_of_datasets_of_other_sources_and_options(tmp_path: Path, kind: str) -> None:
+    source, data = tmp_path / "source", str(tmp_path / "data")
+    make_source(source, 1, images=40)
+    described: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    if kind in {"zip", "tar.gz"}:
+        source = make_container(source, kind)
+    elif kind == "list":
+        described = {"list": str(make_list(source)), "label_separator": "|", "keep_columns": "all"}
+        described |= {"group_column": "group"}
+        options = {"stratify": True}
+    elif kind == "parent":
+        for number, path in enumerate(sorted(source.rglob("*.png"))):
+            make_file(source, f"{path.parent.name}/p{number % 9}/{path.name}", path.read_bytes())
+            path.unlink()
+        options = {"group_by": "parent"}
+    elif kind == "stratified":
+        options = {"stratify": True, "seed": 5}
+    else:
+        options = {"images": ImageOptions(store="mixed", resize=(5, 5), raw_share=0.5)}
+    convert_source(source, data, **described, **options)
+    made = read_made(source, data)
+    storage = open_storage(data)
+    indexes = [index_name(name) for name in made.shards]
+    for damaged in (made.shards, indexes, [*made.shards, *indexes]):
+        for name in damaged:
+            storage.remove(name)
+        require_same(made, data, run_repair(data, source, **described))
 
 
 def test_repair_of_an_intact_dataset_does_nothing(first: Made, place: str) -> None:
