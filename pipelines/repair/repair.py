@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, cast
 
 from pipelines.options import ConvertOptions
 from pipelines.repair.damage import Damage, expected_digests, find_damage
 from pipelines.repair.dataset import DatasetToRepair
+from pipelines.repair.dry_run import DryRunStorage, discard
 from pipelines.repair.explain import UNKNOWN_ROWS, explain_file, explain_index, explain_shard
 from pipelines.repair.listed import ListedFiles, ListedShard, read_listed_files
 from pipelines.repair.lists import remake_list
@@ -18,8 +19,10 @@ from pipelines.repair.remake import Remade, remake_shard
 from pipelines.repair.replan import convert_again
 from pipelines.repair.report import RepairedFile, RepairReport
 from pipelines.repair.source import SourceImages
+from pipelines.repair.stored import StoredRecords
 from pipelines.sources.path_checks import check_locations
-from records.errors import LockedError, UsageError
+from records.errors import CorruptDataError, LockedError, UsageError
+from records.format.index import read_shard_index
 from records.format.layout import RUN_PLAN, index_name
 from records.format.manifest import read_manifest
 from records.generations import require_whole_dataset
@@ -129,37 +132,6 @@ class _Progress:
         self._on_progress(self._done, max(self._done, self._total))
 
 
-class _Discarded:
-    """A staged file of a dry run."""
-
-    def write(self, _data: bytes, /) -> None:
-        """Discard the bytes."""
-
-
-@contextmanager
-def _discard(_name: str) -> Iterator[StagedFile]:
-    yield _Discarded()
-
-
-class _DryRunStorage:
-    """A dataset that is not changed, with the small files that a dry run has made."""
-
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
-        self.made: dict[str, bytes] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._storage, name)
-
-    def read(self, name: str) -> bytes:
-        """See `Storage.read`."""
-        return self.made[name] if name in self.made else self._storage.read(name)
-
-    def overwrite(self, name: str) -> AbstractContextManager[StagedFile]:
-        """Write nothing."""
-        return _discard(name)
-
-
 class _Repair:
     """The repair of the damaged files of a dataset; without a lock, it is a dry run."""
 
@@ -167,12 +139,14 @@ class _Repair:
         self, dataset: DatasetToRepair, lock: FolderLock | None, progress: _Progress
     ) -> None:
         self._lock, self._progress = lock, progress
-        self._dry = _DryRunStorage(dataset.storage) if lock is None else None
+        self._dry = DryRunStorage(dataset.storage) if lock is None else None
         storage = dataset.storage if self._dry is None else cast("Storage", self._dry)
         self._dataset = dataset._replace(storage=storage, overwrite=self._overwrite)
         self._listed, self._damage = dataset.listed, dataset.damage
         self._sizes = {name: it.bytes for name, it in expected_digests(dataset.listed).items()}
         self._files: dict[str, RepairedFile] = {}
+        self._held: set[str] = set()
+        self._pending = ExitStack()
 
     def run(self) -> list[RepairedFile]:
         """Repair all files; return the result of each."""
@@ -180,12 +154,29 @@ class _Repair:
             self._write(name, self._listed.derived[name])
         # The rejects of an index are found in a list, and those of a list in indexes.
         self._repair_lists()
-        for shard in self._listed.shards.values():
-            self._repair_shard(shard)
+        self._held = self._find_held()
+        shards = self._listed.shards.values()
+        with self._pending:
+            for shard in sorted(shards, key=lambda shard: shard.info.name in self._held):
+                self._repair_shard(shard)
         self._repair_lists()
         for name in self._damage.keys() - self._files.keys():
             self._add(name, is_repaired=False, problem=explain_file(name, self._listed))
         return [*self._files.values()]
+
+    def _find_held(self) -> set[str]:
+        """Return the damaged shards whose files have records of other damaged shards.
+
+        They are replaced after the others are written.
+        """
+        damaged = [shard for name, shard in self._listed.shards.items() if name in self._damage]
+        storage, held = self._dataset.storage, set[str]()
+        for shard in damaged if len(damaged) > 1 else ():
+            stored = StoredRecords(storage, self._listed, self._damage)
+            with suppress(CorruptDataError):  # the index is damaged, too
+                index = read_shard_index(storage, shard.info, shard.form)
+                held |= stored.find_borrowed(shard, index)
+        return held
 
     def _repair_lists(self) -> None:
         for name in (self._damage.keys() & self._listed.lists.keys()) - self._files.keys():
@@ -228,7 +219,7 @@ class _Repair:
         """Make the index of an intact shard again."""
         content = remake_index(shard, self._dataset)
         if content is None:  # such as one with rejects, if their list is damaged too
-            _, content = convert_again(shard, self._dataset._replace(overwrite=_discard))
+            _, content = convert_again(shard, self._dataset._replace(overwrite=discard))
         name = index_name(shard.info.name)
         if content is not None:
             self._write(name, content)
@@ -237,10 +228,12 @@ class _Repair:
 
     @contextmanager
     def _overwrite(self, name: str) -> Iterator[StagedFile]:
-        with self._dataset.storage.overwrite(name) as staged:
-            yield staged
+        with ExitStack() as stack:
+            yield stack.enter_context(self._dataset.storage.overwrite(name))
             if self._lock is not None:
                 self._lock.ensure_held()
+            if name in self._held:
+                self._pending.enter_context(stack.pop_all())
 
     def _write(self, name: str, content: bytes) -> None:
         if self._dry is not None:

@@ -73,6 +73,11 @@ class StoredRecords:
                     found[missing[place.row.key]] = place
         return found
 
+    def find_borrowed(self, shard: ListedShard, index: Index) -> set[str]:
+        """Return the other damaged shards whose files have records of a shard."""
+        files = {place.file for place in self.find(shard, index) if place is not None}
+        return (files & self._damage.keys()) - {shard.info.name}
+
     def read(self, place: Place, row: IndexRow, labels: LabelMap) -> bytes | None:
         """Return the payload of a record with the labels of a row; None if it is damaged now."""
         payload = self._read(place)
