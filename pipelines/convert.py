@@ -45,7 +45,7 @@ from pipelines.writing.publish import (
 from pipelines.writing.results import collect_results
 from pipelines.writing.shard import ConvertJob, estimate_costs, write_shard
 from records.errors import InputNotFoundError
-from records.format.manifest import Manifest, Settings
+from records.format.manifest import Manifest
 from records.runtime.logging import log_line
 from records.runtime.malloc import table_blocks_returned
 from records.runtime.processes import Division
@@ -96,7 +96,7 @@ def _list_and_plan(options: ConvertOptions) -> Run:
     output = open_storage(options.output)
     base = open_existing(output) if options.append else None
     settings = options.settings() if base is None else resolve_settings(options, base)
-    options = _with_options_of_dataset(options, settings)
+    options = options.with_settings(settings)
     sources = list_sources(options, base)
     settings = msgspec.structs.replace(settings, columns=sources.columns or ())
     if sources.understood is not None:
@@ -118,23 +118,6 @@ def _list_and_plan(options: ConvertOptions) -> Run:
         sources.removed, sources.relabelled = edits.removed, edits.relabelled
         plan = add_edits(plan, edits)
     return Run(options, sources, plan, output, base, diff, started_at)
-
-
-def _with_options_of_dataset(options: ConvertOptions, settings: Settings) -> ConvertOptions:
-    """Return the options with the groups, columns and task of the dataset.
-
-    Raises:
-        UsageError: the manifest of the dataset has an invalid regular expression.
-    """
-    if settings.columns and options.keep_columns is None:
-        names = tuple(column.name for column in settings.columns)
-        options = msgspec.structs.replace(options, keep_columns=names)
-    grouped = msgspec.structs.replace(
-        options, group_by=settings.group_by, multi_label=settings.is_multi_label
-    )
-    if grouped != options:
-        grouped.validate()
-    return grouped
 
 
 def _write_and_publish(run: Run, lock: FolderLock, on_progress: OnProgress | None) -> Report:

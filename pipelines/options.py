@@ -118,6 +118,23 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
         given["images"] = self.images.for_conversion
         return Settings(**{name: value for name, value in given.items() if value is not None})
 
+    def with_settings(self, settings: Settings) -> ConvertOptions:
+        """Return these options with the groups, the columns and the task of a dataset.
+
+        Raises:
+            UsageError: the manifest of the dataset has an invalid regular expression.
+        """
+        options = self
+        if settings.columns and options.keep_columns is None:
+            names = tuple(column.name for column in settings.columns)
+            options = msgspec.structs.replace(options, keep_columns=names)
+        grouped = msgspec.structs.replace(
+            options, group_by=settings.group_by, multi_label=settings.is_multi_label
+        )
+        if grouped != options:
+            grouped.validate()
+        return grouped
+
     @property
     def is_multi_label(self) -> bool:
         """Whether an image may have any number of labels."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from records.verification import verify
     from records.version import __version__
     from shardmill.datasets import append, compact, convert, extract, prune, rollback
-    from shardmill.edits import relabel, remove
+    from shardmill.edits import relabel, remove, repair
     from shardmill.training import featurize, train
     from trainers.evaluation import evaluate
     from trainers.export import export
@@ -60,6 +60,7 @@ _MODULES = {
     "register_model": "trainers.models",
     "relabel": "shardmill.edits",
     "remove": "shardmill.edits",
+    "repair": "shardmill.edits",
     "rollback": "shardmill.datasets",
     "salvage": "records.salvage",
     "stats": "records.stats",
@@ -92,6 +93,7 @@ __all__ = [
     "register_model",
     "relabel",
     "remove",
+    "repair",
     "rollback",
     "salvage",
     "stats",

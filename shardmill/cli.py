@@ -50,6 +50,7 @@ _COMMANDS = {
     "remove": ("pipelines.cli.remove", "Remove images from a dataset, in a new generation."),
     "relabel": ("pipelines.cli.relabel", "Change the classes of images, in a new generation."),
     "rollback": ("pipelines.cli.rollback", "Return to an earlier generation of a dataset."),
+    "repair": ("pipelines.cli.repair", "Make the damaged files of a dataset again."),
     "prune": ("pipelines.cli.prune", "Remove old generations, and the files that only they need."),
     "clean": ("pipelines.cli.clean", "Remove the state of an unfinished conversion."),
     "extract": ("pipelines.cli.extract", "Write the images of a dataset into folders."),

@@ -1,9 +1,9 @@
-"""Python API of edits of datasets: remove, relabel."""
+"""Python API of changes of datasets: remove, relabel, repair."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from records.arguments import Processes, check_arguments
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from pipelines.edit.report import EditReport
+    from pipelines.repair import RepairReport
 
 
 @check_arguments
@@ -151,3 +152,49 @@ def relabel(
         message=message,
         on_progress=on_progress,
     )
+
+
+@check_arguments
+def repair(
+    dataset: str | PathLike[str],
+    source: str | PathLike[str],
+    *,
+    dry_run: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
+    **source_options: Any,
+) -> RepairReport:
+    """Make the damaged files of a dataset again, from the source of its images.
+
+        report = sm.repair("data", "photos")
+        print(report.status)
+
+    Every generation is checked. Intact records of a damaged shard are kept; the others are made
+    again from unchanged files of the source. A file is replaced only if the result has the size and
+    the hash in the manifest.
+
+    Args:
+        dataset: the folder or URL of a finished dataset.
+        source: the folder, container or URL of the images.
+        dry_run: whether to only report what would be repaired, and write nothing.
+        on_progress: a callback that receives the number of bytes of the files that were checked or
+            made again, and the total number.
+        source_options: the arguments of `convert` that describe the source, such as `list` or
+            `follow_symlinks`; see `convert`.
+
+    Returns:
+        A report of the damaged files; its `status` is `incomplete` if at least one of them cannot
+        be repaired.
+
+    Raises:
+        InputNotFoundError: there is no finished dataset, or the source does not exist.
+        UsageError: an option is invalid, or another program wrote the records.
+        CorruptDataError: the present manifest is corrupt.
+        OutputError: the dataset cannot be written to.
+        LockedError: another process is writing to the dataset.
+        StorageError: storage failed after retries.
+    """
+    from pipelines.repair import make_options
+    from pipelines.repair import repair as run
+
+    given = {**source_options, "dry_run": dry_run}
+    return run(make_options(os.fspath(dataset), os.fspath(source), given), on_progress)

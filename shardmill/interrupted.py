@@ -5,7 +5,16 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-_SAME_COMMAND = {"convert", "compact", "remove", "relabel", "adopt", "rollback", "featurize"}
+_SAME_COMMAND = {
+    "convert",
+    "compact",
+    "remove",
+    "relabel",
+    "adopt",
+    "rollback",
+    "repair",
+    "featurize",
+}
 
 
 def resume_hint(arguments: Sequence[str]) -> str | None:

@@ -9,8 +9,7 @@ import click
 from click.core import ParameterSource
 
 from pipelines.cli.image_options import image_options
-from pipelines.cli.option_values import empty_to_none, parse_names
-from pipelines.cli.options import HELP, job_options
+from pipelines.cli.options import HELP, class_options, job_options, source_options
 from records.cli.option_groups import GroupedCommand, option_group
 from records.cli.output import processes_option
 from records.cli.params import Fraction, Location
@@ -42,107 +41,8 @@ is denied.
 @click.command(cls=GroupedCommand, epilog=_EPILOG, context_settings=HELP)
 @click.argument("source", type=Location())
 @click.argument("output", type=Location())
-@option_group(
-    "Source",
-    click.option(
-        "--list",
-        "list_",
-        type=Location(),
-        metavar="FILE",
-        help="Convert the images listed in a CSV, TSV, JSON or Parquet file; its columns are found"
-        " by their names, and paths are relative to SOURCE.",
-    ),
-    click.option(
-        "--image-folder",
-        type=Location(),
-        metavar="FOLDER",
-        help="Folder below SOURCE that contains the images of the list.",
-    ),
-    click.option(
-        "--path-column",
-        metavar="NAME",
-        help="Column of the list with paths, or with names or IDs of images.",
-    ),
-    click.option(
-        "--label-column",
-        metavar="NAME|none",
-        help="Column with labels, of the list or of containers with images; one-hot columns are"
-        " separated by commas; none: all images have one class.",
-    ),
-    click.option(
-        "--split-column", metavar="NAME|none", help="Column of the list with splits, or none."
-    ),
-    click.option(
-        "--group-column", metavar="NAME|none", help="Column of the list with groups, or none."
-    ),
-    click.option(
-        "--target-column",
-        metavar="NAME",
-        help="Column with a number per image, of the list or of containers with images, for train"
-        " --target; it is kept, and the images need no labels.",
-    ),
-    click.option(
-        "--multi-label",
-        is_flag=True,
-        help="Store any number of labels per image: from multi-hot columns, rows with several"
-        " labels, or several rows per image.",
-    ),
-    click.option(
-        "--label-separator",
-        metavar="TEXT",
-        help="Separator of the labels in a cell, such as '|'; implies --multi-label.",
-    ),
-    click.option(
-        "--keep-columns",
-        metavar="all|none|a,b,…",
-        help="Columns of the list, or of containers with images, whose values the records keep."
-        "  [default: none]",
-    ),
-    click.option(
-        "--layout",
-        type=click.Choice(["auto", "classes", "splits"]),
-        default="auto",
-        show_default=True,
-        help="Kind of the top folders: classes, or splits that contain class folders.",
-    ),
-    click.option(
-        "--exclude",
-        type=Location(),
-        metavar="FILE",
-        help="Exclude the images whose keys this file lists, one per line (see stats --keys).",
-    ),
-    click.option(
-        "--follow-symlinks",
-        is_flag=True,
-        help="Also convert the targets of links that lead out of SOURCE.",
-    ),
-    click.option(
-        "--allow-url", is_flag=True, help="Allow file, memory, s3, gs and az URLs in the list."
-    ),
-)
-@option_group(
-    "Classes",
-    click.option(
-        "--classes", callback=parse_names, metavar="a,b,…", help="Convert only these classes."
-    ),
-    click.option(
-        "--labels",
-        type=Location(),
-        metavar="FILE",
-        help="Number the classes as in this label map.",
-    ),
-    click.option(
-        "--map",
-        multiple=True,
-        callback=empty_to_none,
-        type=Location(),
-        metavar="OLD=NEW|FILE",
-        help="Rename or merge classes; OLD= drops a class. FILE has a pair per line. Repeatable.",
-    ),
-    click.option(
-        "--leaf-class", is_flag=True, help="Take the innermost folder of each image as its class."
-    ),
-)
+@source_options
+@class_options
 @option_group(
     "Splits",
     click.option(

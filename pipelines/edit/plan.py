@@ -96,10 +96,10 @@ def find_edits(output: Storage, base: Manifest, labels: LabelMap, edit: Edit) ->
         for number, row in enumerate(index.rows()):
             new = edits.get(number, row.all_labels)
             if new is None:
-                found.removed.append(_removed(row, split, labels))
+                found.removed.append(removed_record(row, split, labels))
                 continue
             if new != row.all_labels:
-                found.relabelled.append(_relabelled(row, new, labels))
+                found.relabelled.append(relabelled_record(row, new, labels))
             found.images.append(record_to_copy(_with_labels(row, new), split, first + number))
         rows = range(start, len(found.images))
         found.shards[split].append(_EditedShard(info, count_labels(index.table), rows))
@@ -238,14 +238,16 @@ def _with_labels(row: IndexRow, labels: Labels) -> IndexRow:
     return row._replace(labels=labels)
 
 
-def _relabelled(row: IndexRow, new: Labels, labels: LabelMap) -> RelabelledRecord:
+def relabelled_record(row: IndexRow, new: Labels, labels: LabelMap) -> RelabelledRecord:
+    """Return the entry of the list of relabelled records for a record and its new labels."""
     old_classes, new_classes = (
         tuple(labels[label] for label in each) for each in (row.all_labels, new)
     )
     return RelabelledRecord(row.key, old_classes, new_classes)
 
 
-def _removed(row: IndexRow, split: SplitName, labels: LabelMap) -> RemovedRecord:
+def removed_record(row: IndexRow, split: SplitName, labels: LabelMap) -> RemovedRecord:
+    """Return the entry of the list of removed records for a record."""
     return RemovedRecord(
         key=row.key,
         class_name=labels[row.label] if row.labels is None else None,

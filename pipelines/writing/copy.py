@@ -91,7 +91,15 @@ def copy_shard(job: CopyJob, name: str, count: ProgressCallback) -> None:
             if is_adopted:
                 payload, row = _rewrite(payload, row, image, job.labels)
             elif image.all_labels != row.all_labels:
-                payload, row = _relabel(payload, row, image, job.labels)
+                relabelled = relabel_payload(payload, image.all_labels, job.labels)
+                # The features of the labels come before the image: all bytes after its begin are
+                # the same.
+                row = row._replace(
+                    label=image.label,
+                    labels=None if image.labels is None else tuple(image.labels),
+                    image_offset=row.image_offset + len(relabelled) - len(payload),
+                )
+                payload = relabelled
             location = writer.write(payload)
             image_offset = location.offset + row.image_offset - row.offset
             offset, length = location
@@ -139,15 +147,15 @@ def _rewrite(
     return example.payload, row._replace(label=image.label, image_offset=image_offset)
 
 
-def _relabel(
-    payload: bytes, row: IndexRow, image: SourceImage, labels: LabelMap
-) -> tuple[bytes, IndexRow]:
-    """Return a record and its row with the labels of an image; the row still has its old place."""
+def relabel_payload(payload: bytes, numbers: tuple[int, ...], labels: LabelMap) -> bytes:
+    """Return the serialized Example of a record with other labels.
+
+    Args:
+        payload: the serialized Example.
+        numbers: the new labels, in ascending order.
+        labels: the class names.
+    """
     features = decode_example(payload)
-    features[schema.LABEL] = image.all_labels
-    features[schema.TEXT] = [labels[label].encode() for label in image.all_labels]
-    relabelled = encode_example(features)
-    # The features of the labels come before the image, so all bytes after its begin are the same.
-    image_offset = row.image_offset + len(relabelled) - len(payload)
-    several = None if image.labels is None else tuple(image.labels)
-    return relabelled, row._replace(label=image.label, labels=several, image_offset=image_offset)
+    features[schema.LABEL] = numbers
+    features[schema.TEXT] = [labels[label].encode() for label in numbers]
+    return encode_example(features)

@@ -171,9 +171,9 @@ def convert_images(
         for chunk in chunks:
             for prefetched in chunk:
                 if isinstance(prefetched.normalized, Rejection):
-                    yield _reject(prefetched, prefetched.normalized, job.labels)
+                    yield make_reject(prefetched, prefetched.normalized, job.labels)
                 else:
-                    yield _write_record(
+                    yield write_record(
                         writer, prefetched, prefetched.normalized, job.labels, plan.columns
                     )
             count(len(chunk))
@@ -244,13 +244,14 @@ def _is_gil_bound(job: ConvertJob, plan: ShardPlan) -> bool:
     return (is_small or job.images.keeps_most_files) and not is_url(job.source)
 
 
-def _write_record(
+def write_record(
     writer: ShardWriter,
     prefetched: PrefetchedImage,
     normalized: NormalizedImage,
     labels: tuple[str, ...],
     columns: Columns,
 ) -> IndexRow:
+    """Write the record of a normalized image, and return its row in the index."""
     image = prefetched.image
     values = [] if image.columns is None else unpack_values(image.columns)
     example = encode_image_example(
@@ -281,7 +282,10 @@ def _write_record(
     )
 
 
-def _reject(prefetched: PrefetchedImage, rejection: Rejection, labels: tuple[str, ...]) -> Reject:
+def make_reject(
+    prefetched: PrefetchedImage, rejection: Rejection, labels: tuple[str, ...]
+) -> Reject:
+    """Return an image that is rejected as the summary of its shard lists it."""
     image = prefetched.image
     return Reject(
         key_to_text(image.key),

@@ -41,5 +41,5 @@ def verify(dataset: str, decode: bool, processes: int | None, as_json: bool) -> 
             for finding in [] if as_json else checked.findings:
                 write_line(str(finding))
     report = totals.report()
-    print_result(report, [str(report)], as_json=as_json)
+    print_result(report, report.lines(), as_json=as_json)
     click.get_current_context().exit(1 if report.findings else 0)

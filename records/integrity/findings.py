@@ -137,6 +137,7 @@ class FileCheck:
         class_records: the number of records per label in the index of a shard.
         excluded_records: the number of records that `adopt` excluded from the dataset.
         unfinished: the unfinished run that adds to the dataset; only for the manifest.
+        is_repairable: whether `repair` can make files of the dataset again; only for the manifest.
     """
 
     file: str
@@ -147,6 +148,7 @@ class FileCheck:
     class_records: Counter[int] = field(default_factory=Counter)
     excluded_records: int = 0
     unfinished: UnfinishedRun | None = None
+    is_repairable: bool = False
 
 
 def empty_file(file: str) -> Finding:

@@ -102,6 +102,12 @@ class Storage(Protocol):
             StorageError: storage failed after retries.
         """
 
+    def overwrite(self, name: str) -> AbstractContextManager[StagedFile]:
+        """Create or replace a file of any size atomically, when the block succeeds.
+
+        The caller holds the folder lock. Raises as `create`.
+        """
+
     def replace(self, name: str, data: bytes) -> None:
         """Create or replace a small file atomically. Raises as `create`."""
 

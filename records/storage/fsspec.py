@@ -164,6 +164,15 @@ class FsspecStorage:
             except FileExistsError:
                 require_identical(self, name, staged.content())
 
+    @contextmanager
+    def overwrite(self, name: str) -> Iterator[StagedFile]:
+        """See `Storage.overwrite`; as atomic as the uploads of the store."""
+        with staged_upload() as staged:
+            yield staged
+            staged.flush()
+            self._make_folder(name)
+            self._retry(name, lambda: self._fs.put_file(staged.path, self._path(name)))
+
     def replace(self, name: str, data: bytes) -> None:
         """See `Storage.replace`."""
         self._make_folder(name)

@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -107,9 +107,16 @@ class LocalStorage:
                 found += [(below / file).as_posix() for file in files]
         return sorted(found)
 
-    @contextmanager
-    def create(self, name: str) -> Iterator[StagedFile]:
+    def create(self, name: str) -> AbstractContextManager[StagedFile]:
         """See `Storage.create`."""
+        return self._write(name, self._publish)
+
+    def overwrite(self, name: str) -> AbstractContextManager[StagedFile]:
+        """See `Storage.overwrite`."""
+        return self._write(name, self._rename)
+
+    @contextmanager
+    def _write(self, name: str, publish: Callable[[Path, str], None]) -> Iterator[StagedFile]:
         path = self.display_name(name)
         with ExitStack() as stack:
             with translate_write_errors(path):
@@ -118,18 +125,17 @@ class LocalStorage:
             yield WriteBehindFile(stream, path)
             with translate_write_errors(path):
                 _flush(stream)
-                self._publish(staged, name)
+                publish(staged, name)
 
     def replace(self, name: str, data: bytes) -> None:
         """See `Storage.replace`."""
-        final = self.path / name
-        with translate_write_errors(self.display_name(name)):
-            final.parent.mkdir(parents=True, exist_ok=True)
-            with self._stage(name) as (staged, stream):
-                stream.write(data)
-                _flush(stream)
-                staged.replace(final)
-                atomic.fsync(final.parent)
+        with (
+            translate_write_errors(self.display_name(name)),
+            self._stage(name) as (staged, stream),
+        ):
+            stream.write(data)
+            _flush(stream)
+            self._rename(staged, name)
 
     def compare_and_swap(self, name: str, old: bytes, new: bytes) -> None:
         """See `Storage.compare_and_swap`; the lock excludes other writers."""
@@ -202,6 +208,13 @@ class LocalStorage:
                     if not left:
                         raise
             yield staged
+
+    def _rename(self, staged: Path, name: str) -> None:
+        """Give a staged file its name; it replaces an existing file."""
+        final = self.path / name
+        final.parent.mkdir(parents=True, exist_ok=True)
+        staged.replace(final)
+        atomic.fsync(final.parent)
 
     def _publish(self, staged: Path, name: str) -> None:
         final = self.path / name

@@ -111,6 +111,36 @@ class StorageConformance(ABC):
         assert storage.read("a.bin") == b"first"
         assert storage.list() == ["a.bin"]
 
+    def test_overwrite_existing_file_has_new_content_only_when_complete(
+        self, storage: Storage
+    ) -> None:
+        """`overwrite` replaces a file when its block succeeds, and creates a missing file."""
+        write_file(storage, "a.bin", b"first, longer")
+        for content in (b"second", b"third"):
+            before = storage.read("a.bin")
+            with storage.overwrite("a.bin") as stream:
+                stream.write(content)
+                assert storage.read("a.bin") == before
+            assert storage.read("a.bin") == content
+        with storage.overwrite("b/new.bin") as stream:
+            stream.write(b"new")
+        assert storage.read("b/new.bin") == b"new"
+        assert storage.list() == ["a.bin", "b/new.bin"]
+
+    def test_overwrite_body_raises_keeps_existing_file(self, storage: Storage) -> None:
+        """An error in the block changes nothing and leaves no staged file."""
+        write_file(storage, "a.bin", b"first")
+
+        def write_half() -> None:
+            with storage.overwrite("a.bin") as stream:
+                stream.write(b"half")
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            write_half()
+        assert storage.read("a.bin") == b"first"
+        assert storage.list() == ["a.bin"]
+
     def test_replace_existing_file_has_new_content(self, storage: Storage) -> None:
         """`replace` overwrites a file, even if the new content is shorter."""
         storage.replace("a.json", b"first, longer")

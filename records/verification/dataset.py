@@ -97,7 +97,8 @@ def check_files(
     unfinished, known = find_unfinished(storage)
     is_present = generation is None
     findings = list(check_side_files(storage, manifest, known, is_present=is_present))
-    yield FileCheck(MANIFEST, findings=findings, unfinished=unfinished)
+    is_converted = manifest.adopted is None
+    yield FileCheck(MANIFEST, findings=findings, unfinished=unfinished, is_repairable=is_converted)
     yield from _check_dataset(storage, manifest, decode=decode, processes=processes)
 
 

@@ -68,6 +68,7 @@ JOBS = (
     Job(("relabel", "OUT", "@corrected.csv"), "data", "grown"),
     Job(("rollback", "OUT"), "data", "grown"),
     Job(("prune", "OUT", "--older-than", "0"), "data", "grown"),
+    Job(("repair", "OUT", "@more"), "data", "broken"),
     Job(("extract", "@data", "OUT"), "images"),
     Job(("extract", "@grown", "OUT", "--processes", "2"), "all-images"),
     Job(("adopt", "OUT/*.tfrecord", "OUT"), "files", "files"),
@@ -120,6 +121,11 @@ class Scene:
         self.require(("convert", "@photos", "@data", "--test", "0.2", "--shards", "3"))
         shutil.copytree(folder / "data", folder / "grown")
         self.require(("convert", "@more", "@grown", "--append"))
+        shutil.copytree(folder / "grown", folder / "broken")
+        shards = sorted((folder / "broken").glob("*.tfrecord"))
+        shards[0].unlink()
+        shards[-1].write_bytes(shards[-1].read_bytes()[:-9])
+        (folder / "broken" / "index" / f"{shards[1].stem}.parquet").unlink()
         (folder / "keys.txt").write_text("cat/000.png\ndog/003.png\n")
         (folder / "corrected.csv").write_text("key,class\ncat/001.png,dog\ndog/004.png,cat\n")
         (folder / "files").mkdir()

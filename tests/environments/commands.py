@@ -27,6 +27,7 @@ CALLS = {
     "remove": "{data} --where \"class == 'cat'\" --dry-run",
     "relabel": "{data} {corrected} --dry-run",
     "rollback": "{data} --to 1",
+    "repair": "{data} {photos}",
     "prune": "{data} --older-than 0",
     "clean": "{photos}",
     "extract": "{data} {new}",

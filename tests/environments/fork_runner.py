@@ -70,6 +70,7 @@ def _import_commands() -> None:
         "convert",
         "remove",
         "relabel",
+        "repair",
         "inspect",
         "verify",
         "log",

@@ -42,6 +42,8 @@ LIGHT: dict[str, tuple[str, ...]] = {
     "remove": ("remove", "DATA", "--where", "width < 0 or '3.png' in key"),
     "relabel": ("relabel", "DATA", "LIST"),
     "append": ("convert", "SOURCE", "DATA", "--append"),
+    "repair --dry-run": ("repair", "DATA", "SOURCE", "--dry-run"),
+    "repair": ("repair", "DATA", "SOURCE"),
     "salvage": ("salvage", "SHARD", "NEW"),
     "adopt": ("adopt", "DATA", "--dry-run"),
     "clean": ("clean", "DATA", "--dry-run"),

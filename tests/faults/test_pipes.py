@@ -73,6 +73,13 @@ class TestDatasets:
         assert ended.returncode in {0, 1, 66}, ended.stderr
 
     @pytest.mark.slow
+    @pytest.mark.parametrize("name", DATASET_FILES)
+    def test_repair_of_dataset_with_pipe_ends(self, data: Path, source: Path, name: str) -> None:
+        put_pipe(data / name)
+        ended = run(data, "repair", data, source)
+        assert ended.returncode == (66 if name == "dataset.json" else 0), ended.stderr
+
+    @pytest.mark.slow
     @pytest.mark.parametrize("command", [("verify",), ("inspect",), ("salvage", "--dry-run")])
     def test_command_on_pipe_ends(self, tmp_path: Path, command: tuple[str, ...]) -> None:
         put_pipe(tmp_path / "x.tfrecord")

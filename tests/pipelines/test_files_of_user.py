@@ -51,7 +51,8 @@ class Kills:
         for kind in (LocalStorage, FsspecStorage):
             for name in ("replace", "remove", "remove_folder", "compare_and_swap"):
                 patch.setattr(kind, name, self._wrap(getattr(kind, name)))
-            patch.setattr(kind, "create", self._wrap_create(kind.create))
+            for name in ("create", "overwrite"):
+                patch.setattr(kind, name, self._wrap_create(getattr(kind, name)))
 
     @contextmanager
     def at(self, number: int | None) -> Iterator[None]:

@@ -28,6 +28,7 @@ LONG = ("o" * 300, "/".join(["o" * 200] * 30))
         ("diff", "LONG", "LONG"),
         ("rollback", "LONG"),
         ("prune", "LONG", "--older-than", "1d"),
+        ("repair", "LONG", "."),
         ("clean", "LONG"),
         ("extract", "LONG", "../out"),
         ("salvage", "LONG", "../out"),

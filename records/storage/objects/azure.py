@@ -109,12 +109,12 @@ class AzureClient(BucketClient):
 
         return self._send(key, request, writes=True)
 
-    def create(self, key: str, stream: BinaryIO) -> None:
+    def create(self, key: str, stream: BinaryIO, condition: str | None = ABSENT) -> None:
         """See `ObjectClient.create`: blocks are invisible until the last request."""
         size_bytes = stream.seek(0, os.SEEK_END)
         stream.seek(0)
         if size_bytes <= ONE_REQUEST_BYTES:
-            self.put(key, stream.read(), ABSENT)
+            self.put(key, stream.read(), condition)
             return
         part_bytes = max(PART_BYTES, -(-size_bytes // _MOST_PARTS))
         # Uploads of the same object share one list of blocks: each needs unique names.
@@ -122,7 +122,7 @@ class AzureClient(BucketClient):
         while block := stream.read(part_bytes):
             names.append(b64encode(upload + b"%08d" % len(names)).decode())
             self._send(key, partial(_stage, key, names[-1], block), writes=True)
-        self._send(key, partial(_commit, key, names), writes=True)
+        self._send(key, partial(_commit, key, names, condition), writes=True)
 
     def delete(self, key: str, tag: str | None = None) -> None:
         """See `ObjectClient.delete`."""
@@ -209,9 +209,9 @@ def _stage(key: str, name: str, block: bytes, blobs: ContainerClient) -> None:
     blobs.get_blob_client(key).stage_block(name, block, length=len(block))
 
 
-def _commit(key: str, names: Sequence[str], blobs: ContainerClient) -> None:
+def _commit(key: str, names: Sequence[str], condition: str | None, blobs: ContainerClient) -> None:
     blocks = [BlobBlock(name) for name in names]
-    blobs.get_blob_client(key).commit_block_list(blocks, **_condition(ABSENT))
+    blobs.get_blob_client(key).commit_block_list(blocks, **_condition(condition))
 
 
 def _condition(condition: str | None) -> dict[str, Any]:

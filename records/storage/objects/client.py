@@ -83,8 +83,13 @@ class ObjectClient(Protocol):
             FileNotFoundError: the object with this tag does not exist.
         """
 
-    def create(self, key: str, stream: BinaryIO) -> None:
-        """Create an object from a seekable stream, with little memory.
+    def create(self, key: str, stream: BinaryIO, condition: str | None = ABSENT) -> None:
+        """Write an object from a seekable stream, with little memory.
+
+        Args:
+            key: the key of the object.
+            stream: its content.
+            condition: `ABSENT`, or None to replace an existing object.
 
         Raises:
             ConditionFailedError: the object exists.

@@ -97,14 +97,14 @@ class GcsClient(BucketClient):
 
         return self.send(key, request)
 
-    def create(self, key: str, stream: BinaryIO) -> None:
+    def create(self, key: str, stream: BinaryIO, condition: str | None = ABSENT) -> None:
         """See `ObjectClient.create`; the condition holds when the last part arrives."""
         size_bytes = stream.seek(0, os.SEEK_END)
         stream.seek(0)
         if size_bytes <= ONE_REQUEST_BYTES:
-            self.put(key, stream.read(), ABSENT)
+            self.put(key, stream.read(), condition)
             return
-        session = self.send(key, partial(self._begin_upload, key, size_bytes))
+        session = self.send(key, partial(self._begin_upload, key, size_bytes, condition))
         put = partial(self._send_once, "PUT", session, key, writes=True)
         sent_bytes = 0
         while sent_bytes < size_bytes:
@@ -148,8 +148,8 @@ class GcsClient(BucketClient):
         url = self._url(key, **query)
         return self.send(key, lambda: _decode(self._send_once(method, url, key)))
 
-    def _begin_upload(self, key: str, size_bytes: int) -> str:
-        url = self._url("", uploadType="resumable", ifGenerationMatch="0")
+    def _begin_upload(self, key: str, size_bytes: int, condition: str | None) -> str:
+        url = self._url("", uploadType="resumable", ifGenerationMatch=_generation(condition))
         headers = {"Content-Type": "application/json", "X-Upload-Content-Length": str(size_bytes)}
         response = self._send_once(
             "POST", url, key, writes=True, body=_metadata(key), headers=headers

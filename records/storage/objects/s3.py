@@ -76,17 +76,18 @@ class S3Client(BucketClient):
         wanted = conditions.get(condition, {"IfMatch": condition})
         return str(self.request("put_object", key, Body=data, **wanted)["ETag"])
 
-    def create(self, key: str, stream: BinaryIO) -> None:
+    def create(self, key: str, stream: BinaryIO, condition: str | None = ABSENT) -> None:
         """See `ObjectClient.create`: parts are invisible until the last request."""
         size_bytes = stream.seek(0, os.SEEK_END)
+        wanted = {} if condition is None else {"IfNoneMatch": condition}
         if size_bytes <= ONE_REQUEST_BYTES:
-            self.request("put_object", key, Body=stream, IfNoneMatch="*")
+            self.request("put_object", key, Body=stream, **wanted)
             return
         upload = {"UploadId": self.request("create_multipart_upload", key)["UploadId"]}
         try:
             parts = list(self._upload_parts(key, upload, stream, size_bytes))
-            whole = {"MultipartUpload": {"Parts": parts}, "IfNoneMatch": "*"}
-            self.request("complete_multipart_upload", key, **upload, **whole)
+            whole = {"MultipartUpload": {"Parts": parts}}
+            self.request("complete_multipart_upload", key, **upload, **whole, **wanted)
         except BaseException:
             # The parts of a killed process remain until a lifecycle rule of the bucket ends them.
             with suppress(ShardmillError, FileNotFoundError):

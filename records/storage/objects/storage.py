@@ -97,6 +97,16 @@ class ObjectStorage:
             except (ConditionFailedError, FileNotFoundError) as error:
                 self._require_uploaded(name, staged.content(), error)
 
+    @contextmanager
+    def overwrite(self, name: str) -> Iterator[StagedFile]:
+        """See `Storage.overwrite`."""
+        with staged_upload() as staged:
+            yield staged
+            try:
+                self.client.create(self._key(name), staged.content(), None)
+            except FileNotFoundError as error:
+                self._require_uploaded(name, staged.content(), error)
+
     def replace(self, name: str, data: bytes) -> None:
         """See `Storage.replace`."""
         self.client.put(self._key(name), data)

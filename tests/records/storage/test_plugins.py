@@ -122,4 +122,4 @@ def test_conformance_kit_runs_in_tests_of_third_party_package(
         check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "24 passed" in ended.stdout
+    assert "26 passed" in ended.stdout

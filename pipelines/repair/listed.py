@@ -1,0 +1,114 @@
+"""Files that the generations of a dataset list, with their digests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from pipelines.writing.publish import derived_files
+from records.dataset.record import RecordDecoder
+from records.errors import CorruptDataError
+from records.format.digest import FileDigest
+from records.format.index import RowForm
+from records.format.layout import SplitName, generation_folder, parent, saved_manifest_name
+from records.format.manifest import Generation, Manifest, ShardInfo, read_manifest
+from records.generations import list_saved, read_saved
+from records.storage import Storage
+
+
+class ListedShard(NamedTuple):
+    """A shard that at least one generation lists.
+
+    Attributes:
+        info: the shard.
+        split: its split.
+        manifest: the newest manifest that lists it.
+        generations: the numbers of all generations that list it.
+    """
+
+    info: ShardInfo
+    split: SplitName
+    manifest: Manifest
+    generations: frozenset[int]
+
+    @property
+    def decoder(self) -> RecordDecoder:
+        """The decoder of its records."""
+        return RecordDecoder.of(self.manifest)
+
+    @property
+    def form(self) -> RowForm:
+        """The form of the rows of its index."""
+        return RowForm.of(self.manifest)
+
+    @property
+    def written_by(self) -> Generation:
+        """The generation whose run wrote it."""
+        folder = parent(self.info.name)
+        lineage = self.manifest.generations
+        found = (each for each in lineage if generation_folder(each.number) == folder)
+        return next(found, lineage[0])
+
+
+class ListedFiles(NamedTuple):
+    """The files of a dataset, of its present generation and of those with a saved manifest.
+
+    Attributes:
+        manifests: the manifest of each generation by its number, the newest first.
+        shards: the shards by name.
+        lists: the digests of the lists, such as `rejects.jsonl`, by name.
+        derived: the files whose content follows from the present manifest, by name.
+        damaged: the names of the saved manifests that are damaged.
+    """
+
+    manifests: Mapping[int, Manifest]
+    shards: Mapping[str, ListedShard]
+    lists: Mapping[str, FileDigest]
+    derived: Mapping[str, bytes]
+    damaged: tuple[str, ...]
+
+    @property
+    def present(self) -> Manifest:
+        """The present manifest."""
+        return next(iter(self.manifests.values()))
+
+    def written_in(self, generation: int) -> Iterator[ListedShard]:
+        """Yield the shards that the run of a generation wrote, in the order of their names."""
+        for _, shard in sorted(self.shards.items()):
+            if shard.written_by.number == generation:
+                yield shard
+
+
+def read_listed_files(storage: Storage) -> ListedFiles:
+    """Return the files that the manifests of a dataset list.
+
+    Raises:
+        InputNotFoundError: there is no finished dataset.
+        CorruptDataError: the present manifest is damaged.
+        StorageError: storage failed after retries.
+    """
+    present = read_manifest(storage)
+    manifests, damaged = {present.generations[-1].number: present}, []
+    for number in reversed(list_saved(storage)):
+        try:
+            # A run that was killed before it published has saved the present manifest.
+            manifests.setdefault(number, read_saved(storage, number))
+        except CorruptDataError:
+            damaged.append(saved_manifest_name(number))
+    lists: dict[str, FileDigest] = {}
+    for manifest in manifests.values():
+        derived = derived_files(manifest)
+        lists |= {name: it for name, it in manifest.files.items() if name not in derived}
+    return ListedFiles(
+        manifests, _list_shards(manifests), lists, derived_files(present), tuple(sorted(damaged))
+    )
+
+
+def _list_shards(manifests: Mapping[int, Manifest]) -> dict[str, ListedShard]:
+    found: dict[str, ListedShard] = {}
+    for number, manifest in manifests.items():
+        for split, info in manifest.splits.items():
+            for shard in info.shards:
+                known = found.get(shard.name, ListedShard(shard, split, manifest, frozenset()))
+                found[shard.name] = known._replace(generations=known.generations | {number})
+    return found

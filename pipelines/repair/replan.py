@@ -1,0 +1,123 @@
+"""A shard without an index, converted again by the same plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.planning.existing_splits import existing_splits
+from pipelines.planning.plan import PlannedShard, make_plan
+from pipelines.repair.dataset import DatasetToRepair
+from pipelines.repair.listed import ListedShard
+from pipelines.repair.reindex import encode_rows
+from pipelines.repair.remake import NotTheSameError, Remade, has_hashes
+from pipelines.sources.base import new_image_table
+from pipelines.writing.shard import make_reject, write_record
+from records.errors import CorruptDataError, UsageError
+from records.format.digest import digest_of
+from records.format.index import IndexRow, Reject, read_shard_index
+from records.format.rejects import read_rejects
+from records.format.shard import ShardWriter
+from records.images import Rejection
+from records.text.keys import key_from_text
+
+
+def convert_again(shard: ListedShard, dataset: DatasetToRepair) -> tuple[Remade, bytes | None]:
+    """Convert the images of a shard again, if the source gives the plan of its generation.
+
+    The shard is written if it has the hashes in the manifest.
+
+    Returns:
+        The result, and the index; None if it does not have its digest.
+
+    Raises:
+        InputNotFoundError: the source does not exist.
+        OutputError: the dataset cannot be written to.
+        StorageError: storage failed after retries.
+    """
+    remade, index = Remade(), None
+    planned = _find_plan(shard, dataset)
+    if planned is None:
+        return remade, None
+    labels, columns = shard.manifest.labels, shard.manifest.settings.columns
+    rows: list[IndexRow] = []
+    rejects: list[Reject] = []
+    with suppress(NotTheSameError), dataset.overwrite(shard.info.name) as staged:
+        writer = ShardWriter(staged)
+        for read in dataset.source.normalize(planned.images):
+            if isinstance(read.normalized, Rejection):
+                rejects.append(make_reject(read, read.normalized, labels))
+                continue
+            rows.append(write_record(writer, read, read.normalized, labels, columns))
+            remade.from_source += 1
+            remade.reencoded += bool(read.normalized.changes)
+        remade.is_identical = has_hashes(writer, shard.info)
+        if not remade.is_identical:
+            raise NotTheSameError
+        content = encode_rows(shard, rows, rejects)
+        index = content if digest_of(content) == shard.info.index else None
+    return remade, index
+
+
+def _find_plan(shard: ListedShard, dataset: DatasetToRepair) -> PlannedShard | None:
+    """Return the plan of a shard; None if no selection of the images has the plan digest."""
+    generation, listed = shard.written_by, dataset.listed
+    manifest = listed.manifests.get(generation.number, shard.manifest)
+    before = listed.manifests.get(generation.number - 1)
+    if generation.number > 1 and before is None:
+        return None  # its manifest was pruned
+    existing = None if before is None else existing_splits(before)
+    for images in _iter_selections(generation.number, dataset):
+        sources = replace(dataset.source.listing, labels=manifest.labels, images=new_image_table())
+        for batch in images.to_batches():
+            columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+            sources.add_columns(columns.pop("split").to_pylist(), **columns)
+        with suppress(UsageError):  # a split would be empty
+            plan = make_plan(
+                sources, manifest.settings, existing=existing, generation=generation.number
+            )
+            if plan.digest == generation.plan_digest:
+                found = {each.name: each for each in plan.shards}
+                return found.get(shard.info.name)
+    return None
+
+
+def _iter_selections(generation: int, dataset: DatasetToRepair) -> Iterator[pa.Table]:
+    """Yield what may be the images of a generation: all, and those of no other generation."""
+    table = dataset.source.table
+    if generation == 1:
+        yield table
+    for has_mixed in (True, False):
+        keys = pa.array(_iter_other_keys(generation, dataset, has_mixed), pa.large_binary())
+        others = pa.concat_arrays([keys, *dataset.source.renamed["key"].chunks])
+        yield table.filter(pc.invert(pc.is_in(table["key"], value_set=others)))
+
+
+def _iter_other_keys(generation: int, dataset: DatasetToRepair, has_mixed: bool) -> Iterator[bytes]:
+    """Yield the keys that other generations have stored or rejected.
+
+    A later generation that edits records copies those of this generation, too.
+
+    Args:
+        generation: the generation to plan.
+        dataset: the dataset.
+        has_mixed: whether later generations that both store and edit images count.
+    """
+    storage, listed = dataset.storage, dataset.listed
+    for shard in listed.shards.values():
+        other = shard.written_by
+        is_edit = bool(other.removed or other.relabelled)
+        is_new = not is_edit or (has_mixed and bool(other.counts.stored))
+        if other.number < generation or (other.number > generation and is_new):
+            with suppress(CorruptDataError):
+                keys = read_shard_index(storage, shard.info).table["key"]
+                yield from map(key_from_text, keys.to_pylist())
+    for each in listed.present.generations:
+        if each.number != generation:
+            with suppress(CorruptDataError, FileNotFoundError):
+                rejects = read_rejects(storage, each.number)
+                yield from (key_from_text(reject.key) for reject in rejects)
