@@ -95,6 +95,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     `relabelled` are keys of stored files with another class, group or split in the source.
     `removed` and `corrected` are the numbers of records that the run removes, because their files
     are missing, or to which it gives the class of the source.
+    `old_shards` are the shards of earlier generations that still contain removed records, after a
+    compaction in place, and `next` are the commands that remove their bytes.
     """
 
     status: Status
@@ -121,6 +123,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     relabelled: tuple[str, ...] = ()
     removed: int = 0
     corrected: int = 0
+    old_shards: tuple[str, ...] = ()
+    next: tuple[str, ...] = ()
     shards_kept: int = 0
     seconds: float = 0.0
     images_per_second: float = 0.0

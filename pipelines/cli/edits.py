@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from pipelines.cli.output import silence_beam_logs
+from pipelines.cli.output import describe_old_shards, silence_beam_logs
 from records.cli.output import print_json, print_text
 from records.runtime.logging import add_to_last_line, is_json, log_event
 from records.runtime.progress import progress_callback
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pipelines.edit.report import EditReport
     from records.runtime.shard_worker import OnProgress
 
-_SHOWN_FILES = 5
 _SHOWN_NAMES = 10
 
 
@@ -63,16 +62,4 @@ def _summarize(report: EditReport) -> Iterator[str]:
     for split, info in report.splits.items():
         images, shards = pluralize(info.images, "image"), pluralize(info.shards, "shard")
         yield f"  {split:<10} {images} in {shards}, {format_bytes(info.bytes)}"
-    if report.old_shards:
-        yield from _describe_old_shards(report)
-
-
-def _describe_old_shards(report: EditReport) -> Iterator[str]:
-    shards = pluralize(len(report.old_shards), "shard")
-    yield f"  old shards {shards} with the bytes of removed images:"
-    for name in report.old_shards[:_SHOWN_FILES]:
-        yield f"{'':13}{escape_for_display(name)}"
-    if (more := len(report.old_shards) - _SHOWN_FILES) > 0:
-        yield f"{'':13}and {more:,} more (--json lists all)"
-    for command in report.next:
-        yield f"  to erase   {escape_for_display(command)}"
+    yield from describe_old_shards(report.old_shards, report.next)

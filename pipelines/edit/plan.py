@@ -88,7 +88,7 @@ def find_edits(output: Storage, base: Manifest, labels: LabelMap, edit: Edit) ->
         CorruptDataError: an index is damaged or missing.
     """
     found = Edits([], [], new_image_table(), {split: [] for split in base.splits})
-    for split, first, info, index in _iter_indexes(output, base):
+    for split, first, info, index in iter_indexes(output, base):
         edits = edit(split, index)
         if not edits:
             continue
@@ -220,7 +220,7 @@ def plan_edits(
     return Run(options, sources, plan, output, base, None, started_at, command, arguments)
 
 
-def _iter_indexes(
+def iter_indexes(
     output: Storage, manifest: Manifest
 ) -> Iterator[tuple[SplitName, int, ShardInfo, Index]]:
     """Yield each split and shard, the number of its first record in the split, and its index."""

@@ -1,4 +1,4 @@
-"""Datasets during and after a killed removal or relabelling."""
+"""Datasets during and after a killed removal, relabelling or compaction in place."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.compact import compact
 from pipelines.edit import relabel, remove
 from records import open_dataset, verify
 from records.format import layout
@@ -58,7 +59,13 @@ def relabel_images(dataset: Path) -> None:
     relabel(str(dataset), dict.fromkeys(KEYS, ("élan",)), allow_new_classes=True)
 
 
-@pytest.mark.parametrize("edit", [remove_images, relabel_images])
+def compact_images(dataset: Path) -> None:
+    compact(str(dataset), in_place=True)
+
+
+@pytest.mark.parametrize(
+    "edit", [remove_images, relabel_images, pytest.param(compact_images, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("step", [37, EVERY])
 def test_edit_killed_at_any_call_is_whole_or_absent_and_is_finished_by_the_same_command(
     base: Path, tmp_path: Path, faults: Faults, edit: Callable[[Path], None], step: int
@@ -67,7 +74,7 @@ def test_edit_killed_at_any_call_is_whole_or_absent_and_is_finished_by_the_same_
     shutil.copytree(base, whole)
     edit(whole)
     after, expected = classes_of(whole), content_of(whole)
-    assert before != after
+    assert content_of(base) != expected
     number, is_killed, states = 1, True, []
     while is_killed:
         output = tmp_path / f"{number}"
