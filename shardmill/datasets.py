@@ -63,6 +63,7 @@ def convert(
     allow_new_classes: bool = False,
     max_gone: float | int = 0.1,
     accept_gone: bool = False,
+    rename_class: Mapping[str, str] | Sequence[str] | None = None,
     processes: Processes | None = None,
     workers: int | None = None,
     dry_run: bool = False,
@@ -141,6 +142,9 @@ def convert(
         max_gone: the maximum fraction (float) or number (int) of stored images that `append` may
             find missing from `source`; with more, nothing is written.
         accept_gone: whether `append` removes stored images whose files are missing.
+        rename_class: the new names of classes of the dataset, for `append` after their folders were
+            renamed in `source`: a mapping, or `OLD=NEW` texts. A class is merged into another class
+            of the dataset that has this name.
         processes: the number of processes of the runner `local`; if None, the number of cores that
             this process may use, but fewer for a few seconds of work or for fewer shards.
         workers: the number of threads in each process; if None, the cores divided by the processes.

@@ -216,6 +216,14 @@ with the name of a dataset file, 74 storage failed, 75 output in use.
         help="With --append, also remove stored images whose files are missing from SOURCE.",
     ),
     click.option(
+        "--rename-class",
+        multiple=True,
+        callback=empty_to_none,
+        metavar="OLD=NEW",
+        help="New name of a class of the dataset, after its folder was renamed in SOURCE; merges it"
+        " into NEW if the dataset has this class. Repeatable.",
+    ),
+    click.option(
         "--error-on-no-new-images",
         is_flag=True,
         help="End with exit code 9 if the run stores no image.",

@@ -8,7 +8,7 @@ from pipelines.edit.plan import iter_indexes
 from pipelines.sources import Sources
 from pipelines.writing.copy import record_to_copy
 from records.errors import UsageError
-from records.format.edits import RELABELLED, REMOVED, RelabelledRecord, RemovedRecord
+from records.format.edits import REMOVED, RelabelledRecord, RemovedRecord, read_relabelled
 from records.format.manifest import Manifest
 from records.format.rejects import read_unresolved_rejects
 from records.format.skipped import load_skipped
@@ -37,7 +37,7 @@ def list_records(storage: Storage, manifest: Manifest) -> Sources:
             sources.add(record_to_copy(row, split, number))
     sources.rejects = read_unresolved_rejects(storage, manifest)
     sources.removed = _merge_removed(REMOVED.read_all(storage, manifest))
-    sources.relabelled = _merge_relabelled(RELABELLED.read_all(storage, manifest), sources.removed)
+    sources.relabelled = _merge_relabelled(read_relabelled(storage, manifest), sources.removed)
     return sources
 
 

@@ -28,12 +28,14 @@ COPY_COSTS = (50e-6, 2e-9)
 class CopyJob(msgspec.Struct, frozen=True):
     """The parameters that all shards of a copy share; sent to each worker.
 
-    `labels` are the class names of the output.
+    `labels` are the class names of the output, and `renamed` the labels whose names differ from
+    those in the records.
     """
 
     dataset: str
     output: str
     labels: tuple[str, ...]
+    renamed: frozenset[int] = frozenset()
 
 
 def record_to_copy(row: IndexRow, split: SplitName, record_number: int) -> SourceImage:
@@ -79,7 +81,7 @@ def copy_shard(job: CopyJob, name: str, count: ProgressCallback) -> None:
                     path=records.info.shards[0].name,
                     hint="run the same command again",
                 )
-            if image.all_labels != row.all_labels:
+            if image.all_labels != row.all_labels or not job.renamed.isdisjoint(row.all_labels):
                 payload, row = _relabel(payload, row, image, job.labels)
             location = writer.write(payload)
             image_offset = location.offset + row.image_offset - row.offset
