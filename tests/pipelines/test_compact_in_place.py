@@ -232,6 +232,19 @@ def test_compact_in_place_describes_all_records_in_one_folder_for_tfds(grown: Gr
 
 
 @pytest.mark.slow
+def test_compact_in_place_is_read_by_tfds_with_one_builder(grown: Grown) -> None:
+    tfds = pytest.importorskip("tensorflow_datasets")
+    compact(grown.location, in_place=True)
+    builder = tfds.builder_from_directory(f"{grown.location}/generations/0005")
+    found = {
+        example["image/filename"].numpy().decode()
+        for split in builder.info.splits
+        for example in builder.as_dataset(split=split)
+    }
+    assert found == keys_at(grown.location)
+
+
+@pytest.mark.slow
 def test_compact_in_place_in_an_object_store_is_read(tmp_path: Path, memory: Any) -> None:
     grown = Grown(tmp_path / "source", "memory://bucket/data")
     grown.grow(2)
