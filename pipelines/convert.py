@@ -25,6 +25,7 @@ from pipelines.incremental.append import (
     resolve_settings,
     select_new,
 )
+from pipelines.incremental.class_renames import find_renames, renamed_labels
 from pipelines.options import ConvertOptions
 from pipelines.planning.plan import make_plan
 from pipelines.report import Report, report_finished
@@ -97,7 +98,9 @@ def _list_and_plan(options: ConvertOptions) -> Run:
     base = open_existing(output) if options.append else None
     settings = options.settings() if base is None else resolve_settings(options, base)
     options = options.with_settings(settings)
-    sources = list_sources(options, base)
+    if base is not None:
+        renames = find_renames(options.rename_class, base)
+    sources = list_sources(options, base and msgspec.structs.replace(base, labels=renames.labels))
     settings = msgspec.structs.replace(settings, columns=sources.columns or ())
     if sources.understood is not None:
         log_line(f"{escape_for_display(str(options.list or options.source))}: {sources.understood}")
@@ -105,7 +108,8 @@ def _list_and_plan(options: ConvertOptions) -> Run:
     if base is None:
         plan = make_plan(sources, settings)
         return Run(options, sources, plan, output, started_at=started_at)
-    diff = select_new(sources, output, base, options)
+    renames.check_source(sources)
+    diff = select_new(sources, output, base, options, renames)
     plan = make_plan(
         sources,
         settings,
@@ -161,7 +165,8 @@ def _worker(run: Run, division: Division) -> Worker:
     )
     if not run.plan.copies:
         return partial(write_shard, job)
-    return partial(write_or_copy_shard, job, CopyJob(output, output, run.plan.labels))
+    renamed = frozenset() if run.base is None else renamed_labels(run.base.labels, job.labels)
+    return partial(write_or_copy_shard, job, CopyJob(output, output, job.labels, renamed))
 
 
 def _report_without_writing(run: Run) -> Report | None:
@@ -179,7 +184,8 @@ def _report_without_writing(run: Run) -> Report | None:
 def _find_finished(run: Run) -> Manifest | None:
     """Return the manifest of the output if the dataset already has all images; otherwise None."""
     if run.base is not None:
-        if run.sources.images or run.sources.rejects or run.plan.replaced:
+        is_renamed = run.diff is not None and bool(run.diff.renames.names)
+        if run.sources.images or run.sources.rejects or run.plan.replaced or is_renamed:
             return None
         save_fingerprints(run)
         return run.base

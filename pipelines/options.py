@@ -37,8 +37,9 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     process that writes shards; if None, they follow from the usable CPUs and the work. `append`
     adds new images to an existing dataset, and gives stored images the classes of the source; with
     `allow_new_classes`, also images of new classes. `accept_gone` removes stored images whose files
-    are missing. With `quarantine`, a run that rejects more images than `max_rejects` publishes the
-    others.
+    are missing. `rename_class` gives classes of the dataset the new names of their folders: pairs,
+    or `OLD=NEW` texts. With `quarantine`, a run that rejects more images than `max_rejects`
+    publishes the others.
     Files over `max_file_mb` megabytes, and images that take more than `image_timeout` seconds to
     decode, are rejected. `runner` is `local` or the name of a Beam runner; Beam receives
     `beam_flags` unchanged. `explicit` are the names of the options that the user has passed: an
@@ -84,6 +85,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     allow_new_classes: bool = False
     max_gone: SplitSize = DEFAULT_MAX_GONE
     accept_gone: bool = False
+    rename_class: dict[str, str] | tuple[str, ...] | None = None
     dry_run: bool = False
     runner: str = LOCAL
     beam_flags: tuple[str, ...] = ()
@@ -259,12 +261,14 @@ def _check_splits(options: ConvertOptions) -> None:
 def _check_together(options: ConvertOptions) -> None:
     if options.label_separator is not None and not options.label_separator:
         raise UsageError("--label-separator is empty")
-    if options.allow_new_classes and not options.append:
-        raise UsageError("--allow-new-classes needs --append")
-    if options.max_gone != DEFAULT_MAX_GONE and not options.append:
-        raise UsageError("--max-gone needs --append")
-    if options.accept_gone and not options.append:
-        raise UsageError("--accept-gone needs --append")
+    for flag, is_given in (
+        ("--allow-new-classes", options.allow_new_classes),
+        ("--max-gone", options.max_gone != DEFAULT_MAX_GONE),
+        ("--accept-gone", options.accept_gone),
+        ("--rename-class", bool(options.rename_class)),
+    ):
+        if is_given and not options.append:
+            raise UsageError(f"{flag} needs --append")
     if options.processes is not None and options.runner_config.needs_beam:
         raise UsageError(
             "--processes needs the runner local",

@@ -72,6 +72,19 @@ class RenamedFile(msgspec.Struct, frozen=True):
     stored_key: str
 
 
+class RenamedClass(msgspec.Struct, frozen=True):
+    """A class of the dataset with a new name.
+
+    JSON calls the names `from` and `to`. `images` is the number of its records. If `merged` is
+    true, the dataset had a class with the new name: its records now have the label of this class.
+    """
+
+    old: str = msgspec.field(name="from")
+    new: str = msgspec.field(name="to")
+    images: int
+    merged: bool
+
+
 class Differences(msgspec.Struct, frozen=True):
     """The numbers of stored files that differ from the source; a report lists the first of them."""
 
@@ -95,6 +108,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     `relabelled` are keys of stored files with another class, group or split in the source.
     `removed` and `corrected` are the numbers of records that the run removes, because their files
     are missing, or to which it gives the class of the source.
+    `class_renamed` are the classes that get a new name, with `rename_class`.
+    `old_shards` are the shards of earlier generations that still contain removed records, after a
+    compaction in place, and `next` are the commands that remove their bytes.
     """
 
     status: Status
@@ -121,6 +137,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     relabelled: tuple[str, ...] = ()
     removed: int = 0
     corrected: int = 0
+    class_renamed: tuple[RenamedClass, ...] = ()
+    old_shards: tuple[str, ...] = ()
+    next: tuple[str, ...] = ()
     shards_kept: int = 0
     seconds: float = 0.0
     images_per_second: float = 0.0
@@ -232,6 +251,7 @@ def _with_diff(report: Report, run: Run) -> Report:
         report,
         notes=(
             *report.notes,
+            *run.diff.renames.notes,
             *_renamed_notes(run.diff.renamed),
             *notes,
             *_removed_notes(run.diff.removed),
@@ -245,7 +265,18 @@ def _with_diff(report: Report, run: Run) -> Report:
         relabelled=tuple(map(key_to_text, relabelled[:MOST_KEYS])),
         removed=len(run.sources.removed),
         corrected=len(run.sources.relabelled),
+        class_renamed=tuple(_renamed_classes(run)),
     )
+
+
+def _renamed_classes(run: Run) -> Iterator[RenamedClass]:
+    """Yield the classes of the dataset that get a new name, in the order of the options."""
+    if run.base is None or run.diff is None:
+        return
+    for old, new in run.diff.renames.names.items():
+        label = run.base.labels.index(old)
+        images = sum(info.class_records[label] for info in run.base.splits.values())
+        yield RenamedClass(old, new, images, merged=label in run.diff.renames.merged)
 
 
 def _renamed_notes(renamed: pa.Table) -> Iterator[str]:

@@ -63,6 +63,7 @@ def convert(
     allow_new_classes: bool = False,
     max_gone: float | int = 0.1,
     accept_gone: bool = False,
+    rename_class: Mapping[str, str] | Sequence[str] | None = None,
     processes: Processes | None = None,
     workers: int | None = None,
     dry_run: bool = False,
@@ -141,6 +142,9 @@ def convert(
         max_gone: the maximum fraction (float) or number (int) of stored images that `append` may
             find missing from `source`; with more, nothing is written.
         accept_gone: whether `append` removes stored images whose files are missing.
+        rename_class: the new names of classes of the dataset, for `append` after their folders were
+            renamed in `source`: a mapping, or `OLD=NEW` texts. A class is merged into another class
+            of the dataset that has this name.
         processes: the number of processes of the runner `local`; if None, the number of cores that
             this process may use, but fewer for a few seconds of work or for fewer shards.
         workers: the number of threads in each process; if None, the cores divided by the processes.
@@ -194,8 +198,9 @@ def append(source: str | PathLike[str], output: str | PathLike[str], **options: 
 @check_arguments
 def compact(
     dataset: str | PathLike[str],
-    output: str | PathLike[str],
+    output: str | PathLike[str] | None = None,
     *,
+    in_place: bool = False,
     runner: str = "local",
     beam_flags: Sequence[str] = (),
     processes: Processes | None = None,
@@ -203,33 +208,43 @@ def compact(
     message: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Report:
-    """Write all generations of a dataset as one generation of a new dataset.
+    """Write all generations of a dataset as one generation, of a new dataset or of the same one.
 
         sm.compact("data", "compacted")
+        sm.compact("data", in_place=True)
+
+    With `in_place`, the field `old_shards` of the report contains the shards of earlier generations
+    that still contain removed images, and `next` the command that removes them.
 
     Args:
-        dataset: the folder or URL of a finished dataset; it is only read.
-        output: the folder or URL of the new dataset.
+        dataset: the folder or URL of a finished dataset.
+        output: the folder or URL of the new dataset; `dataset` is only read then.
+        in_place: whether to add a generation to `dataset` instead; earlier generations remain until
+            `prune` removes them.
         runner: the name of the runner that copies shards; see `convert`.
         beam_flags: the flags to pass to Beam.
         processes: the number of processes of the runner `local`; see `convert`.
         dry_run: whether to only report what would be done, and write nothing.
-        message: the reason for the new dataset; see `sm.log`.
+        message: the reason for the new dataset or generation; see `sm.log`.
         on_progress: a callback that receives the number of processed images and the total number.
 
     Raises:
         InputNotFoundError: there is no finished dataset.
-        UsageError: another program wrote the records, or the output is inside `dataset`.
+        UsageError: not exactly one of `output` and `in_place` is given, another program wrote the
+            records, or the output is inside `dataset`.
         CorruptDataError: a record or an index is corrupt.
         OutputError: the output cannot be written, or contains something other than the compacted
             dataset.
+        LockedError: another process is writing to the output.
+        StorageError: storage failed after retries.
     """
     from pipelines.compact import compact as run
     from records.runtime.shard_worker import RunnerConfig
 
     return run(
         os.fspath(dataset),
-        os.fspath(output),
+        None if output is None else os.fspath(output),
+        in_place=in_place,
         runner=RunnerConfig(runner, tuple(beam_flags)),
         processes=processes,
         dry_run=dry_run,

@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from pipelines.cli.image_options import image_options
+from pipelines.cli.option_values import empty_to_none
 from pipelines.cli.options import HELP, class_options, job_options, source_options
 from records.cli.option_groups import GroupedCommand, option_group
 from records.cli.output import processes_option
@@ -115,6 +116,14 @@ is denied.
         "--accept-gone",
         is_flag=True,
         help="With --append, also remove stored images whose files are missing from SOURCE.",
+    ),
+    click.option(
+        "--rename-class",
+        multiple=True,
+        callback=empty_to_none,
+        metavar="OLD=NEW",
+        help="New name of a class of the dataset, after its folder was renamed in SOURCE; merges it"
+        " into NEW if the dataset has this class. Repeatable.",
     ),
     click.option(
         "--error-on-no-new-images",

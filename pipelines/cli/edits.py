@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from pipelines.cli.output import silence_beam_logs
+from pipelines.cli.output import describe_old_shards, silence_beam_logs
+from pipelines.sources.reader import read_text_file
 from records.cli.output import print_json, print_text
+from records.errors import InputNotFoundError
 from records.runtime.logging import add_to_last_line, is_json, log_event
 from records.runtime.progress import progress_callback
 from records.text.escaping import escape_for_display
@@ -16,8 +19,21 @@ if TYPE_CHECKING:
     from pipelines.edit.report import EditReport
     from records.runtime.shard_worker import OnProgress
 
-_SHOWN_FILES = 5
 _SHOWN_NAMES = 10
+
+
+def read_given(path: str) -> tuple[bytes, str]:
+    """Return the content of a file, or of stdin if its name is `-`, and its name for messages.
+
+    Raises:
+        InputNotFoundError: the file does not exist, or stdin cannot be read.
+    """
+    if path != "-":
+        return read_text_file(path), path
+    try:
+        return sys.stdin.buffer.read(), "stdin"
+    except OSError as error:
+        raise InputNotFoundError("cannot read stdin", got=error.strerror) from error
 
 
 def run_edit(
@@ -55,6 +71,8 @@ def _summarize(report: EditReport) -> Iterator[str]:
     }[report.status]
     if report.removed_before:
         yield f"  before     {pluralize(report.removed_before, 'image')} removed by earlier runs"
+    if report.kept_out:
+        yield f"  kept out   {pluralize(report.kept_out, 'image')} that --accept-gone had removed"
     if report.missing:
         yield f"  missing    {pluralize(report.missing, 'key')} not found in the dataset"
     if report.new_classes:
@@ -63,16 +81,4 @@ def _summarize(report: EditReport) -> Iterator[str]:
     for split, info in report.splits.items():
         images, shards = pluralize(info.images, "image"), pluralize(info.shards, "shard")
         yield f"  {split:<10} {images} in {shards}, {format_bytes(info.bytes)}"
-    if report.old_shards:
-        yield from _describe_old_shards(report)
-
-
-def _describe_old_shards(report: EditReport) -> Iterator[str]:
-    shards = pluralize(len(report.old_shards), "shard")
-    yield f"  old shards {shards} with the bytes of removed images:"
-    for name in report.old_shards[:_SHOWN_FILES]:
-        yield f"{'':13}{escape_for_display(name)}"
-    if (more := len(report.old_shards) - _SHOWN_FILES) > 0:
-        yield f"{'':13}and {more:,} more (--json lists all)"
-    for command in report.next:
-        yield f"  to erase   {escape_for_display(command)}"
+    yield from describe_old_shards(report.old_shards, report.next)

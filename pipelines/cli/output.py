@@ -6,7 +6,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -27,6 +27,7 @@ from records.text.formatting import abbreviate, format_bytes, pluralize
 
 _QUARANTINED = 1
 _NO_NEW_IMAGES = 9
+_SHOWN_SHARDS = 5
 _KEY_CHARACTERS = 200
 _DETAIL_CHARACTERS = 200
 _LAST_LINE_FIELDS = ("status", "target", "generation", "stored", "quarantined")
@@ -160,6 +161,7 @@ def summarize(report: Report) -> str:
         lines.append(f"  edits      {removed} removed, {corrected:,} with a new class")
     lines.append(f"  {_counts(report)}")
     lines += _left_out(report)
+    lines += describe_old_shards(report.old_shards, report.next)
     lines += [f"  note: {note}" for note in report.notes]
     if report.seconds:
         lines.append(f"  {report.seconds:.1f} s, {report.images_per_second:,.0f} images/s")
@@ -197,3 +199,21 @@ def _counts(report: Report) -> str:
         f"{pluralize(counts.found, 'file')} found = {counts.stored:,} stored + {rejected}"
         f" + {counts.skipped:,} skipped + {counts.excluded:,} excluded{known}"
     )
+
+
+def describe_old_shards(old_shards: Sequence[str], following: Sequence[str]) -> Iterator[str]:
+    """Yield lines on the shards of earlier generations with removed images; none without them.
+
+    Args:
+        old_shards: the names of the shards.
+        following: the commands that remove the bytes of the images.
+    """
+    if not old_shards:
+        return
+    yield f"  old shards {pluralize(len(old_shards), 'shard')} with the bytes of removed images:"
+    for name in old_shards[:_SHOWN_SHARDS]:
+        yield f"{'':13}{escape_for_display(name)}"
+    if (more := len(old_shards) - _SHOWN_SHARDS) > 0:
+        yield f"{'':13}and {more:,} more (--json lists all)"
+    for command in following:
+        yield f"  to erase   {escape_for_display(command)}"

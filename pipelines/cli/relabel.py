@@ -78,12 +78,12 @@ def relabel(
     """Change the classes of images of DATASET, in a new generation.
 
     FILE is a list in CSV, TSV, JSON or Parquet, as for convert --list, with the key and the class
-    of each image to change. Splits do not change. Shards with such an image are written again. To
-    resume an interrupted run, run the same command again.
+    of each image to change; - is stdin. Splits do not change. Shards with such an image are written
+    again. To resume an interrupted run, run the same command again.
     """
-    from pipelines.cli.edits import run_edit
+    from pipelines.cli.edits import read_given, run_edit
     from pipelines.edit import relabel as relabel_images
-    from pipelines.edit.corrections import read_corrections
+    from pipelines.edit.corrections import parse_corrections
     from pipelines.options import ConvertOptions
     from records.runtime.shard_worker import RunnerConfig
 
@@ -98,7 +98,7 @@ def relabel(
         columns.validate()
         return relabel_images(
             dataset,
-            read_corrections(file, columns),
+            parse_corrections(*read_given(file), columns),
             runner=RunnerConfig(runner, beam_flags),
             on_progress=on_progress,
             **given,

@@ -35,7 +35,7 @@ access is denied.
         "--keys",
         type=Location(),
         metavar="FILE",
-        help="File with the keys of the images to remove, one per line.",
+        help="File with the keys of the images to remove, one per line; - is stdin.",
     ),
     click.option(
         "--where",
@@ -70,14 +70,14 @@ def remove(
     removed images. The old shards remain for earlier generations; the report lists these shards,
     and the command that removes them. To resume an interrupted run, run the same command again.
     """
-    from pipelines.cli.edits import run_edit
+    from pipelines.cli.edits import read_given, run_edit
     from pipelines.edit import remove as remove_images
-    from pipelines.edit.selection import read_keys
+    from pipelines.edit.selection import parse_keys
     from records.runtime.shard_worker import RunnerConfig
 
     def run(on_progress: OnProgress) -> EditReport:
         return remove_images(
-            keys=None if keys is None else read_keys(keys),
+            keys=None if keys is None else parse_keys(*read_given(keys)),
             runner=RunnerConfig(runner, beam_flags),
             on_progress=on_progress,
             **given,

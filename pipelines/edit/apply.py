@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from pipelines.clean import remove_run
-from pipelines.edit.plan import DatasetToEdit
+from pipelines.edit.plan import DatasetToEdit, has_edits
 from pipelines.incremental.append import discard_stale_run, ensure_unchanged
 from pipelines.options import ConvertOptions
 from pipelines.report import count_files
@@ -81,12 +81,12 @@ def apply_edits(run: Run, on_progress: OnProgress | None) -> None:
         StorageError: storage failed after retries.
         LockedError: another run is writing to the dataset, or has changed it.
     """
-    if not run.plan.replaced and not has_state(run.output):
+    if not has_edits(run) and not has_state(run.output):
         return
     with run.output.lock() as lock:
         # Another run may have published a generation before this one got the lock.
         ensure_unchanged(run)
-        if run.plan.replaced:
+        if has_edits(run):
             _write_and_publish(run, lock, on_progress)
         # The state may belong to a run that was killed after publication, or had a different plan.
         remove_run(run.output)

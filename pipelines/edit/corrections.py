@@ -8,9 +8,10 @@ from pipelines.options import ConvertOptions
 from pipelines.sources.cells import distinct_labels, read_labels, read_text
 from pipelines.sources.class_layout import assign_labels_from_list, extend_labels
 from pipelines.sources.lists.columns import Roles, choose_columns
-from pipelines.sources.lists.open import open_list
+from pipelines.sources.lists.open import parse_list
 from pipelines.sources.lists.table import ListTable
 from pipelines.sources.one_hot import read_one_hot
+from pipelines.sources.reader import read_text_file
 from records.errors import InputNotFoundError, UsageError
 from records.format.label_map import LabelMap
 from records.text.escaping import escape_for_display
@@ -32,7 +33,12 @@ def read_corrections(path: str, options: ConvertOptions) -> Corrections:
         InputNotFoundError: the list does not exist, or is empty.
         UsageError: a column or a value of the list is invalid.
     """
-    table = open_list(path, options)
+    return parse_corrections(read_text_file(path), path, options)
+
+
+def parse_corrections(content: bytes, path: str, options: ConvertOptions) -> Corrections:
+    """Return the classes in the content of a list. Raises as `read_corrections`."""
+    table = parse_list(content, path, options)
     if not table.columns or next(table.rows(), None) is None:
         raise InputNotFoundError("the list is empty", path=table.path)
     found: dict[str, tuple[str, ...]] = {}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import NamedTuple
 
@@ -44,10 +44,18 @@ Labels = tuple[int, ...]
 Edit = Callable[[SplitName, Index], Mapping[int, Labels | None]]
 """A function that returns the new labels of the records to edit, by their number in a shard.
 
-The labels are None for a record to remove.
+The labels are None for a record to remove. They may be the present ones: the name of the class may
+differ.
 """
 
+Rename = Callable[[Labels], Labels]
+"""A function that returns the labels of a record, in ascending order."""
+
 _NONE: Mapping[str, str] = {}
+
+
+def _keep(labels: Labels) -> Labels:
+    return labels
 
 
 class _EditedShard(msgspec.Struct, frozen=True):
@@ -67,33 +75,40 @@ class Edits:
         relabelled: the relabelled records, in the order of their keys.
         images: the remaining images of all shards, in the order of the records.
         shards: the shards, by split.
+        renamed_classes: the new names of classes, which other records of the shards may have too.
     """
 
     removed: list[RemovedRecord]
     relabelled: list[RelabelledRecord]
     images: RowTable[SourceImage]
     shards: dict[SplitName, list[_EditedShard]]
+    renamed_classes: Mapping[str, str] = field(default_factory=dict)
 
 
-def find_edits(output: Storage, base: Manifest, labels: LabelMap, edit: Edit) -> Edits:
+def find_edits(
+    output: Storage, base: Manifest, labels: LabelMap, edit: Edit, rename: Rename = _keep
+) -> Edits:
     """Return the edits of a dataset.
 
     Args:
         output: the storage of the dataset.
         base: the manifest of the dataset.
-        labels: the label map of the new generation; it begins with that of the dataset.
+        labels: the label map of the new generation; it has the labels of the dataset.
         edit: the function that returns the edits of a shard.
+        rename: the function that returns the labels of a record after its classes are renamed, in
+            the shards with edits; a renamed class is not an edit of its records.
 
     Raises:
         CorruptDataError: an index is damaged or missing.
     """
     found = Edits([], [], new_image_table(), {split: [] for split in base.splits})
-    for split, first, info, index in _iter_indexes(output, base):
+    for split, first, info, index in iter_indexes(output, base):
         edits = edit(split, index)
         if not edits:
             continue
         start = len(found.images)
-        for number, row in enumerate(index.rows()):
+        renamed = (_with_labels(row, rename(row.all_labels)) for row in index.rows())
+        for number, row in enumerate(renamed):
             new = edits.get(number, row.all_labels)
             if new is None:
                 found.removed.append(removed_record(row, split, labels))
@@ -133,7 +148,7 @@ def add_edits(plan: Plan, edits: Edits) -> Plan:
         if (by := replaced[shard.info.name].by) is not None
     )
     digest = xxhash.xxh3_128(plan.digest.encode())
-    digest.update(msgspec.msgpack.encode((edits.removed, edits.relabelled)))
+    digest.update(msgspec.msgpack.encode((edits.removed, edits.relabelled, edits.renamed_classes)))
     return replace(
         plan, shards=shards, digest=str(digest.hexdigest()), copies=copies, replaced=replaced
     )
@@ -220,7 +235,12 @@ def plan_edits(
     return Run(options, sources, plan, output, base, None, started_at, command, arguments)
 
 
-def _iter_indexes(
+def has_edits(run: Run) -> bool:
+    """Return whether a run adds a generation: with shards, or only a list of removed records."""
+    return bool(run.plan.replaced or run.sources.removed)
+
+
+def iter_indexes(
     output: Storage, manifest: Manifest
 ) -> Iterator[tuple[SplitName, int, ShardInfo, Index]]:
     """Yield each split and shard, the number of its first record in the split, and its index."""

@@ -6,7 +6,7 @@ import msgspec
 
 from pipelines.edit.apply import apply_edits, open_to_edit
 from pipelines.edit.corrections import Corrections, extend_label_map, require_one_class
-from pipelines.edit.plan import plan_edits
+from pipelines.edit.plan import DatasetToEdit, iter_indexes, plan_edits
 from pipelines.edit.report import EditReport, report_edits
 from pipelines.edit.selection import KeySelection, edit_by_key, missing_keys
 from records.runtime.shard_worker import OnProgress, RunnerConfig
@@ -52,16 +52,24 @@ def relabel(
     edited = open_to_edit(dataset, "relabel", runner, processes, message)
     if not edited.manifest.settings.is_multi_label:
         require_one_class(corrections)
-    labels = extend_label_map(edited.manifest.labels, corrections, allow_new=allow_new_classes)
+    present = _without_missing(edited, corrections) if ignore_missing else corrections
+    labels = extend_label_map(edited.manifest.labels, present, allow_new=allow_new_classes)
     numbers = {name: number for number, name in enumerate(labels)}
-    wanted = {
-        key: tuple(sorted(numbers[name] for name in names)) for key, names in corrections.items()
-    }
+    wanted = {key: tuple(sorted(numbers[name] for name in names)) for key, names in present.items()}
     selection = KeySelection(wanted)
     run = plan_edits(edited, edit_by_key(selection, wanted), labels)
-    if (missing := selection.missing()) and not ignore_missing:
+    if missing := selection.missing():
         raise missing_keys(missing, path=edited.output.url)
     if not dry_run:
         apply_edits(run, on_progress)
     report = report_edits(run, status="relabelled", dry_run=dry_run)
-    return msgspec.structs.replace(report, missing=len(missing))
+    return msgspec.structs.replace(report, missing=len(corrections) - len(present))
+
+
+def _without_missing(edited: DatasetToEdit, corrections: Corrections) -> Corrections:
+    """Return the corrections of records: the class of a missing key must not be added."""
+    selection = KeySelection(corrections)
+    for split, _, _, index in iter_indexes(edited.output, edited.manifest):
+        selection.mask(split, index)
+    missing = {*selection.missing()}
+    return {key: names for key, names in corrections.items() if key not in missing}

@@ -20,6 +20,7 @@ from records.format.layout import SplitName
 from records.format.manifest import Manifest, shard_names
 from records.runtime.shard_worker import OnProgress, RunnerConfig
 from records.storage import Storage
+from records.text.keys import key_from_text
 
 
 def remove(
@@ -36,7 +37,8 @@ def remove(
 ) -> EditReport:
     """Remove records from a dataset, in a new generation.
 
-    Resumes an interrupted removal; does nothing if no record matches.
+    Resumes an interrupted removal; does nothing if no record matches. A key that `--accept-gone`
+    removed is not added again after this, also if its file returns.
 
     Args:
         dataset: the path or URL of a dataset.
@@ -75,10 +77,12 @@ def remove(
     removed_before, missing = _explain_missing(output, base, selection.missing())
     if missing and not ignore_missing:
         raise missing_keys(missing, path=output.url)
+    kept_out = [record for record in removed_before if record.deleted]
+    run.sources.removed = _with_kept_out(run.sources.removed, kept_out)
     if not dry_run:
         apply_edits(run, on_progress)
     report = report_edits(run, status="removed", dry_run=dry_run)
-    removed = (*run.sources.removed, *removed_before)
+    removed = [*run.sources.removed, *removed_before]
     kept = shard_names(base) - run.plan.replaced.keys()
     old_shards = find_old_shards(output, base, removed, kept)
     return msgspec.structs.replace(
@@ -88,6 +92,18 @@ def remove(
         old_shards=old_shards,
         next=(prune_command(output.url),) if old_shards else (),
     )
+
+
+def _with_kept_out(
+    removed: list[RemovedRecord], kept_out: list[RemovedRecord]
+) -> list[RemovedRecord]:
+    """Return the list of a generation in the order of the keys, also with records to keep out.
+
+    Their files were missing when `--accept-gone` removed them: without this entry, an incremental
+    run adds them again if their files return.
+    """
+    entries = (msgspec.structs.replace(it, deleted=False, earlier=True) for it in kept_out)
+    return sorted([*removed, *entries], key=lambda record: key_from_text(record.key))
 
 
 def _explain_missing(

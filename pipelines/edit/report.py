@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from pipelines.edit.plan import has_edits
 from pipelines.report import MOST_KEYS, SplitReport, report_splits
 from pipelines.run import Run
 from records.format.layout import SplitName
@@ -27,6 +28,8 @@ class EditReport(msgspec.Struct, frozen=True, kw_only=True):
         removed: the number of records that the run removed.
         relabelled: the number of records whose classes the run changed.
         removed_before: the number of records with these keys that earlier runs removed.
+        kept_out: the number of those that `--accept-gone` removed, and that later runs no longer
+            add again if their files return.
         missing: the number of keys that the dataset does not have, and never had.
         removed_keys: the first keys of the removed records.
         relabelled_keys: the first keys of the relabelled records.
@@ -45,6 +48,7 @@ class EditReport(msgspec.Struct, frozen=True, kw_only=True):
     removed: int = 0
     relabelled: int = 0
     removed_before: int = 0
+    kept_out: int = 0
     missing: int = 0
     removed_keys: tuple[str, ...] = ()
     relabelled_keys: tuple[str, ...] = ()
@@ -66,9 +70,10 @@ def report_edits(run: Run, *, status: EditStatus, dry_run: bool) -> EditReport:
         dry_run: whether nothing was written.
     """
     assert run.base is not None  # an edit needs a dataset
-    sources, is_done = run.sources, bool(run.plan.replaced) and not dry_run
+    sources, is_done = run.sources, has_edits(run) and not dry_run
+    removed = [record.key for record in sources.removed if record.is_edit]
     manifest = read_manifest(run.output) if is_done else run.base
-    if not run.plan.replaced:
+    if not has_edits(run):
         status = "nothing-to-do"
     elif dry_run:
         status = "planned"
@@ -76,10 +81,11 @@ def report_edits(run: Run, *, status: EditStatus, dry_run: bool) -> EditReport:
         status=status,
         output=run.output.url,
         generation=manifest.generations[-1].number,
-        removed=len(sources.removed),
+        removed=len(removed),
         relabelled=len(sources.relabelled),
-        removed_keys=tuple(record.key for record in sources.removed[:MOST_KEYS]),
+        removed_keys=tuple(removed[:MOST_KEYS]),
         relabelled_keys=tuple(record.key for record in sources.relabelled[:MOST_KEYS]),
+        kept_out=len(sources.removed) - len(removed),
         new_classes=run.plan.labels[len(run.base.labels) :],
         splits=report_splits(manifest.splits),
         shards_written=len(run.plan.copies) if is_done else 0,

@@ -32,7 +32,12 @@ def read_keys(path: str) -> list[str]:
         InputNotFoundError: the file does not exist.
         UsageError: the file is not text.
     """
-    lines = decode_text(read_text_file(path), path=path).split("\n")
+    return parse_keys(read_text_file(path), path)
+
+
+def parse_keys(content: bytes, path: str) -> list[str]:
+    """Return the keys in the content of a file. Raises UsageError if it is not text."""
+    lines = decode_text(content, path=path).split("\n")
     return [line.rstrip("\r") for line in lines if line.strip()]
 
 

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from pipelines.clean import remove_run
 from pipelines.fingerprints import read_fingerprints
+from pipelines.incremental.class_renames import ClassRenames
 from pipelines.incremental.diff import PastEdits, SourceDiff, diff_sources
 from pipelines.incremental.hashing import file_hasher
 from pipelines.incremental.ingested import read_ingested_files
@@ -30,7 +31,7 @@ from pipelines.run_state import read_run
 from pipelines.sources.base import Sources
 from pipelines.writing.publish import read_published
 from records.errors import CorruptDataError, InputNotFoundError, LockedError, UsageError
-from records.format.edits import RELABELLED, REMOVED
+from records.format.edits import REMOVED, read_relabelled
 from records.format.index import read_shard_index
 from records.format.layout import SPLITS
 from records.format.manifest import Manifest, Settings, read_manifest
@@ -93,18 +94,23 @@ def _flag(setting: str) -> str:
 
 
 def select_new(
-    sources: Sources, output: Storage, base: Manifest, options: ConvertOptions
+    sources: Sources,
+    output: Storage,
+    base: Manifest,
+    options: ConvertOptions,
+    renames: ClassRenames,
 ) -> SourceDiff:
     """Count the files of `sources` that need no conversion as known; return the differences.
 
-    A file needs conversion if it is new, or a reject that `diff_sources` retries.
+    A file needs conversion if it is new, or a reject that `diff_sources` retries. The classes of
+    the dataset count as renamed already.
 
     Raises:
         CorruptDataError: the dataset is damaged.
         InputNotFoundError: more stored images are missing from the source than allowed.
     """
     found = sources.found
-    ingested = read_ingested_files(output, base)
+    ingested = read_ingested_files(output, base, renames)
     images = sources.images.sort("key")
     images = images.append_column("labelling", list_labellings(images))
     saved = read_fingerprints(output)
@@ -117,14 +123,14 @@ def select_new(
     deleted = tuple(take_rows(ingested, unmatched)["key"].to_pylist())
     _refuse_many_missing(deleted, pc.sum(ingested["is_stored"]).as_py() or 0, options)
     removed = REMOVED.read_all(output, base)
-    relabelled = RELABELLED.read_all(output, base)
+    relabelled = read_relabelled(output, base, renames.names)
     diff = diff_sources(
         images,
         matches,
         saved,
         hash_files,
         deleted=deleted,
-        edits=PastEdits(removed, relabelled, base.labels),
+        edits=PastEdits(removed, relabelled, renames),
         is_train_divided=bool(base.thresholds),
     )
     sources.images.filter(pa.array(diff.is_new))

@@ -19,13 +19,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.incremental.class_renames import ClassRenames
 from pipelines.incremental.hashing import HashFiles
 from pipelines.incremental.labelling import list_label_digests, list_splits
 from pipelines.incremental.matching import Mask, RecordMatches, differ, find_rows, take_rows
 from pipelines.incremental.relabelled import find_corrected
 from pipelines.incremental.removed import find_removed
 from records.format.edits import RelabelledRecord, RemovedRecord
-from records.format.label_map import LabelMap
 from records.images.large_file import LARGE_FILE_BYTES
 
 
@@ -46,6 +46,7 @@ class SourceDiff:
         removed: keys of files that are not added, because their records were removed.
         corrected: table of the unmodified files with other labels in the source: `key`,
             `stored_key`, `label` and `labels`.
+        renames: the classes of the dataset that get new names.
     """
 
     is_new: Mask
@@ -56,6 +57,7 @@ class SourceDiff:
     fingerprints: pa.Table | None
     removed: tuple[bytes, ...]
     corrected: pa.Table
+    renames: ClassRenames
 
 
 class PastEdits(NamedTuple):
@@ -63,13 +65,13 @@ class PastEdits(NamedTuple):
 
     Attributes:
         removed: the removed records.
-        relabelled: the relabelled records, the oldest edit first.
-        labels: the label map of the dataset.
+        relabelled: the relabelled records, the oldest edit first, with the names after `renames`.
+        renames: the classes that get new names in this run.
     """
 
     removed: Sequence[RemovedRecord]
     relabelled: Sequence[RelabelledRecord]
-    labels: LabelMap
+    renames: ClassRenames
 
 
 def diff_sources(
@@ -121,7 +123,7 @@ def diff_sources(
     is_new &= ~removed.is_removed
     previous = matches.files()
     is_relabelled = differ(previous["labelling"], images["labelling"])
-    is_relabelled &= ~find_corrected(images, previous, edits.relabelled, edits.labels)
+    is_relabelled &= ~find_corrected(images, previous, edits.relabelled, edits.renames.labels)
     # The labels of a modified file are those of its new content, which is not stored.
     has_other_labels = is_relabelled & ~is_modified
     has_other_labels &= differ(previous["label_digest"], list_label_digests(images))
@@ -149,6 +151,7 @@ def diff_sources(
         fingerprints=updated if must_save or has_fewer_renamed else None,
         removed=_keys(images, removed.is_removed),
         corrected=corrected.filter(pa.array(has_other_labels)),
+        renames=edits.renames,
     )
 
 

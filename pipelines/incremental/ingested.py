@@ -8,7 +8,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.incremental.labelling import digest_labels, read_labellings
+from pipelines.incremental.class_renames import ClassRenames
+from pipelines.incremental.labelling import digest_labelling, digest_labels
 from records.format.index import RowForm, label_lists, read_shard_index
 from records.format.layout import SPLITS
 from records.format.manifest import Manifest
@@ -58,15 +59,20 @@ _COLUMNS = pa.schema(
 )
 
 
-def read_ingested_files(output: Storage, manifest: Manifest) -> pa.Table:
+def read_ingested_files(output: Storage, manifest: Manifest, renames: ClassRenames) -> pa.Table:
     """Return a table of all stored or rejected files, with unique keys.
 
     The columns are those of `IngestedFile`.
 
+    Args:
+        output: the storage of the dataset.
+        manifest: its manifest.
+        renames: the renames of the run; the table has the labels after them.
+
     Raises:
         CorruptDataError: an index or a list of rejects is damaged or missing.
     """
-    stored = RowTable(IngestedFile, _COLUMNS, _read_stored(output, manifest)).to_table()
+    stored = RowTable(IngestedFile, _COLUMNS, _read_stored(output, manifest, renames)).to_table()
     # By key: several generations may reject a file, and a later one may store it.
     rejected = {file.key: file for file in _read_rejected(output, manifest)}
     rejects = RowTable(IngestedFile, _COLUMNS, rejected.values()).to_table()
@@ -89,21 +95,23 @@ def _read_rejected(output: Storage, manifest: Manifest) -> Iterator[IngestedFile
             )
 
 
-def _read_stored(output: Storage, manifest: Manifest) -> Iterator[IngestedFile]:
+def _read_stored(
+    output: Storage, manifest: Manifest, renames: ClassRenames
+) -> Iterator[IngestedFile]:
     form = RowForm.of(manifest)
     for split, info in manifest.splits.items():
         for shard in info.shards:
             index = read_shard_index(output, shard, form)
-            rows = iter_rows(index.table, "key", "source_bytes", "source_xxh3_128")
-            labellings = zip(read_labellings(index), label_lists(index.table), strict=True)
-            for row, (labelling, labels) in zip(rows, labellings, strict=True):
-                key, size_bytes, digest = row
+            rows = iter_rows(index.table, "key", "source_bytes", "source_xxh3_128", "group")
+            all_labels = map(renames.apply, label_lists(index.table))
+            for row, labels in zip(rows, all_labels, strict=True):
+                key, size_bytes, digest, group = row
                 yield IngestedFile(
                     key_from_text(key),
                     size_bytes,
                     bytes.fromhex(digest),
                     is_stored=True,
-                    labelling=labelling,
+                    labelling=digest_labelling(labels, group),
                     label_digest=digest_labels(labels),
                     split=SPLITS.index(split),
                 )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from records.format.index import Index, hash_group
+from records.format.index import hash_group
 from records.format.layout import SPLITS
 from records.runtime.row_table import iter_rows
 
@@ -45,13 +45,6 @@ def list_label_digests(images: pa.Table) -> pa.Array:
 def digest_labels(labels: Sequence[int]) -> int:
     """Return a digest of the labels of an image, int64: a single label is its own digest."""
     return labels[0] if len(labels) == 1 else digest_labelling(labels, 0)
-
-
-def read_labellings(index: Index) -> Iterator[int]:
-    """Yield the same digest for each record of an index."""
-    labels = "labels" if index.is_multi_label else "label"
-    for found, group in iter_rows(index.table, labels, "group"):
-        yield digest_labelling(found if index.is_multi_label else [found], group)
 
 
 def digest_labelling(labels: Sequence[int], group: int) -> int:

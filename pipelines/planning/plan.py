@@ -145,7 +145,8 @@ def make_plan(
         settings: options that determine the bytes of the dataset.
         existing: the splits of the dataset, for an append or a compaction.
         generation: the generation of the dataset to write.
-        is_split: whether every image has its split already, for a compaction.
+        is_split: whether every image has its split already, for a compaction, which plans all
+            images of the dataset.
 
     Raises:
         UsageError: a requested split would be empty, or the source already has that split.
@@ -153,10 +154,13 @@ def make_plan(
     images = sources.images.sort("key")
     hashes = hash_keys((key for (key,) in iter_rows(images, "key")), settings.seed)
     splits, thresholds = assign_splits(images, hashes, settings, existing, is_split=is_split)
+    # --shards is a number for the whole dataset: an append may add only a few images.
+    is_whole = generation == 1 or is_split
+    sizing = settings if is_whole else msgspec.structs.replace(settings, shards=None)
     return Plan(
         settings=settings,
         labels=sources.labels,
-        shards=tuple(_make_shards(images, hashes, splits, settings, generation)),
+        shards=tuple(_make_shards(images, hashes, splits, sizing, generation)),
         thresholds=thresholds,
         digest=_digest(images, splits, sources.labels, settings),
         fingerprint=make_fingerprint(images),
@@ -174,13 +178,11 @@ def _make_shards(
     table = worker_table(images)
     # A stable sort of sorted keys: images with equal hashes have the same order on every machine.
     order = np.argsort(hashes, kind="stable")
-    # --shards applies only to a new dataset: an append may add only a few images.
-    sizing = settings if generation == 1 else msgspec.structs.replace(settings, shards=None)
     train_images = int(np.count_nonzero(splits == SPLITS.index("train")))
     for number, split in enumerate(SPLITS):
         members = order[splits[order] == number]
         source_bytes = int(sizes_bytes[members].sum())
-        count = _count_shards(len(members), source_bytes, train_images or len(members), sizing)
+        count = _count_shards(len(members), source_bytes, train_images or len(members), settings)
         for shard, rows in enumerate(_divide_evenly(members, count)):
             yield PlannedShard(shard_name(split, shard, count, generation), split, table, rows)
 

@@ -9,12 +9,12 @@ from records.format.manifest import ShardInfo
 
 
 class ReplacedShard(NamedTuple):
-    """A shard without some of its records, or with other labels.
+    """A shard without some of its records, with other labels, or in a compaction.
 
     Attributes:
         info: the replaced shard.
         class_records: the number of its records with each label.
-        by: the name of the shard that takes its place; None if no record is left.
+        by: the name of the shard that takes its place; None if no shard does.
     """
 
     info: ShardInfo

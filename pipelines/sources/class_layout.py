@@ -219,8 +219,10 @@ def _hint_renamed(new: Sequence[str], missing: Sequence[str]) -> str:
         return ""
     pairs = product(new[:_COMPARED_NAMES], missing[:_COMPARED_NAMES])
     name, old = max(pairs, key=lambda pair: SequenceMatcher(None, *pair).ratio())
-    example = escape_for_display(shlex.quote(f"{name}={old}"))
-    return f", or for a renamed class folder --map NEW=OLD, such as --map {example}"
+    example = escape_for_display(shlex.quote(f"{old}={name}"))
+    return (
+        f", or for a renamed class folder --rename-class OLD=NEW, such as --rename-class {example}"
+    )
 
 
 def _require_known(error: str, missing: set[str], known: Iterable[str]) -> None:

@@ -35,12 +35,14 @@ COPY_COSTS = (50e-6, 2e-9)
 class CopyJob(msgspec.Struct, frozen=True):
     """The parameters that all shards of a copy share; sent to each worker.
 
-    `labels` are the class names of the output.
+    `labels` are the class names of the output, and `renamed` the labels whose names differ from
+    those in the records.
     """
 
     dataset: str
     output: str
     labels: tuple[str, ...]
+    renamed: frozenset[int] = frozenset()
 
 
 def record_to_copy(row: IndexRow, split: SplitName, record_number: int) -> SourceImage:
@@ -90,7 +92,7 @@ def copy_shard(job: CopyJob, name: str, count: ProgressCallback) -> None:
                 )
             if is_adopted:
                 payload, row = _rewrite(payload, row, image, job.labels)
-            elif image.all_labels != row.all_labels:
+            elif image.all_labels != row.all_labels or not job.renamed.isdisjoint(row.all_labels):
                 relabelled = relabel_payload(payload, image.all_labels, job.labels)
                 # The features of the labels come before the image: all bytes after its begin are
                 # the same.

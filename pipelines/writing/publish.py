@@ -42,7 +42,7 @@ from records.storage.ownership import write_own
 from records.text.formatting import pluralize
 from records.text.keys import key_from_text
 
-_WITH_SOURCE = {"convert", "compact"}
+_WITH_SOURCE = {"convert", "convert --append", "compact"}
 """The commands that read a source other than the dataset to which they write."""
 
 
@@ -200,14 +200,21 @@ def _publish_manifest(
 
 
 def _make_provenance(run: Run) -> Provenance:
-    options = run.options
+    options, command = run.options, _full_command(run)
     return make_provenance(
-        f"{run.command} --append" if options.append else run.command,
-        source=absolute_location(options.source) if run.command in _WITH_SOURCE else None,
+        command,
+        source=absolute_location(options.source) if command in _WITH_SOURCE else None,
         options={**options.given(), **run.arguments},
         message=options.message,
         seconds=time.monotonic() - run.started_at,
     )
+
+
+def _full_command(run: Run) -> str:
+    if run.options.append:
+        return f"{run.command} --append"
+    is_compaction = run.command == "compact" and run.base is not None
+    return "compact --in-place" if is_compaction else run.command
 
 
 def replaced_files(run: Run) -> Mapping[str, bytes | None]:

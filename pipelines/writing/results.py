@@ -120,8 +120,9 @@ def make_manifest(run: Run, result: ConversionResult) -> Manifest:
         plan_digest=plan.digest,
         encoders=dict(result.encoders),
         counts=result.counts.of_generation,
-        removed=len(run.sources.removed) if plan.replaced else 0,
+        removed=sum(each.is_edit for each in run.sources.removed) if plan.replaced else 0,
         relabelled=len(run.sources.relabelled) if plan.replaced else 0,
+        renamed_classes={} if run.diff is None else dict(run.diff.renames.names),
     )
     previous = {} if base is None else base.splits
     return Manifest(

@@ -91,7 +91,8 @@ class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Generation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A generation: its number from 1, plan digest, versions of image encoders, and counts.
 
-    `removed` and `relabelled` are the numbers of records of earlier generations that it edited.
+    `removed` and `relabelled` are the numbers of records of earlier generations that it edited, and
+    `renamed_classes` has the new names of classes by their names in the previous generation.
     """
 
     number: Annotated[int, msgspec.Meta(ge=1)]
@@ -100,6 +101,7 @@ class Generation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     counts: Counts
     removed: Count = 0
     relabelled: Count = 0
+    renamed_classes: dict[str, str] = {}
 
 
 class ShardInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

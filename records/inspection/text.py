@@ -11,7 +11,7 @@ from records.text.formatting import align, format_bytes, pluralize
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from records.format.manifest import ExternalFormat, Manifest
+    from records.format.manifest import ExternalFormat, Generation, Manifest
     from records.inspection.feature_stats import FeatureStats, Range
     from records.inspection.file_summary import FileSummary
 
@@ -104,18 +104,25 @@ def format_manifest(manifest: Manifest, path: str) -> list[str]:
     if manifest.adopted is not None:
         rows.append(("adopted", _format_adoption(manifest.adopted)))
     found = "files" if manifest.adopted is None else "records"
-    for generation in manifest.generations:
-        counts = generation.counts
-        text = (
-            f"{counts.found:,} {found} found = {counts.stored:,} stored"
-            f" + {counts.rejected:,} rejected + {counts.skipped:,} skipped"
-            f" + {counts.excluded:,} excluded"
-        )
-        edits = ((generation.removed, "removed"), (generation.relabelled, "relabelled"))
-        text += "".join(f"; {number:,} {effect}" for number, effect in edits if number)
-        rows.append((f"generation {generation.number}", text))
+    rows += [(f"generation {it.number}", _describe(it, found)) for it in manifest.generations]
     title = f"{escape_for_display(path)}: a dataset, format version {manifest.format_version}"
     return [title, *(f"  {line}" for line in align(rows))]
+
+
+def _describe(generation: Generation, found: str) -> str:
+    """Return the counts and the edits of a generation; `found` is the kind of what it counts."""
+    counts = generation.counts
+    text = (
+        f"{counts.found:,} {found} found = {counts.stored:,} stored"
+        f" + {counts.rejected:,} rejected + {counts.skipped:,} skipped"
+        f" + {counts.excluded:,} excluded"
+    )
+    edits = ((generation.removed, "removed"), (generation.relabelled, "relabelled"))
+    text += "".join(f"; {number:,} {effect}" for number, effect in edits if number)
+    for names in list(generation.renamed_classes.items())[:_SHOWN_LABELS]:
+        old, new = map(escape_for_display, names)
+        text += f"; class {old} renamed to {new}"
+    return text
 
 
 def _format_adoption(adopted: ExternalFormat) -> str:

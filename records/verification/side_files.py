@@ -187,8 +187,9 @@ def _check_edits(
         yield Finding("unreadable", name, str(error))
     else:
         # A compacted dataset lists the records that were edited before.
-        if len(edited) != expected and generation.number > 1:
-            detail = f"expected {pluralize(expected, 'line')}, got {len(edited)}"
+        found = sum(each.is_edit for each in edited)
+        if found != expected and generation.number > 1:
+            detail = f"expected {pluralize(expected, 'line')}, got {found}"
             yield Finding("edits", name, detail)
 
 

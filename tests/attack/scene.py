@@ -66,6 +66,7 @@ JOBS = (
     Job(("compact", "@grown", "OUT"), "compacted"),
     Job(("remove", "OUT", "--keys", "@keys.txt"), "data", "grown"),
     Job(("relabel", "OUT", "@corrected.csv"), "data", "grown"),
+    Job(("compact", "OUT", "--in-place"), "data", "grown"),
     Job(("rollback", "OUT"), "data", "grown"),
     Job(("prune", "OUT", "--older-than", "0"), "data", "grown"),
     Job(("repair", "OUT", "@more"), "data", "broken"),

@@ -39,6 +39,7 @@ LIGHT: dict[str, tuple[str, ...]] = {
     "inspect --grid": ("inspect", "DATA", "--grid", "NEW.png"),
     "extract": ("extract", "DATA", "NEW"),
     "compact": ("compact", "DATA", "NEW"),
+    "compact --in-place": ("compact", "DATA", "--in-place"),
     "remove": ("remove", "DATA", "--where", "width < 0 or '3.png' in key"),
     "relabel": ("relabel", "DATA", "LIST"),
     "append": ("convert", "SOURCE", "DATA", "--append"),

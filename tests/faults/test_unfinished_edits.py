@@ -1,4 +1,4 @@
-"""Datasets during and after a killed removal or relabelling."""
+"""Datasets during and after a killed removal, relabelling or compaction in place."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.compact import compact
 from pipelines.edit import relabel, remove
 from records import open_dataset, verify
 from records.format import layout
@@ -58,7 +59,13 @@ def relabel_images(dataset: Path) -> None:
     relabel(str(dataset), dict.fromkeys(KEYS, ("élan",)), allow_new_classes=True)
 
 
-@pytest.mark.parametrize("edit", [remove_images, relabel_images])
+def compact_images(dataset: Path) -> None:
+    compact(str(dataset), in_place=True)
+
+
+@pytest.mark.parametrize(
+    "edit", [remove_images, relabel_images, pytest.param(compact_images, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("step", [37, EVERY])
 def test_edit_killed_at_any_call_is_whole_or_absent_and_is_finished_by_the_same_command(
     base: Path, tmp_path: Path, faults: Faults, edit: Callable[[Path], None], step: int
@@ -67,7 +74,7 @@ def test_edit_killed_at_any_call_is_whole_or_absent_and_is_finished_by_the_same_
     shutil.copytree(base, whole)
     edit(whole)
     after, expected = classes_of(whole), content_of(whole)
-    assert before != after
+    assert content_of(base) != expected
     number, is_killed, states = 1, True, []
     while is_killed:
         output = tmp_path / f"{number}"
@@ -91,8 +98,15 @@ def test_edit_killed_at_any_call_is_whole_or_absent_and_is_finished_by_the_same_
 
 
 @pytest.mark.parametrize("step", [59, EVERY])
+@pytest.mark.parametrize("rename", [{}, pytest.param({"cat": "felis"}, marks=pytest.mark.slow)])
 def test_append_with_edits_killed_at_any_call_is_whole_or_absent_and_is_finished(
-    base: Path, convert: Convert, tmp_path: Path, faults: Faults, step: int
+    base: Path,
+    convert: Convert,
+    tmp_path: Path,
+    faults: Faults,
+    *,
+    step: int,
+    rename: dict[str, str],
 ) -> None:
     source = tmp_path / "source"
     (source / "cat/002.png").rename(source / "dog/moved.png")
@@ -101,19 +115,22 @@ def test_append_with_edits_killed_at_any_call_is_whole_or_absent_and_is_finished
     before = classes_of(base)
     after = {key: name for key, name in before.items() if key != "cat/003.png"}
     after |= {"cat/002.png": "dog", "dog/last.png": "dog"}
+    for old, new in rename.items():
+        (source / old).rename(source / new)
+        after = {key: new if name == old else name for key, name in after.items()}
     number, is_killed, states = 1, True, []
     while is_killed:
         output = tmp_path / f"{number}"
         shutil.copytree(base, output)
         try:
             with faults.at(number, die):
-                convert(output=str(output), append=True, accept_gone=True)
+                convert(output=str(output), append=True, accept_gone=True, rename_class=rename)
             is_killed = False
         except KilledError:
             pass
         assert list(verify(output)) == [], number
         states.append(classes_of(output))
-        report = convert(output=str(output), append=True, accept_gone=True)
+        report = convert(output=str(output), append=True, accept_gone=True, rename_class=rename)
         assert report.generation == 3
         assert classes_of(output) == after, number
         assert list(verify(output)) == [], number

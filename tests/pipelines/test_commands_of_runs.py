@@ -79,7 +79,8 @@ class Outputs:
             if command == "adopt":
                 patch.setattr(adoption, "encode_manifest", fail)
             else:
-                patch.setattr(f"pipelines.{command}.publish", fail)
+                module = {"compact": "compact.new_dataset"}.get(command, command)
+                patch.setattr(f"pipelines.{module}.publish", fail)
             with pytest.raises(KilledError):
                 self.run(command)
 
@@ -150,7 +151,7 @@ def test_append_removes_what_a_finished_compaction_has_left(
     outputs: Outputs, state: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("pipelines.compact.remove_run", fail)
+        patch.setattr("pipelines.compact.new_dataset.remove_run", fail)
         with pytest.raises(KilledError):
             outputs.run("compact")
     for path in (outputs.folder / layout.WORK_FOLDER).iterdir():

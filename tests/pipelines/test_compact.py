@@ -102,7 +102,7 @@ def test_compact_killed_run_resumes_and_reuses_shards(
     nightly: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("pipelines.compact.publish", lambda *_, **__: 1 / 0)
+        patch.setattr("pipelines.compact.new_dataset.publish", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             compact(str(nightly), str(tmp_path / "new"))
     written = {path: path.stat().st_ino for path in (tmp_path / "new").glob("*.tfrecord")}

@@ -27,6 +27,7 @@ def options(**given: Any) -> ConvertOptions:
         {"max_rejects": 0},
         {"max_gone": 0, "append": True},
         {"accept_gone": True, "append": True},
+        {"rename_class": ("old=new",), "append": True},
         {"max_rejects": 0.5},
         {"seed": 2**64 - 1},
         {"beam_flags": ("--direct_num_workers", "2")},

@@ -40,7 +40,7 @@ OTHER_TEXT = {
     "background", "group_by", "runner", "splits", "features", "split", "validation_split", "model",
     "classes", "resize", "beam_flags", "path_column", "label_column", "split_column",
     "group_column", "target_column", "keep_columns", "label_separator", "target", "message",
-    "older_than", "where",
+    "older_than", "where", "rename_class",
 }  # fmt: skip
 
 

@@ -12,9 +12,9 @@ from records.format.shard import missing_as_corrupt
 from records.strict_json import decode_json_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from records.format.manifest import Manifest
+    from records.format.manifest import Generation, Manifest
     from records.storage import Storage
 
 Record = TypeVar("Record", bound=msgspec.Struct)
@@ -64,10 +64,20 @@ class EditList(NamedTuple, Generic[Record]):
         Raises:
             CorruptDataError: a list is missing or damaged.
         """
-        records: list[Record] = []
+        return [each for _, records in self.read_each(storage, manifest) for each in records]
+
+    def read_each(
+        self, storage: Storage, manifest: Manifest
+    ) -> Iterator[tuple[Generation, list[Record]]]:
+        """Yield each generation, the oldest first, and the records in its list.
+
+        Raises:
+            CorruptDataError: a list is missing or damaged.
+        """
         for generation in manifest.generations:
             name = self.path(generation.number)
+            records: list[Record] = []
             if name in manifest.files:
                 with missing_as_corrupt(storage, name):
-                    records += self.read(storage, generation.number)
-        return records
+                    records = self.read(storage, generation.number)
+            yield generation, records

@@ -22,6 +22,8 @@ class RemovedRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
         classes: the classes of an image with any number of labels; absent without a class.
         deleted: whether its file was missing from the source; an incremental run adds the image
             again if the file returns. JSON calls it `gone`.
+        earlier: whether an earlier generation removed the record because its file was missing. The
+            image is not added again from this generation on.
     """
 
     key: str
@@ -31,6 +33,12 @@ class RemovedRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     xxh3_128: Digest
     classes: tuple[str, ...] = ()
     deleted: bool = msgspec.field(name="gone", default=False)
+    earlier: bool = False
+
+    @property
+    def is_edit(self) -> bool:
+        """Whether the generation of this entry removed the record."""
+        return not self.earlier
 
 
 REMOVED = EditList(layout.REMOVED, RemovedRecord, "removed records")

@@ -18,6 +18,7 @@ from pipelines.report import Report
 from pipelines.rollback import rollback
 from records import Dataset, open_dataset, verify
 from records.errors import UsageError
+from records.format.edits import REMOVED
 from records.format.layout import parse_shard_name
 from records.format.manifest import read_manifest
 from records.storage import open_storage
@@ -27,6 +28,7 @@ from tests.pipelines.pictures import content_of, make_file, make_picture
 EVERY = pytest.param(range(1, 40), marks=pytest.mark.slow)
 STEPS = 9
 NAMES = ("cat", "dog", "élan", "a long name of a class")
+ORDER = (*NAMES, "fox", "gnu")
 
 Names = tuple[str, ...]
 
@@ -108,6 +110,25 @@ class Model:
         report = self._run(append=True, accept_gone=accept_gone, max_gone=1.0)
         assert (report.status, report.relabelled) == ("nothing-to-do", ())
 
+    def rename_class(self) -> None:
+        """Rename a class in the source, or merge it into another one, and append the source."""
+        old = self._chance.choice(sorted({it for each in self.records.values() for it in each[1]}))
+        new = self._chance.choice([name for name in ORDER if name != old])
+
+        def rename(names: Names) -> Names:
+            return tuple(sorted({new if it == old else it for it in names}, key=ORDER.index))
+
+        self._source = {key: rename(names) for key, names in self._source.items()}
+        for key, record in self.records.items():
+            self.records[key] = record._replace(classes=rename(record.classes))
+        for key, replaced in self._replaced.items():
+            self._replaced[key] = {rename(names) for names in replaced}
+        is_merged = new in open_dataset(self.dataset).labels
+        report = self._append(accept_gone=False, rename_class={old: new})
+        found = [(it.old, it.new, it.merged) for it in report.class_renamed]
+        assert found == [(old, new, is_merged)]
+        assert self._run(append=True, max_gone=1.0).status == "nothing-to-do"
+
     def _copy_removed(self) -> None:
         """Copy some files of removed images, which must not be added again."""
         for key in sorted(key for key in self.removed if self._chance.random() < 0.2):
@@ -118,7 +139,7 @@ class Model:
             self._copies[copy] = self._copies.get(key, key)
             self.removed.add(copy)
 
-    def _append(self, *, accept_gone: bool) -> None:
+    def _append(self, *, accept_gone: bool, **options: object) -> Report:
         """Run an append, and update the records."""
         added = self._source.keys() - self.records.keys() - self.removed
         missing = self.records.keys() - self._source.keys()
@@ -128,7 +149,7 @@ class Model:
             if key in self._source
             and self._source[key] not in {record.classes, *self._replaced[key]}
         }
-        report = self._run(append=True, accept_gone=accept_gone, max_gone=1.0)
+        report = self._run(append=True, accept_gone=accept_gone, max_gone=1.0, **options)
         assert ({*report.relabelled}, {*report.deleted}) == (relabelled, missing)
         assert report.counts.stored == len(added) or report.status == "nothing-to-do"
         assert (report.corrected, report.removed) == (len(relabelled), len(missing) * accept_gone)
@@ -142,14 +163,22 @@ class Model:
         assert found.keys() - self.records.keys() == added
         assert all(found[key].classes == self._source[key] for key in added)
         self.records |= {key: found[key] for key in added}
+        return report
 
     def remove_keys(self) -> None:
         """Remove some records, and some that were removed before."""
         chosen = self._chance.sample(sorted(self.records), self._chance.randint(1, 4))
         listed = sorted(key for key in self.removed if not key.startswith("copy"))
         again = self._chance.sample(listed, min(len(listed), 2))
-        report = remove(str(self.dataset), keys=[*chosen, *again])
-        assert (report.removed, report.removed_before) == (len(chosen), len(again))
+        storage = open_storage(self.dataset)
+        entries = REMOVED.read_all(storage, read_manifest(storage))
+        gone = {it.key for it in entries if it.deleted} - self.records.keys() - self.removed
+        kept_out = self._chance.sample(sorted(gone), min(len(gone), 2))
+        report = remove(str(self.dataset), keys=[*chosen, *again, *kept_out])
+        before = len(again) + len(kept_out)
+        assert (report.removed, report.removed_before) == (len(chosen), before)
+        assert report.kept_out == len(kept_out)
+        self.removed |= {*kept_out}
         self._forget(chosen)
 
     def remove_where(self) -> None:
@@ -198,6 +227,16 @@ class Model:
         self._states.clear()
         self._check_erased()
 
+    def compact_in_place(self) -> None:
+        """Write all records as one generation, with the shards that a new dataset would have."""
+        self._steps += 1
+        new = self._folder / f"new-{self._steps}"
+        compact(str(self.dataset), str(new))
+        report = compact(str(self.dataset), in_place=True)
+        assert report.status == "nothing-to-do" or report.counts.stored == len(self.records)
+        assert read_shards(self.dataset) == read_shards(new)
+        assert compact(str(self.dataset), in_place=True).status == "nothing-to-do"
+
     def prune(self) -> None:
         """Remove all earlier generations, and so every byte of a removed image."""
         prune(str(self.dataset), older_than="0")
@@ -242,9 +281,17 @@ def read_records(dataset: Dataset) -> dict[str, Expected]:
     records = [(name, record) for name, split in dataset.items() for record in split]
     assert len({record.key for _, record in records}) == len(records)
     return {
-        record.key: Expected(record.image, tuple(sorted(record.class_names, key=NAMES.index)), name)
+        record.key: Expected(record.image, tuple(sorted(record.class_names, key=ORDER.index)), name)
         for name, record in records
     }
+
+
+def read_shards(dataset: Path) -> dict[str, bytes]:
+    """Return the content of each shard by its name, without the folder of its generation."""
+    files = [Path(file) for file in open_dataset(dataset).files()]
+    found = {file.name: file.read_bytes() for file in files}
+    assert len(found) == len(files)
+    return found
 
 
 @pytest.mark.parametrize("seeds", [range(1), EVERY])
@@ -256,7 +303,10 @@ def test_random_edits_leave_the_records_of_the_model(
         model = Model(convert, tmp_path / f"{seed}", chance)
         acts = (model.append, model.remove_keys, model.remove_where, model.relabel)
         for _ in range(STEPS):
-            rare = (model.compact, model.prune, model.rollback, model.rollback)
+            rare = (
+                *(model.compact, model.compact_in_place, model.prune, model.rollback),
+                *(model.rollback, model.rename_class, model.rename_class),
+            )
             act = chance.choice(rare if chance.random() < 0.4 else acts)
             act()
             model.check(decode=chance.random() < 0.3)

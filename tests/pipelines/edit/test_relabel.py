@@ -90,6 +90,34 @@ def test_relabel_new_class_needs_the_option_and_follows_the_existing_classes(
     assert list(verify(tmp_path / "new", decode=True)) == []
 
 
+def test_relabel_adds_no_class_that_only_missing_keys_have(data: Path) -> None:
+    new = {"cat/000.png": ("élan",), "cat/none.png": ("fox",)}
+    report = relabel(str(data), new, allow_new_classes=True, ignore_missing=True)
+    assert (report.relabelled, report.missing, report.new_classes) == (1, 1, ("élan",))
+    assert open_dataset(data).labels == ("cat", "dog", "élan")
+    report = relabel(str(data), {"none.png": ("fox",)}, ignore_missing=True)
+    assert (report.status, report.missing) == ("nothing-to-do", 1)
+
+
+def test_relabel_adds_classes_to_a_dataset_without_labels(
+    convert: Convert, output: Path, tmp_path: Path
+) -> None:
+    rows = make_file(tmp_path, "list.csv", b"path,age\ncat/000.png,1\ndog/000.png,2\n")
+    convert(list=str(rows), target_column="age")
+    relabel(str(output), {"cat/000.png": ("cat",)}, allow_new_classes=True)
+    assert classes_of(output) == {"cat/000.png": "cat", "dog/000.png": "image"}
+    assert list(verify(output, decode=True)) == []
+
+
+def test_relabel_command_reads_the_list_from_stdin(data: Path) -> None:
+    call = ["relabel", str(data), "-", "--json"]
+    for text in ("key,class\ncat/000.png,dog\n", '{"key": "cat/000.png", "class": "cat"}\n'):
+        result = CliRunner().invoke(shardmill, call, input=text)
+        assert json.loads(result.stdout)["relabelled_keys"] == ["cat/000.png"]
+    error = CliRunner().invoke(shardmill, call, input="key,class\n,dog\n").exception
+    assert str(error).startswith("stdin line 2: a row has no key")
+
+
 def test_relabel_after_interrupted_run_with_other_new_classes_writes_the_labels_again(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,6 +110,39 @@ def test_remove_reports_the_shards_of_every_content_that_a_key_had(
     assert set(remove(str(data), keys=["cat/001.png"]).old_shards) == holders
 
 
+def test_remove_keeps_out_an_image_that_accept_gone_removed(
+    data: Path, convert: Convert, source: Path, tmp_path: Path
+) -> None:
+    path, key = source / "cat/001.png", "cat/001.png"
+    content = path.read_bytes()
+    path.unlink()
+    convert(append=True, accept_gone=True)
+    before = content_of(data)
+    planned = remove(str(data), keys=[key], dry_run=True)
+    assert (planned.status, planned.kept_out, content_of(data)) == ("planned", 1, before)
+    report = remove(str(data), keys=[key])
+    assert (report.status, report.generation, report.removed) == ("removed", 3, 0)
+    assert (report.removed_before, report.kept_out, report.shards_written) == (1, 1, 0)
+    assert report.old_shards == tuple(sorted(files_with(data, content)))
+    make_file(source, key, content)
+    make_file(source, "dog/copy.png", content)
+    added = convert(append=True, max_gone=1.0)
+    assert (added.status, added.counts.stored) == ("nothing-to-do", 0)
+    assert "2 files not added: removed from the dataset" in " ".join(added.notes)
+    again = remove(str(data), keys=[key, "dog/000.png"])
+    assert (again.removed, again.removed_before, again.kept_out) == (1, 1, 0)
+    compact(str(data), str(tmp_path / "new"))
+    for dataset in (data, tmp_path / "new"):
+        assert list(verify(dataset, decode=True)) == []
+        assert convert(append=True, output=str(dataset)).status == "nothing-to-do"
+
+
+def test_remove_command_reads_keys_from_stdin(data: Path) -> None:
+    call = ["remove", str(data), "--keys", "-", "--json"]
+    result = CliRunner().invoke(shardmill, call, input=b"cat/000.png\r\n\ndog/000.png\n")
+    assert json.loads(result.stdout)["removed_keys"] == ["cat/000.png", "dog/000.png"]
+
+
 @pytest.mark.parametrize("quarantine", [False, True])
 def test_append_that_would_leave_no_record_publishes_nothing(
     data: Path, convert: Convert, source: Path, quarantine: bool

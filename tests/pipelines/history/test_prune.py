@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+from pipelines.compact import compact
 from pipelines.prune import prune
 from pipelines.rollback import rollback
 from records import open_dataset, verify
@@ -196,7 +197,7 @@ def test_random_histories_match_the_model(tmp_path: Path, place: str, seed: int)
     grown.grow(2)
     remaining = {1}
     for _ in range(6):
-        action = draw.choice(["append", "append", "rollback", "prune"])
+        action = draw.choice(["append", "append", "rollback", "prune", "compact"])
         before = grown.present
         if action == "append":
             missing = frozenset().union(*grown.keys.values()) - grown.keys[before]
@@ -206,6 +207,9 @@ def test_random_histories_match_the_model(tmp_path: Path, place: str, seed: int)
             report = rollback(grown.location, to=draw.choice([*remaining, before]))
             if report.status == "rolled-back":
                 grown.keys[report.generation] = grown.keys[report.to]
+        elif action == "compact":
+            compacted = compact(grown.location, in_place=True)
+            grown.keys[compacted.generation] = grown.keys[before]
         else:
             first = draw.randint(1, before)  # the oldest generation to keep
             for number in range(2, before + 1):

@@ -294,8 +294,8 @@ def test_write_defaults_are_those_of_convert() -> None:
         "source", "list", "path_column", "label_column", "split_column", "group_column",
         "image_folder", "label_separator", "leaf_class", "layout",
         "follow_symlinks", "allow_url", "append", "allow_new_classes", "max_gone", "accept_gone",
-        "processes",
-        "dry_run", "runner", "beam_flags", "storage_patience", "on_progress",
+        "rename_class", "processes", "dry_run",
+        "runner", "beam_flags", "storage_patience", "on_progress",
     }  # fmt: skip
 
 
