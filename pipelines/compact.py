@@ -7,7 +7,6 @@ generations, the shards and indexes are identical to those of a single conversio
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 
@@ -29,7 +28,7 @@ from pipelines.writing.publish import publish
 from pipelines.writing.results import collect_results, merge_splits
 from records.dataset import Dataset, open_dataset
 from records.errors import UsageError
-from records.format.edits import RELABELLED, REMOVED, RelabelledRecord, RemovedRecord
+from records.format.edits import read_past_edits
 from records.format.manifest import Manifest
 from records.format.rejects import read_unresolved_rejects
 from records.format.skipped import load_skipped
@@ -37,7 +36,6 @@ from records.runtime.malloc import table_blocks_returned
 from records.runtime.shard_worker import OnProgress, RunnerConfig
 from records.storage import FolderLock, absolute_location, open_storage
 from records.storage.exclusive import require_outside
-from records.text.keys import key_from_text
 
 
 def compact(
@@ -156,36 +154,8 @@ def list_records(dataset: Dataset) -> Sources:
             for row in records.load_index(shard).rows():
                 sources.add(record_to_copy(row, split, next(numbers)))
     sources.rejects = read_unresolved_rejects(storage, manifest)
-    sources.removed = _merge_removed(REMOVED.read_all(storage, manifest))
-    sources.relabelled = _merge_relabelled(RELABELLED.read_all(storage, manifest), sources.removed)
+    sources.removed, sources.relabelled = read_past_edits(storage, manifest)
     return sources
-
-
-def _merge_removed(removed: Iterable[RemovedRecord]) -> list[RemovedRecord]:
-    """Return the removed records in the order of their keys.
-
-    Later incremental runs must not add the removed images again.
-    """
-    newest = {each.key: each for each in removed}
-    kept_out = (each for each in newest.values() if not each.deleted)
-    return sorted(kept_out, key=lambda each: key_from_text(each.key))
-
-
-def _merge_relabelled(
-    relabelled: Iterable[RelabelledRecord], removed: Iterable[RemovedRecord]
-) -> list[RelabelledRecord]:
-    """Return the corrections in the order of their keys, without those that have no effect.
-
-    The classes of the source have replaced earlier corrections of a record.
-    """
-    found: dict[str, list[RelabelledRecord]] = {}
-    for each in relabelled:
-        before = [] if each.source else found.get(each.key, [])
-        found[each.key] = before if each.source else [*before, each]
-    for record in removed:
-        found.pop(record.key, None)
-    keys = sorted(found, key=key_from_text)
-    return [each for key in keys for each in found[key]]
 
 
 def _encoders(manifest: Manifest) -> dict[str, str]:

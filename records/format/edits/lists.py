@@ -64,10 +64,18 @@ class EditList(NamedTuple, Generic[Record]):
         Raises:
             CorruptDataError: a list is missing or damaged.
         """
-        records: list[Record] = []
-        for generation in manifest.generations:
-            name = self.path(generation.number)
-            if name in manifest.files:
-                with missing_as_corrupt(storage, name):
-                    records += self.read(storage, generation.number)
-        return records
+        numbers = [generation.number for generation in manifest.generations]
+        lists = (self.read_listed(storage, manifest, number) for number in numbers)
+        return [record for records in lists for record in records]
+
+    def read_listed(self, storage: Storage, manifest: Manifest, generation: int) -> list[Record]:
+        """Return the records in the list of a generation; none if the manifest names no list.
+
+        Raises:
+            CorruptDataError: the list is missing or damaged.
+        """
+        name = self.path(generation)
+        if name not in manifest.files:
+            return []
+        with missing_as_corrupt(storage, name):
+            return self.read(storage, generation)
