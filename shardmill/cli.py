@@ -35,7 +35,7 @@ from records.runtime.standard_streams import (
     stdout_error,
 )
 from records.runtime.storage_patience import DEFAULT, VARIABLE, set_default_patience
-from records.runtime.termination import watch_signals
+from records.runtime.termination import find_interrupt, watch_signals
 from shardmill.interrupted import resume_hint
 from shardmill.wiring import PipelineExecutor
 
@@ -210,7 +210,10 @@ def _run() -> int:
     except (KeyboardInterrupt, click.exceptions.Abort):
         code = _report_interrupted()
     except Exception as error:
-        code = _report_exception(error)
+        interrupt = find_interrupt(error)
+        if isinstance(interrupt, SystemExit):
+            raise interrupt from None
+        code = _report_interrupted() if interrupt else _report_exception(error)
     return code
 
 

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from pipelines.clean import remove_run
 from pipelines.fingerprints import read_fingerprints
 from pipelines.incremental.class_renames import ClassRenames
-from pipelines.incremental.diff import PastEdits, SourceDiff, diff_sources
+from pipelines.incremental.diff import SourceDiff, diff_sources
 from pipelines.incremental.hashing import file_hasher
 from pipelines.incremental.ingested import read_ingested_files
 from pipelines.incremental.labelling import list_labellings
@@ -31,7 +31,7 @@ from pipelines.run_state import read_run
 from pipelines.sources.base import Sources
 from pipelines.writing.publish import read_published
 from records.errors import CorruptDataError, InputNotFoundError, LockedError, UsageError
-from records.format.edits import REMOVED, read_relabelled
+from records.format.edits import read_past_edits
 from records.format.index import read_shard_index
 from records.format.layout import SPLITS
 from records.format.manifest import Manifest, Settings, read_manifest
@@ -122,20 +122,20 @@ def select_new(
     unmatched = _without_listed(matches.match(missing), ingested, saved, rejected)
     deleted = tuple(take_rows(ingested, unmatched)["key"].to_pylist())
     _refuse_many_missing(deleted, pc.sum(ingested["is_stored"]).as_py() or 0, options)
-    removed = REMOVED.read_all(output, base)
-    relabelled = read_relabelled(output, base, renames.names)
+    edits = read_past_edits(output, base, renames.names)
     diff = diff_sources(
         images,
         matches,
         saved,
         hash_files,
         deleted=deleted,
-        edits=PastEdits(removed, relabelled, renames),
+        edits=edits,
+        renames=renames,
         is_train_divided=bool(base.thresholds),
     )
     sources.images.filter(pa.array(diff.is_new))
     _note_no_longer_excluded(sources, images.filter(pa.array(diff.is_new)), output, base)
-    kept_out = [key_from_text(record.key) for record in removed if not record.deleted]
+    kept_out = [key_from_text(record.key) for record in edits.removed]
     known = pa.array(kept_out, pa.large_binary())
     _remove_known_rejects(sources, pa.chunked_array([*ingested["key"].chunks, known]))
     sources.known = found - sources.found

@@ -11,7 +11,6 @@ or if other versions of the image libraries did not support it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,7 +24,7 @@ from pipelines.incremental.labelling import list_label_digests, list_splits
 from pipelines.incremental.matching import Mask, RecordMatches, differ, find_rows, take_rows
 from pipelines.incremental.relabelled import find_corrected
 from pipelines.incremental.removed import find_removed
-from records.format.edits import RelabelledRecord, RemovedRecord
+from records.format.edits import PastEdits
 from records.images.large_file import LARGE_FILE_BYTES
 
 
@@ -60,20 +59,6 @@ class SourceDiff:
     renames: ClassRenames
 
 
-class PastEdits(NamedTuple):
-    """The edits of a dataset.
-
-    Attributes:
-        removed: the removed records.
-        relabelled: the relabelled records, the oldest edit first, with the names after `renames`.
-        renames: the classes that get new names in this run.
-    """
-
-    removed: Sequence[RemovedRecord]
-    relabelled: Sequence[RelabelledRecord]
-    renames: ClassRenames
-
-
 def diff_sources(
     images: pa.Table,
     matches: RecordMatches,
@@ -82,6 +67,7 @@ def diff_sources(
     *,
     deleted: tuple[bytes, ...],
     edits: PastEdits,
+    renames: ClassRenames,
     is_train_divided: bool,
 ) -> SourceDiff:
     """Compare a source with the files that a dataset has ingested.
@@ -94,6 +80,7 @@ def diff_sources(
         hash_files: function that hashes files.
         deleted: stored keys of files that are no longer in the source.
         edits: the records of the dataset that were removed or relabelled.
+        renames: the classes that get new names in this run.
         is_train_divided: see `list_splits`.
     """
     previous = matches.files()
@@ -123,7 +110,7 @@ def diff_sources(
     is_new &= ~removed.is_removed
     previous = matches.files()
     is_relabelled = differ(previous["labelling"], images["labelling"])
-    is_relabelled &= ~find_corrected(images, previous, edits.relabelled, edits.renames.labels)
+    is_relabelled &= ~find_corrected(images, previous, edits.relabelled, renames.labels)
     # The labels of a modified file are those of its new content, which is not stored.
     has_other_labels = is_relabelled & ~is_modified
     has_other_labels &= differ(previous["label_digest"], list_label_digests(images))
@@ -151,7 +138,7 @@ def diff_sources(
         fingerprints=updated if must_save or has_fewer_renamed else None,
         removed=_keys(images, removed.is_removed),
         corrected=corrected.filter(pa.array(has_other_labels)),
-        renames=edits.renames,
+        renames=renames,
     )
 
 

@@ -31,7 +31,7 @@ def find_corrected(
     Args:
         images: table of the listed images, as in `Sources`.
         previous: the row of `read_ingested_files` of each image.
-        relabelled: the relabelled records, the oldest first.
+        relabelled: the corrections of records, the oldest first.
         labels: the label map of the dataset.
     """
     is_corrected = np.zeros(len(images), bool)
@@ -42,10 +42,7 @@ def find_corrected(
     current: dict[bytes, _Labels] = {}
     for record in relabelled:
         key = key_from_text(record.key)
-        if record.source:
-            replaced[key].clear()
-        else:
-            replaced[key].add(frozenset(numbers[name] for name in record.old_classes))
+        replaced[key].add(frozenset(numbers[name] for name in record.old_classes))
         current[key] = frozenset(numbers[name] for name in record.new_classes)
     is_relabelled = pc.is_in(previous["key"], value_set=pa.array(current, pa.large_binary()))
     rows = np.flatnonzero(is_relabelled.to_numpy())

@@ -46,11 +46,10 @@ def find_removed(
     Args:
         images: table of the listed images, as in `Sources`.
         is_new: mask of the images that have no record, (N,).
-        removed: the removed records; those whose file was missing may return.
+        removed: the removed records.
         saved: the row of `read_fingerprints` of each image.
         hash_files: function that hashes files.
     """
-    removed = [record for record in removed if not record.deleted]
     nothing, no_keys = np.zeros(len(images), bool), pa.nulls(len(images), pa.large_binary())
     if not removed:
         return RemovedFiles(nothing, no_keys, nothing)

@@ -94,8 +94,10 @@ class _DaemonThreads:
         future: Future[_Result] = Future()
         self._calls.put((future, partial(function, item)))
         if len(self._threads) < self._limit:
-            self._threads.append(Thread(target=self._work, daemon=True))
-            self._threads[-1].start()
+            thread = Thread(target=self._work, daemon=True)
+            # A signal may interrupt the start; a thread that has not started cannot be joined.
+            thread.start()
+            self._threads.append(thread)
         return future
 
     def _work(self) -> None:
@@ -109,6 +111,7 @@ class _DaemonThreads:
                 future.set_exception(error)
             # While the thread waits for its next call, the last one must not stay in memory.
             del call, future, function
+        self._calls.put(None)  # for the next thread
 
     def __enter__(self) -> Self:
         return self
@@ -117,8 +120,7 @@ class _DaemonThreads:
         with suppress(Empty):
             while call := self._calls.get_nowait():
                 call[0].cancel()
-        for _thread in self._threads:
-            self._calls.put(None)
+        self._calls.put(None)
         if sys.is_finalizing():
             return  # daemon threads no longer run, so they never end
         if kind is None or not issubclass(kind, StuckError):

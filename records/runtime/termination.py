@@ -27,6 +27,18 @@ _POLL_SECONDS = 0.1
 _LOG_SECONDS = 1.0
 
 
+def find_interrupt(error: BaseException) -> KeyboardInterrupt | SystemExit | None:
+    """Return the exception of a signal that led to another exception; None if there is none.
+
+    The handler of a signal raises at any step of the interpreter. Python may replace its exception,
+    for example while a module is imported, and so may a library.
+    """
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, KeyboardInterrupt | SystemExit):
+        found = found.__cause__ or found.__context__
+    return found
+
+
 class _Watcher:
     """The thread that receives signals, and the time at which it ends the process."""
 

@@ -60,3 +60,30 @@ def test_storage_patience_is_set_for_child_processes(monkeypatch: pytest.MonkeyP
     with pytest.raises(SystemExit):
         ROOT.main(["--storage-patience", "90s", "verify", "--help"])
     assert os.environ[VARIABLE] == "90s"
+
+
+_IMPORT_INTERRUPTED = """
+import shardmill.cli
+
+class Field:
+    def __set_name__(self, owner, name):
+        raise {interrupt}
+
+def run(**_):
+    type("Library", (), {{"field": Field()}})  # Python 3.11 raises RuntimeError instead
+
+shardmill.cli.shardmill.main = run
+shardmill.cli.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("interrupt", "code"), [("KeyboardInterrupt", 130), ("SystemExit(143)", 143)]
+)
+def test_signal_during_an_import_ends_with_its_exit_code(interrupt: str, code: int) -> None:
+    program = _IMPORT_INTERRUPTED.format(interrupt=interrupt)
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == code, ended.stderr
+    assert "internal error" not in ended.stderr

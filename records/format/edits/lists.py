@@ -12,9 +12,9 @@ from records.format.shard import missing_as_corrupt
 from records.strict_json import decode_json_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
-    from records.format.manifest import Generation, Manifest
+    from records.format.manifest import Manifest
     from records.storage import Storage
 
 Record = TypeVar("Record", bound=msgspec.Struct)
@@ -64,20 +64,18 @@ class EditList(NamedTuple, Generic[Record]):
         Raises:
             CorruptDataError: a list is missing or damaged.
         """
-        return [each for _, records in self.read_each(storage, manifest) for each in records]
+        numbers = [generation.number for generation in manifest.generations]
+        lists = (self.read_listed(storage, manifest, number) for number in numbers)
+        return [record for records in lists for record in records]
 
-    def read_each(
-        self, storage: Storage, manifest: Manifest
-    ) -> Iterator[tuple[Generation, list[Record]]]:
-        """Yield each generation, the oldest first, and the records in its list.
+    def read_listed(self, storage: Storage, manifest: Manifest, generation: int) -> list[Record]:
+        """Return the records in the list of a generation; none if the manifest names no list.
 
         Raises:
-            CorruptDataError: a list is missing or damaged.
+            CorruptDataError: the list is missing or damaged.
         """
-        for generation in manifest.generations:
-            name = self.path(generation.number)
-            records: list[Record] = []
-            if name in manifest.files:
-                with missing_as_corrupt(storage, name):
-                    records = self.read(storage, generation.number)
-            yield generation, records
+        name = self.path(generation)
+        if name not in manifest.files:
+            return []
+        with missing_as_corrupt(storage, name):
+            return self.read(storage, generation)

@@ -55,8 +55,8 @@ def hold_lease(store: ConditionalStore) -> Iterator[Lease]:
     lease.acquire()
     is_over = threading.Event()
     renewer = threading.Thread(target=_renew_loop, args=(lease, is_over), name="lease", daemon=True)
-    renewer.start()
     try:
+        renewer.start()
         yield lease
         is_over.set()
         renewer.join()
@@ -71,7 +71,8 @@ def hold_lease(store: ConditionalStore) -> Iterator[Lease]:
     finally:
         is_over.set()
         # The wait is limited, because the lease cannot be released on unavailable storage.
-        renewer.join(_RELEASE_SECONDS)
+        if renewer.is_alive():  # a signal may interrupt its start
+            renewer.join(_RELEASE_SECONDS)
 
 
 def _renew_loop(lease: Lease, is_over: threading.Event) -> None:

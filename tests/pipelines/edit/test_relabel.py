@@ -12,6 +12,7 @@ from click.testing import CliRunner
 import shardmill as sm
 from pipelines.compact import compact
 from pipelines.edit import relabel, remove
+from pipelines.report import Report
 from records import Record, open_dataset, verify
 from records.errors import InputNotFoundError, UsageError
 from records.format import layout
@@ -363,3 +364,21 @@ class TestAppend:
             assert classes_of(each)["cat/000.png"] == "cat"
             assert list(verify(each, decode=True)) == []
             (source / "cat/000.png").rename(source / "gnu/moved.png")
+
+    def test_append_forgets_the_corrections_of_an_image_that_was_missing(
+        self, convert: Convert, source: Path, tmp_path: Path
+    ) -> None:
+        def append(classes: dict[str, str]) -> Report:
+            rows = [f"{key},{name}" for key, name in classes.items()]
+            file = make_file(tmp_path, "list.csv", "\n".join(["path,label", *rows]).encode())
+            return convert(list=str(file), append=True, accept_gone=True, max_gone=1.0)
+
+        others = {"cat/001.png": "cat", "dog/001.png": "dog"}
+        append({"cat/000.png": "cat", **others})
+        relabel(str(tmp_path / "data"), {"cat/000.png": ("dog",)})
+        assert append(others).removed == 1
+        assert append({"cat/000.png": "dog", **others}).counts.stored == 1
+        compact(str(tmp_path / "data"), str(tmp_path / "new"))
+        assert not (tmp_path / "new" / layout.RELABELLED).exists()
+        assert append({"cat/000.png": "cat", **others}).corrected == 1
+        assert classes_of(tmp_path / "data")["cat/000.png"] == "cat"

@@ -171,3 +171,23 @@ class TestFlatMap:
 
         with pytest.raises(KeyError, match="items"):
             list(parallel_flat_map(lambda item: [item], items(), threads=2, prefetch=1))
+
+
+@pytest.mark.parametrize("is_started", [False, True])
+def test_parallel_map_interrupt_while_a_thread_starts_is_raised(
+    monkeypatch: pytest.MonkeyPatch, is_started: bool
+) -> None:
+    starts = 0
+
+    class Interrupted(threading.Thread):
+        def start(self) -> None:
+            nonlocal starts
+            starts += 1
+            if starts == 1 or is_started:
+                super().start()
+            if starts > 1:
+                raise KeyboardInterrupt  # of a signal
+
+    monkeypatch.setattr("records.runtime.parallel_map.Thread", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(parallel_map(str, range(50), threads=3))

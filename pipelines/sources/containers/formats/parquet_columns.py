@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -125,7 +125,7 @@ def image_values(batch: pa.RecordBatch, path: str) -> list[memoryview | None]:
     """Return the bytes of the images, without copies of them."""
     column = _column(batch, path)
     _, offsets, data = column.buffers()
-    item = "q" if pa.types.is_large_binary(column.type) else "i"
+    item: Literal["q", "i"] = "q" if pa.types.is_large_binary(column.type) else "i"
     ends = memoryview(offsets).cast("b").cast(item)[column.offset :][: len(column) + 1].tolist()
     content = memoryview(data if data is not None else b"")
     values: list[memoryview | None] = [content[start:end] for start, end in pairwise(ends)]
