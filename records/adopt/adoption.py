@@ -24,6 +24,7 @@ from records.errors import InputNotFoundError, OutputError, TooManyRejectsError
 from records.format import layout
 from records.format.label_map import format_labels, parse_labels
 from records.format.manifest import ExternalFormat, encode_manifest, read_manifest
+from records.format.metadata.croissant import croissant_files
 from records.format.rejects import encode_rejects
 from records.format.tfds_metadata import tfds_files
 from records.generations import make_provenance, write_provenance
@@ -208,17 +209,25 @@ def _check_rejects(plan: AdoptionPlan, allowed: int | None) -> None:
 
 def _plan_files(storage: Storage, plan: AdoptionPlan) -> AdoptionPlan:
     """Return the plan with the side files; an existing one with another content is kept."""
-    planned = {layout.LABELS: format_labels(plan.manifest.labels), **tfds_files(plan.manifest)}
+    planned = {
+        layout.LABELS: format_labels(plan.manifest.labels),
+        **tfds_files(plan.manifest),
+        **croissant_files(plan.manifest),
+    }
     kept = tuple(
         name
-        for name in (layout.LABELS, layout.TFDS_INFO, layout.TFDS_FEATURES)
+        for name in (layout.LABELS, layout.TFDS_INFO, layout.TFDS_FEATURES, layout.CROISSANT)
         if storage.stat(name) is not None and storage.read(name) != planned.get(name)
     )
     adopted = msgspec.structs.replace(
         cast("ExternalFormat", plan.manifest.adopted), preexisting=kept
     )
     manifest = msgspec.structs.replace(plan.manifest, adopted=adopted)
-    files = {layout.REJECTS: encode_rejects(plan.rejects), **tfds_files(manifest)}
+    files = {
+        layout.REJECTS: encode_rejects(plan.rejects),
+        **tfds_files(manifest),
+        **croissant_files(manifest),
+    }
     if layout.LABELS not in kept:
         files[layout.LABELS] = format_labels(manifest.labels)
     return plan._replace(manifest=manifest.with_files(files), files=files)

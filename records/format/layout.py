@@ -44,8 +44,10 @@ REPORT = "report.json"
 PROVENANCE = "provenance.json"
 TFDS_INFO = "dataset_info.json"
 TFDS_FEATURES = "features.json"
+CROISSANT = "croissant.json"
 SIDE_FILES = (
     LABELS, REJECTS, SKIPPED, REMOVED, RELABELLED, REPORT, PROVENANCE, TFDS_INFO, TFDS_FEATURES,
+    CROISSANT,
 )  # fmt: skip
 """The files of a dataset other than shards, indexes and the manifest; a generation may have all."""
 INDEX_FOLDER = "index"

@@ -138,7 +138,9 @@ class ExternalFormat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     features: FeatureNames
     first_label: Literal[0, 1]
-    preexisting: tuple[Literal["labels.txt", "dataset_info.json", "features.json"], ...]
+    preexisting: tuple[
+        Literal["labels.txt", "dataset_info.json", "features.json", "croissant.json"], ...
+    ]
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -47,6 +47,7 @@ FindingKind = Literal[
     "skipped",
     "edits",
     "tfds",
+    "croissant",
     "manifest",
 ]
 
@@ -81,6 +82,7 @@ MEANINGS: Mapping[FindingKind, str] = {
     "edits": "removed.jsonl or relabelled.jsonl is damaged, or its number of lines does not match "
     "the manifest",
     "tfds": "dataset_info.json or features.json does not match the manifest",
+    "croissant": "croissant.json does not match the manifest",
     "manifest": "dataset.json or the saved manifest of an earlier generation is damaged, or the "
     "size and hash of a file in dataset.json are wrong or missing",
 }
