@@ -231,6 +231,12 @@ with the name of a dataset file, 74 storage failed, 75 output in use.
         "divided by the processes]",
     ),
     click.option("--dry-run", is_flag=True, help="Report what would be done; write nothing."),
+    click.option(
+        "--describe",
+        type=Location(),
+        metavar="FILE",
+        help="TOML file with name, license, citation and so on of the dataset, for its metadata.",
+    ),
 )
 def convert(
     *,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from records.format.layout import CROISSANT
 from records.format.metadata.croissant_files import make_distribution
 from records.format.metadata.croissant_records import make_record_sets
+from records.format.metadata.description import Description
 from records.text.formatting import pluralize
 
 if TYPE_CHECKING:
@@ -64,9 +65,21 @@ def croissant_files(manifest: Manifest) -> dict[str, bytes]:
 
 
 def _describe(manifest: Manifest) -> Json:
+    """Return the properties of the description; name and description are mandatory."""
+    given = manifest.description or Description()
     images = pluralize(sum(info.records for info in manifest.splits.values()), "image")
     classes = pluralize(len(manifest.labels), "class")
-    return {
-        "name": "shardmill-dataset",
-        "description": f"{images} in {classes}, in TFRecord files with an index",
+    properties = {
+        "name": given.name or "shardmill-dataset",
+        "description": given.description or f"{images} in {classes}, in TFRecord files",
+        "license": given.license,
+        "citeAs": given.citation,
+        "creator": [{"@type": "sc:Person", "name": name} for name in given.creators],
+        "publisher": given.publisher and {"@type": "sc:Organization", "name": given.publisher},
+        "url": given.url,
+        "keywords": given.keywords,
+        "inLanguage": given.languages,
+        "datePublished": given.published and given.published.isoformat(),
+        "rai:dataLimitations": given.limitations,
     }
+    return {name: value for name, value in properties.items() if value}
