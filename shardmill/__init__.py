@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from records.history import diff, log
     from records.inspection import inspect
     from records.salvage import salvage
+    from records.signatures import sign
     from records.stats import stats
     from records.verification import verify
     from records.version import __version__
@@ -60,6 +61,7 @@ _MODULES = {
     "remove": "shardmill.edits",
     "rollback": "shardmill.datasets",
     "salvage": "records.salvage",
+    "sign": "records.signatures",
     "stats": "records.stats",
     "train": "shardmill.training",
     "verify": "records.verification",
@@ -91,6 +93,7 @@ __all__ = [
     "remove",
     "rollback",
     "salvage",
+    "sign",
     "stats",
     "train",
     "verify",

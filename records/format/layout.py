@@ -45,6 +45,8 @@ PROVENANCE = "provenance.json"
 TFDS_INFO = "dataset_info.json"
 TFDS_FEATURES = "features.json"
 CROISSANT = "croissant.json"
+SIGNATURE = "dataset.intoto.jsonl"
+"""The signature of a generation; not part of the dataset."""
 SIDE_FILES = (
     LABELS, REJECTS, SKIPPED, REMOVED, RELABELLED, REPORT, PROVENANCE, TFDS_INFO, TFDS_FEATURES,
     CROISSANT,

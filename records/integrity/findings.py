@@ -48,6 +48,7 @@ FindingKind = Literal[
     "edits",
     "tfds",
     "croissant",
+    "signature",
     "manifest",
 ]
 
@@ -83,6 +84,8 @@ MEANINGS: Mapping[FindingKind, str] = {
     "the manifest",
     "tfds": "dataset_info.json or features.json does not match the manifest",
     "croissant": "croissant.json does not match the manifest",
+    "signature": "dataset.intoto.jsonl is missing, or is not the signature of this generation by "
+    "the given key",
     "manifest": "dataset.json or the saved manifest of an earlier generation is damaged, or the "
     "size and hash of a file in dataset.json are wrong or missing",
 }

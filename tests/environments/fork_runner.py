@@ -72,6 +72,7 @@ def _import_commands() -> None:
         "relabel",
         "inspect",
         "verify",
+        "sign",
         "log",
         "diff",
         "files",

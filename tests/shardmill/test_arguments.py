@@ -113,12 +113,17 @@ _REQUIRED = {
     "remove": ("data", ["cat/0.png"]),
     "rollback": ("data",),
     "salvage": ("a.tfrecord", "out"),
+    "sign": ("data",),
     "stats": ("data",),
     "train": ("data", "run"),
     "verify": ("data",),
     "Predictor": ("run",),
 }
-_NAMED = {"featurize": {"model": "mobilenet_v2"}, "prune": {"older_than": "1d"}}
+_NAMED = {
+    "featurize": {"model": "mobilenet_v2"},
+    "prune": {"older_than": "1d"},
+    "sign": {"key": "key.pem"},
+}
 
 
 class BytesPath:
@@ -165,6 +170,8 @@ def test_argument_that_is_no_path_is_a_usage_error(
         ("convert", "list"),
         ("convert", "image_folder"),
         ("convert", "exclude"),
+        ("convert", "describe"),
+        ("verify", "key"),
         ("adopt", "labels"),
         ("train", "weights"),
         ("train", "features"),
