@@ -24,6 +24,7 @@ from records.errors import InputNotFoundError, OutputError, TooManyRejectsError
 from records.format import layout
 from records.format.label_map import format_labels, parse_labels
 from records.format.manifest import ExternalFormat, encode_manifest, read_manifest
+from records.format.metadata.card_file import update_card
 from records.format.metadata.croissant import croissant_files
 from records.format.rejects import encode_rejects
 from records.format.tfds_metadata import tfds_files
@@ -132,6 +133,7 @@ def adopt(
         _require_same(storage, plan)
         if not dry_run and list_own_files(storage):  # of a run that was killed at its end
             with suppress(OutputError), storage.lock():
+                update_card(storage, plan.manifest)
                 remove_own_files(storage)
     elif not dry_run:
         _write(storage, plan, provenance)
@@ -253,4 +255,5 @@ def _write(storage: Storage, plan: AdoptionPlan, provenance: Provenance) -> None
         hold.ensure_held()
         write_provenance(storage, 1, provenance)
         write_file(storage, layout.MANIFEST, encode_manifest(plan.manifest))
+        update_card(storage, plan.manifest)
         remove_own_files(storage)

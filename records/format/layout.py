@@ -45,6 +45,8 @@ PROVENANCE = "provenance.json"
 TFDS_INFO = "dataset_info.json"
 TFDS_FEATURES = "features.json"
 CROISSANT = "croissant.json"
+CARD = "README.md"
+"""The dataset card; not part of the dataset, because its users may change it."""
 SIGNATURE = "dataset.intoto.jsonl"
 """The signature of a generation; not part of the dataset."""
 SIDE_FILES = (
