@@ -12,7 +12,7 @@ from pipelines.cli.image_options import image_options
 from pipelines.cli.option_values import empty_to_none, parse_names
 from pipelines.cli.options import HELP, job_options
 from records.cli.option_groups import GroupedCommand, option_group
-from records.cli.output import processes_option
+from records.cli.output import describe_option, processes_option
 from records.cli.params import Fraction, Location
 from records.errors import UsageError
 
@@ -231,12 +231,7 @@ with the name of a dataset file, 74 storage failed, 75 output in use.
         "divided by the processes]",
     ),
     click.option("--dry-run", is_flag=True, help="Report what would be done; write nothing."),
-    click.option(
-        "--describe",
-        type=Location(),
-        metavar="FILE",
-        help="TOML file with name, license, citation and so on of the dataset, for its metadata.",
-    ),
+    describe_option,
 )
 def convert(
     *,

@@ -173,6 +173,7 @@ def test_argument_that_is_no_path_is_a_usage_error(
         ("convert", "describe"),
         ("verify", "key"),
         ("adopt", "labels"),
+        ("adopt", "describe"),
         ("train", "weights"),
         ("train", "features"),
         ("featurize", "weights"),

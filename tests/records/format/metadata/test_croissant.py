@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -42,10 +43,11 @@ def read_records(dataset: Any, name: str = "records") -> list[dict[str, Any]]:
     ]
 
 
-@pytest.fixture
-def grown(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a dataset of three generations: the last one removes a record of the first one."""
-    source, data = make_folders(tmp_path / "photos", daisy=6, rose=5), tmp_path / "data"
+    folder = tmp_path_factory.mktemp("grown")
+    source, data = make_folders(folder / "photos", daisy=6, rose=5), folder / "data"
     sm.convert(source, data, test=0.3, shards=3)
     make_file(source, 'a "b" @c/new.png', make_picture(900))
     sm.append(source, data, allow_new_classes=True)
@@ -126,6 +128,22 @@ def test_croissant_of_dataset_without_records_is_valid(build_dataset: Callable[.
     assert not load(folder).metadata.ctx.issues.errors
 
 
+@pytest.mark.slow
+def test_croissant_of_adopted_files_has_their_records(grown: Path, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    for number, name in enumerate(("train-00001-of-00003", "train-00002-of-00003")):
+        shutil.copy(grown / f"{name}.tfrecord", theirs / f"my train-0000{number}-of-00002.record")
+    (tmp_path / "it.toml").write_text('name = "Theirs"')
+    sm.adopt([*theirs.glob("*.record")], theirs, describe=tmp_path / "it.toml")
+    metadata, dataset = load(theirs), sm.open_dataset(theirs)
+    assert metadata.metadata.name == "Theirs"
+    keys = sorted(record["key"] for record in read_records(metadata))
+    assert keys == sorted(record.key for record in dataset["train"])
+    assert "# Theirs" in (theirs / "README.md").read_text()
+
+
+@pytest.mark.slow
 def test_croissant_has_kept_columns_and_several_labels(tmp_path: Path) -> None:
     rows = ["path,label,age,it's \\ a note"]
     for number in range(4):
