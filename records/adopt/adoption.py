@@ -104,15 +104,16 @@ def adopt(
             not made of these files with these options; or the folder cannot be written to.
         LockedError: another process is writing to the folder.
     """
+    path_of_description = None if describe is None else os.fspath(describe)
     arguments = {
         "labels": None if labels is None else os.fspath(labels),
         "splits": splits,
         "features": features,
         "first_label": first_label,
         "max_rejects": max_rejects,
-        "describe": None if describe is None else os.fspath(describe),
+        "describe": path_of_description,
     }
-    description = read_description(arguments["describe"])
+    description = read_description(path_of_description)
     folder = os.fspath(output)
     provenance = make_provenance(
         "adopt",
