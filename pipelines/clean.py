@@ -32,7 +32,7 @@ class CleanReport(NamedTuple):
 
 
 def clean(location: str, *, dry_run: bool = False) -> CleanReport:
-    """Remove the files of an unfinished run. A finished dataset is not changed.
+    """Remove the files of an unfinished run. Of a finished dataset, only the card can change.
 
     A file that has the name of a dataset file, but that the run did not write, is kept; one line of
     the log names the first of them.
