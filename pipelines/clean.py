@@ -16,6 +16,7 @@ from pipelines.writing.publish import derived_files, read_published
 from records.errors import InputNotFoundError
 from records.format.layout import is_dataset_file
 from records.format.manifest import file_names
+from records.format.metadata.card_file import update_card
 from records.generations import saved_files
 from records.storage import Storage, open_storage
 from records.storage.local import LocalStorage
@@ -31,7 +32,7 @@ class CleanReport(NamedTuple):
 
 
 def clean(location: str, *, dry_run: bool = False) -> CleanReport:
-    """Remove the files of an unfinished run. A finished dataset is not changed.
+    """Remove the files of an unfinished run. Of a finished dataset, only the card can change.
 
     A file that has the name of a dataset file, but that the run did not write, is kept; one line of
     the log names the first of them.
@@ -61,7 +62,8 @@ def clean(location: str, *, dry_run: bool = False) -> CleanReport:
 def remove_run(output: Storage, *, keep: str | None = None) -> None:
     """Remove the files and the state of a run from a locked output, and its empty folders.
 
-    Files of the dataset that the run has replaced before its manifest get their content back.
+    Files of the dataset that the run has replaced before its manifest get their content back. The
+    dataset card then describes the published dataset.
 
     Args:
         output: the output.
@@ -73,6 +75,8 @@ def remove_run(output: Storage, *, keep: str | None = None) -> None:
         output.remove(name)
     for name, content in files.replaced():
         write_own(output, name, content)
+    if files.manifest is not None:
+        update_card(output, files.manifest)
     remove_own_files(output, keep=keep)
     if isinstance(output, LocalStorage):
         for folder in folders:
@@ -84,9 +88,9 @@ class _RunFiles:
 
     def __init__(self, output: Storage) -> None:
         self._output = output
-        self._manifest = read_published(output)
+        self.manifest = read_published(output)
         self._published = (
-            set() if self._manifest is None else file_names(self._manifest) | saved_files(output)
+            set() if self.manifest is None else file_names(self.manifest) | saved_files(output)
         )
         self._hashes = recorded_hashes(output)
 
@@ -106,9 +110,9 @@ class _RunFiles:
 
     def replaced(self) -> Iterator[tuple[str, bytes]]:
         """Yield the label map and the TFDS metadata that differ from the manifest."""
-        if self._manifest is None or not self._hashes:
+        if self.manifest is None or not self._hashes:
             return
-        for name, content in derived_files(self._manifest).items():
+        for name, content in derived_files(self.manifest).items():
             others = self._hashes.get(name, set()) - {xxhash.xxh3_128_hexdigest(content)}
             if others and is_own(self._output, name):
                 yield name, content

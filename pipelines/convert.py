@@ -47,6 +47,7 @@ from pipelines.writing.results import collect_results
 from pipelines.writing.shard import ConvertJob, estimate_costs, write_shard
 from records.errors import InputNotFoundError
 from records.format.manifest import Manifest
+from records.format.metadata.description import read_description
 from records.runtime.logging import log_line
 from records.runtime.malloc import table_blocks_returned
 from records.runtime.processes import Division
@@ -94,6 +95,7 @@ def _list_and_plan(options: ConvertOptions) -> Run:
     options.validate()
     check_locations(options.source, options.output)
     check_runner(options.runner_config, options.source, options.output)
+    description = read_description(options.describe)
     output = open_storage(options.output)
     base = open_existing(output) if options.append else None
     settings = options.settings() if base is None else resolve_settings(options, base)
@@ -107,7 +109,7 @@ def _list_and_plan(options: ConvertOptions) -> Run:
     _require_images(sources, options)
     if base is None:
         plan = make_plan(sources, settings)
-        return Run(options, sources, plan, output, started_at=started_at)
+        return Run(options, sources, plan, output, started_at=started_at, description=description)
     renames.check_source(sources)
     diff = select_new(sources, output, base, options, renames)
     plan = make_plan(
@@ -121,7 +123,7 @@ def _list_and_plan(options: ConvertOptions) -> Run:
         require_records(output, base, edits, new=plan.images)
         sources.removed, sources.relabelled = edits.removed, edits.relabelled
         plan = add_edits(plan, edits)
-    return Run(options, sources, plan, output, base, diff, started_at)
+    return Run(options, sources, plan, output, base, diff, started_at, description=description)
 
 
 def _write_and_publish(run: Run, lock: FolderLock, on_progress: OnProgress | None) -> Report:
@@ -186,6 +188,8 @@ def _find_finished(run: Run) -> Manifest | None:
     if run.base is not None:
         is_renamed = run.diff is not None and bool(run.diff.renames.names)
         if run.sources.images or run.sources.rejects or run.plan.replaced or is_renamed:
+            return None
+        if run.has_other_description(run.base):
             return None
         save_fingerprints(run)
         return run.base

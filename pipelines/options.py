@@ -43,8 +43,9 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     Files over `max_file_mb` megabytes, and images that take more than `image_timeout` seconds to
     decode, are rejected. `runner` is `local` or the name of a Beam runner; Beam receives
     `beam_flags` unchanged. `explicit` are the names of the options that the user has passed: an
-    append compares them with those of the dataset, also if they have their defaults. `message` is
-    the reason for the generation, for its provenance.
+    append compares them with those of the dataset, also if they have their defaults. `describe` is
+    the path of a description of the dataset. `message` is the reason for the generation, for its
+    provenance.
     """
 
     source: str
@@ -90,6 +91,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     runner: str = LOCAL
     beam_flags: tuple[str, ...] = ()
     explicit: tuple[str, ...] = ()
+    describe: str | None = None
     message: str | None = None
 
     def given(self) -> dict[str, Any]:

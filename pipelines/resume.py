@@ -62,6 +62,14 @@ def find_finished(run: Run) -> Manifest | None:
             path=output.url,
             hint=f"choose another output{addition}",
         )
+    if run.has_other_description(manifest):
+        raise OutputError(
+            "the output already contains this dataset with another description",
+            path=output.url,
+            hint="to replace the description, add --append"
+            if run.command == "convert"
+            else "choose another output",
+        )
     _check_sizes(run, manifest)
     return manifest
 

@@ -156,10 +156,14 @@ def _plan(storage: Storage, to: int | None) -> _Plan:
         raise UsageError("the dataset has only one generation", path=storage.url)
     number = newest - 1 if to is None else to
     target = read_generation(storage, number)
-    if (target.splits, target.labels) == (base.splits, base.labels):
+    if _content(target) == _content(base):
         return _Plan(number, target, base, None)
     _require_files(storage, target, base)
     return _Plan(number, target, base, make_rollback(target, base))
+
+
+def _content(manifest: Manifest) -> tuple[object, ...]:
+    return manifest.splits, manifest.labels, manifest.description
 
 
 def _report(storage: Storage, plan: _Plan, status: Status) -> RollbackReport:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
 import pyarrow.compute as pc
 
 from pipelines.options import ConvertOptions
@@ -15,6 +16,7 @@ from pipelines.runners import run_on_shards
 from pipelines.sources import Sources
 from records.format.layout import index_name
 from records.format.manifest import Manifest
+from records.format.metadata.description import Description
 from records.runtime.logging import log_line
 from records.runtime.processes import Division, divide_cpus
 from records.runtime.shard_worker import OnProgress, RunnerConfig, Worker
@@ -39,6 +41,7 @@ class Run:
         started_at: the start of the run on the monotonic clock, in seconds.
         command: the command that runs it, and that resumes it.
         arguments: its arguments that `options` does not have, for the provenance.
+        description: the description that the dataset gets, if any; otherwise it keeps its own.
     """
 
     options: ConvertOptions
@@ -50,6 +53,11 @@ class Run:
     started_at: float = field(default_factory=time.monotonic)
     command: Command = "convert"
     arguments: Mapping[str, str] = field(default_factory=dict)
+    description: Description | msgspec.UnsetType = msgspec.UNSET
+
+    def has_other_description(self, manifest: Manifest) -> bool:
+        """Return whether the dataset of a manifest would get another description."""
+        return bool(self.description) and self.description != manifest.description
 
     def divide_cpus(self, seconds_per_image: float, seconds_per_byte: float) -> Division:
         """Return the number of processes, and of threads in each, for the work of this run.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from records.inspection import inspect
     from records.quality import quality
     from records.salvage import salvage
+    from records.signatures import sign
     from records.stats import stats
     from records.verification import verify
     from records.version import __version__
@@ -63,6 +64,7 @@ _MODULES = {
     "repair": "shardmill.edits",
     "rollback": "shardmill.datasets",
     "salvage": "records.salvage",
+    "sign": "records.signatures",
     "stats": "records.stats",
     "train": "shardmill.training",
     "verify": "records.verification",
@@ -96,6 +98,7 @@ __all__ = [
     "repair",
     "rollback",
     "salvage",
+    "sign",
     "stats",
     "train",
     "verify",

@@ -56,6 +56,7 @@ _COMMANDS = {
     "extract": ("pipelines.cli.extract", "Write the images of a dataset into folders."),
     "inspect": ("records.cli.inspect", "Show the contents of a dataset or a TFRecord file."),
     "verify": ("records.cli.verify", "Check every checksum, count and size of a dataset."),
+    "sign": ("records.cli.sign", "Sign a dataset, so that every change of it is detected."),
     "log": ("records.cli.log", "List the generations of a dataset, the newest first."),
     "diff": ("records.cli.diff", "Compare two datasets, or two generations of a dataset."),
     "files": ("records.cli.files", "List the shards of a dataset, of all generations."),

@@ -69,6 +69,7 @@ def convert(
     dry_run: bool = False,
     runner: str = "local",
     beam_flags: Sequence[str] = (),
+    describe: str | PathLike[str] | None = None,
     message: str | None = None,
     storage_patience: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
@@ -152,6 +153,8 @@ def convert(
         runner: the name of the runner: `local`, `flink`, `spark`, `prism`, `dataflow`, or any Beam
             runner.
         beam_flags: the flags to pass to Beam.
+        describe: the path of a TOML file with name, licence, citation and so on of the dataset; if
+            None, an existing dataset keeps its description.
         message: the reason for the new generation; see `sm.log`.
         storage_patience: how long to wait for a store that does not answer, such as `90s` or `10m`;
             if None, the value of SHARDMILL_STORAGE_PATIENCE, or ten minutes.

@@ -33,6 +33,7 @@ from records.format.manifest import (
     encode_manifest,
     read_manifest,
 )
+from records.format.metadata.croissant import croissant_files
 from records.format.shard import ShardWriter
 from records.format.tfds_metadata import tfds_files
 from records.format.tfrecord import HEADER_BYTES
@@ -100,6 +101,7 @@ class DatasetBuilder:
             layout.REJECTS: b"".join(map(_json_line, self.rejects)),
             layout.SKIPPED: b"",
             **tfds_files(manifest),
+            **croissant_files(manifest),
         }
         manifest = manifest.with_files(files)
         for name, content in (files | {layout.MANIFEST: encode_manifest(manifest)}).items():

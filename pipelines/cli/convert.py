@@ -12,7 +12,7 @@ from pipelines.cli.image_options import image_options
 from pipelines.cli.option_values import empty_to_none
 from pipelines.cli.options import HELP, class_options, job_options, source_options
 from records.cli.option_groups import GroupedCommand, option_group
-from records.cli.output import processes_option
+from records.cli.output import describe_option, processes_option
 from records.cli.params import Fraction, Location
 from records.errors import UsageError
 
@@ -141,6 +141,7 @@ is denied.
         "divided by the processes]",
     ),
     click.option("--dry-run", is_flag=True, help="Report what would be done; write nothing."),
+    describe_option,
 )
 def convert(
     *,

@@ -77,7 +77,15 @@ def _list_and_plan(opened: Dataset, options: ConvertOptions) -> Run:
     existing = existing_splits(manifest)
     plan = make_plan(sources, manifest.settings, existing=existing, is_split=True)
     output = open_storage(options.output)
-    return Run(options, sources, plan, output, started_at=started_at, command="compact")
+    return Run(
+        options,
+        sources,
+        plan,
+        output,
+        started_at=started_at,
+        command="compact",
+        description=manifest.description,
+    )
 
 
 def _write_and_publish(

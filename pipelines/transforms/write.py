@@ -38,6 +38,7 @@ from pipelines.transforms.write_run import (
 )
 from records.arguments import check_arguments
 from records.errors import UsageError
+from records.format.metadata.description import read_description
 from records.storage import absolute_location
 from records.text.escaping import escape_for_display
 
@@ -124,6 +125,7 @@ class WriteDataset(beam.PTransform):  # type: ignore[misc] # Beam has no types
         channels: the number of channels: 3 for colour, 1 for grayscale.
         jpeg_quality: the quality of images that are re-encoded as JPEG.
         workers: the number of threads that write a shard; if None, the number of usable cores.
+        describe: the path of a TOML file with name, licence, citation and so on of the dataset.
         message: the reason for the dataset; see `sm.log`.
 
     Raises:
@@ -170,6 +172,7 @@ class WriteDataset(beam.PTransform):  # type: ignore[misc] # Beam has no types
         channels: Literal[1, 3] = 3,
         jpeg_quality: int = 95,
         workers: int | None = None,
+        describe: str | PathLike[str] | None = None,
         message: str | None = None,
     ) -> None:
         given = {
@@ -181,7 +184,9 @@ class WriteDataset(beam.PTransform):  # type: ignore[misc] # Beam has no types
         options = make_options({**given, "source": location, "output": location})
         options.validate()
         row_fields(options)
-        self._options = WriteOptions(options, read_source_filter(options, None))
+        self._options = WriteOptions(
+            options, read_source_filter(options, None), read_description(options.describe)
+        )
 
     def expand(self, rows: beam.PCollection) -> beam.PCollection:
         """See `beam.PTransform.expand`."""

@@ -38,6 +38,7 @@ from pipelines.writing.publish import (
 from pipelines.writing.results import collect_results
 from pipelines.writing.shard import ConvertJob, write_shard
 from records.errors import LockedError, ShardmillError, StorageError
+from records.format.metadata.description import Description
 from records.runtime.cpu import available_cpus
 from records.runtime.malloc import table_blocks_returned
 from records.storage import FolderLock, Storage, absolute_location, open_storage
@@ -47,10 +48,11 @@ from records.storage.work_folder import PARTS
 
 
 class WriteOptions(msgspec.Struct, frozen=True):
-    """The options of the user, and the selection of the images that they name."""
+    """The options of the user, and the images to select and the description that they name."""
 
     convert: ConvertOptions
     source_filter: SourceFilter
+    description: Description | msgspec.UnsetType = msgspec.UNSET
 
 
 class PlannedRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -228,6 +230,7 @@ def _plan(options: WriteOptions, parts: Sequence[Part], started_at: float | None
         open_storage(convert.output),
         started_at=time.monotonic() if started_at is None else started_at,
         command="WriteDataset",
+        description=options.description,
     )
 
 

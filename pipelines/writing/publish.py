@@ -33,6 +33,7 @@ from records.format.manifest import (
     read_manifest,
     shard_names,
 )
+from records.format.metadata.croissant import croissant_files
 from records.format.rejects import encode_rejects
 from records.format.skipped import write_skipped
 from records.format.tfds_metadata import tfds_files
@@ -185,7 +186,7 @@ def _publish_manifest(
         # A run that was killed may have renamed an index into place without syncing the folder.
         output.fsync_folder(layout.generation_path(layout.INDEX_FOLDER, run.plan.generation))
     write_provenance(output, run.plan.generation, _make_provenance(run))
-    derived = _tfds_files(manifest, base)
+    derived = {**_tfds_files(manifest, base), **croissant_files(manifest)}
     if base is None or base.labels != manifest.labels:
         derived = {layout.LABELS: format_labels(manifest.labels), **derived}
     for name, content in derived.items():
@@ -220,20 +221,37 @@ def _full_command(run: Run) -> str:
 def replaced_files(run: Run) -> Mapping[str, bytes | None]:
     """Return the files of the previous generations that a run replaces, and their known content.
 
-    A file with other content belongs to the user. The content of the report is not derived from the
-    manifest: it is known if it is a report; otherwise it is None.
+    A file with other content belongs to the user. The content of the report is known if it is a
+    report, and that of any other file if the manifest lists it; otherwise it is None.
     """
     base, output = run.base, run.output
     if base is None:
         return {}
     report = None if read_report(output) is None else output.read(layout.REPORT)
     is_derived_anew = base.labels != run.plan.labels or bool(run.plan.replaced)
-    return {layout.REPORT: report, **(derived_files(base) if is_derived_anew else {})}
+    names = derived_files(base) if is_derived_anew else croissant_files(base)
+    return {layout.REPORT: report, **{name: _read_listed(output, base, name) for name in names}}
+
+
+def _read_listed(output: Storage, base: Manifest, name: str) -> bytes | None:
+    """Return the content of a file if a manifest lists it; None if it is missing or another file.
+
+    An earlier version of shardmill may have derived other content from the manifest.
+    """
+    try:
+        content = output.read(name)
+    except (FileNotFoundError, CorruptDataError):  # a link that leads out of the folder
+        return None
+    return content if digest_of(content) == base.files.get(name) else None
 
 
 def derived_files(manifest: Manifest) -> dict[str, bytes]:
     """Return the files whose content follows from the manifest of a converted dataset."""
-    return {layout.LABELS: format_labels(manifest.labels), **_tfds_files(manifest, None)}
+    return {
+        layout.LABELS: format_labels(manifest.labels),
+        **_tfds_files(manifest, None),
+        **croissant_files(manifest),
+    }
 
 
 def read_published(output: Storage) -> Manifest | None:

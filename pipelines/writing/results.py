@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+import msgspec
+
 from pipelines.planning.plan import PlannedShard
 from pipelines.planning.replaced_shards import ReplacedShard
 from pipelines.report import RunCounts, count_files
@@ -134,6 +136,7 @@ def make_manifest(run: Run, result: ConversionResult) -> Manifest:
         thresholds=plan.thresholds,
         generations=(*(() if base is None else base.generations), generation),
         files={} if base is None else base.files,
+        description=run.description or (msgspec.UNSET if base is None else base.description),
     )
 
 

@@ -31,6 +31,9 @@ from records.errors import InputNotFoundError, OutputError, TooManyRejectsError
 from records.format import layout
 from records.format.label_map import format_labels, parse_labels
 from records.format.manifest import ExternalFormat, encode_manifest, read_manifest
+from records.format.metadata.card_file import update_card
+from records.format.metadata.croissant import croissant_files
+from records.format.metadata.description import read_description
 from records.format.rejects import encode_rejects
 from records.format.tfds_metadata import tfds_files
 from records.generations import make_provenance, write_provenance
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
     from records.adopt.infer_classes import FirstLabel
     from records.adopt.unpack import FileToAdopt
     from records.format.layout import SplitName
+    from records.format.metadata.description import Description
     from records.format.schema import FeatureNames
     from records.generations import Provenance
     from records.inspection.file_summary import FileSummary
@@ -74,6 +78,7 @@ def adopt(
     first_label: FirstLabel | None = None,
     max_rejects: NotNegative | None = None,
     dry_run: bool = False,
+    describe: str | os.PathLike[str] | None = None,
     message: str | None = None,
     on_bytes: Callable[[int], object] = lambda _: None,
 ) -> AdoptReport:
@@ -97,6 +102,7 @@ def adopt(
         max_rejects: the maximum number of excluded records; None allows 1 % of the records, or 10
             if that is more. To exclude all records is always an error.
         dry_run: whether to write nothing.
+        describe: the path of a TOML file with name, licence, citation and so on of the dataset.
         message: the reason for the dataset; see `sm.log`.
         on_bytes: a callback that receives the size of each record that was read, in bytes. Several
             threads call it.
@@ -111,13 +117,16 @@ def adopt(
             uncompressed copy; or the folder cannot be written to.
         LockedError: another process is writing to the folder.
     """
+    path_of_description = None if describe is None else os.fspath(describe)
     arguments = {
         "labels": None if labels is None else os.fspath(labels),
         "splits": splits,
         "features": features,
         "first_label": first_label,
         "max_rejects": max_rejects,
+        "describe": path_of_description,
     }
+    description = read_description(path_of_description)
     folder = os.fspath(output)
     provenance = make_provenance(
         "adopt",
@@ -141,13 +150,15 @@ def adopt(
     valid = {it for it in references if it.label is None or it.label >= 0}
     given = _read_labels(storage, chosen, None if labels is None else os.fspath(labels))
     classes = decide_classes(valid, given, first_label, path=storage.url)
-    plan = _plan_files(storage, plan_adoption(scanned, split_of, chosen, classes))
+    plan = plan_adoption(scanned, split_of, chosen, classes)
+    plan = _plan_files(storage, plan, description)
     _check_rejects(plan, max_rejects)
     is_adopted = storage.stat(layout.MANIFEST) is not None
     if is_adopted:
         _require_same(storage, plan)
         if not dry_run and list_own_files(storage):  # of a run that was killed at its end
             with suppress(OutputError), storage.lock():
+                update_card(storage, plan.manifest)
                 remove_own_files(storage)
     elif not dry_run:
         unpacked = [
@@ -229,19 +240,28 @@ def _check_rejects(plan: AdoptionPlan, allowed: int | None) -> None:
         )
 
 
-def _plan_files(storage: Storage, plan: AdoptionPlan) -> AdoptionPlan:
+def _plan_files(
+    storage: Storage, plan: AdoptionPlan, description: Description | msgspec.UnsetType
+) -> AdoptionPlan:
     """Return the plan with the side files; an existing one with another content is kept."""
-    planned = {layout.LABELS: format_labels(plan.manifest.labels), **tfds_files(plan.manifest)}
+    described = msgspec.structs.replace(plan.manifest, description=description)
+    planned = {
+        layout.LABELS: format_labels(described.labels),
+        **tfds_files(described),
+        **croissant_files(described),
+    }
     kept = tuple(
         name
-        for name in (layout.LABELS, layout.TFDS_INFO, layout.TFDS_FEATURES)
+        for name in (layout.LABELS, layout.TFDS_INFO, layout.TFDS_FEATURES, layout.CROISSANT)
         if storage.stat(name) is not None and storage.read(name) != planned.get(name)
     )
-    adopted = msgspec.structs.replace(
-        cast("ExternalFormat", plan.manifest.adopted), preexisting=kept
-    )
-    manifest = msgspec.structs.replace(plan.manifest, adopted=adopted)
-    files = {layout.REJECTS: encode_rejects(plan.rejects), **tfds_files(manifest)}
+    adopted = msgspec.structs.replace(cast("ExternalFormat", described.adopted), preexisting=kept)
+    manifest = msgspec.structs.replace(described, adopted=adopted)
+    files = {
+        layout.REJECTS: encode_rejects(plan.rejects),
+        **tfds_files(manifest),
+        **croissant_files(manifest),
+    }
     if layout.LABELS not in kept:
         files[layout.LABELS] = format_labels(manifest.labels)
     return plan._replace(manifest=manifest.with_files(files), files=files)
@@ -274,4 +294,5 @@ def _write(
         hold.ensure_held()
         write_provenance(storage, 1, provenance)
         write_file(storage, layout.MANIFEST, encode_manifest(plan.manifest))
+        update_card(storage, plan.manifest)
         remove_own_files(storage)

@@ -8,7 +8,7 @@ import click
 
 from records.arguments import NotNegative
 from records.cli.option_groups import GroupedCommand, option_group
-from records.cli.output import json_option, message_option, print_result
+from records.cli.output import describe_option, json_option, message_option, print_result
 from records.cli.params import Count, Location
 
 # Shown below the options; \b keeps click from joining the lines.
@@ -66,6 +66,7 @@ written to.
     ),
 )
 @click.option("--dry-run", is_flag=True, help="Report the planned dataset, and write nothing.")
+@describe_option
 @message_option
 @json_option
 def adopt(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from records.arguments import Processes
-from records.cli.params import Count
+from records.cli.params import Count, Location
 from records.runtime.logging import log_line, set_quiet
 from records.text.escaping import escape_for_display, escape_json
 
@@ -31,6 +31,12 @@ message_option = click.option(
     "--message",
     metavar="TEXT",
     help="Reason for the new generation; `shardmill log` shows it.",
+)
+describe_option = click.option(
+    "--describe",
+    type=Location(),
+    metavar="FILE",
+    help="TOML file with name, license, citation and so on of the dataset, for its metadata.",
 )
 processes_option = click.option(
     "--processes",

@@ -45,8 +45,14 @@ REPORT = "report.json"
 PROVENANCE = "provenance.json"
 TFDS_INFO = "dataset_info.json"
 TFDS_FEATURES = "features.json"
+CROISSANT = "croissant.json"
+CARD = "README.md"
+"""The dataset card; not part of the dataset, because its users may change it."""
+SIGNATURE = "dataset.intoto.jsonl"
+"""The signature of a generation; not part of the dataset."""
 SIDE_FILES = (
     LABELS, REJECTS, SKIPPED, REMOVED, RELABELLED, REPORT, PROVENANCE, TFDS_INFO, TFDS_FEATURES,
+    CROISSANT,
 )  # fmt: skip
 """The files of a dataset other than shards, indexes and the manifest; a generation may have all."""
 INDEX_FOLDER = "index"

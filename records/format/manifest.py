@@ -22,6 +22,7 @@ from records.format.digest import FORMAT_VERSION, FileDigest, FormatVersion, Sha
 from records.format.image_options import ImageOptions
 from records.format.label_map import check_labels
 from records.format.layout import SplitName
+from records.format.metadata.description import Description
 from records.format.schema import FeatureNames
 from records.storage import Storage
 from records.storage.work_folder import describe_command, unfinished_command
@@ -140,13 +141,16 @@ class ExternalFormat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     features: FeatureNames
     first_label: Literal[0, 1]
-    preexisting: tuple[Literal["labels.txt", "dataset_info.json", "features.json"], ...]
+    preexisting: tuple[
+        Literal["labels.txt", "dataset_info.json", "features.json", "croissant.json"], ...
+    ]
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The content of `dataset.json`, without its digest.
 
     `files` has the digest of each file of the dataset that is neither a shard nor an index.
+    `description` is that of the user; without one, the field is absent.
     """
 
     labels: tuple[str, ...]
@@ -157,6 +161,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     files: dict[str, FileDigest]
     format_version: FormatVersion = FORMAT_VERSION
     adopted: ExternalFormat | None = None
+    description: Description | msgspec.UnsetType = msgspec.UNSET
 
     def with_files(self, contents: Mapping[str, bytes]) -> Manifest:
         """Return this manifest with the digests of these files, by name."""
@@ -168,8 +173,8 @@ class ManifestFile(Manifest, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """The content of `dataset.json`.
 
     `files` has the digest of each file of the dataset that is neither a shard nor an index.
-    `sha256` is the SHA-256 of the canonical JSON of all other fields: of the bytes of the file
-    without the line of this field.
+    `description` is that of the user; without one, the field is absent. `sha256` is the SHA-256 of
+    the canonical JSON of all other fields: of the bytes of the file without the line of this field.
     """
 
     sha256: Sha256

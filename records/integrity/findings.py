@@ -47,6 +47,8 @@ FindingKind = Literal[
     "skipped",
     "edits",
     "tfds",
+    "croissant",
+    "signature",
     "manifest",
 ]
 
@@ -81,6 +83,9 @@ MEANINGS: Mapping[FindingKind, str] = {
     "edits": "removed.jsonl or relabelled.jsonl is damaged, or its number of lines does not match "
     "the manifest",
     "tfds": "dataset_info.json or features.json does not match the manifest",
+    "croissant": "croissant.json does not match the manifest",
+    "signature": "dataset.intoto.jsonl is missing, or is not the signature of this generation by "
+    "the given key",
     "manifest": "dataset.json or the saved manifest of an earlier generation is damaged, or the "
     "size and hash of a file in dataset.json are wrong or missing",
 }

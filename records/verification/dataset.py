@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 from records.arguments import Processes, check_arguments
 from records.dataset.record import RecordDecoder
 from records.dataset.resolve import resolve_path
-from records.errors import CorruptDataError
+from records.errors import CorruptDataError, UsageError
 from records.format.layout import MANIFEST, generation_folder, parent, parse_shard_name
 from records.generations import read_generation
 from records.integrity.findings import FileCheck, Finding, finding_from_error
@@ -33,6 +33,7 @@ from records.runtime.processes import divide_cpus, process_map
 from records.storage import is_in_memory
 from records.verification.shard import check_shard
 from records.verification.side_files import check_side_files
+from records.verification.signature import check_sha256, check_signature
 from records.verification.tfrecord import check_tfrecord
 from records.verification.unfinished import find_unfinished
 
@@ -51,7 +52,11 @@ _DECODING_COSTS = (200e-6, 20e-9)
 
 @check_arguments
 def verify(
-    path: str | os.PathLike[str], decode: bool = False, *, processes: Processes | None = None
+    path: str | os.PathLike[str],
+    decode: bool = False,
+    *,
+    processes: Processes | None = None,
+    key: str | os.PathLike[str] | None = None,
 ) -> Iterator[Finding]:
     """Check every checksum, count, size, label and index row of a dataset.
 
@@ -62,19 +67,26 @@ def verify(
         decode: whether to decode every image of a dataset, too.
         processes: the number of processes that check shards; by default, it follows from the usable
             CPUs and the size of the dataset.
+        key: the path of a public Ed25519 key, to check the signature of the dataset and the SHA-256
+            of each shard; by default, neither is checked.
 
     Yields:
         Findings, in the order of the files. An intact dataset has no findings.
 
     Raises:
-        InputNotFoundError: the path is neither a dataset nor a file.
+        InputNotFoundError: the path is neither a dataset nor a file, or the key does not exist.
+        UsageError: the key is not a public key, or the path is a file, which has no signature.
     """
-    for checked in check_files(path, decode=decode, processes=processes):
+    for checked in check_files(path, decode=decode, processes=processes, key=key):
         yield from checked.findings
 
 
 def check_files(
-    path: str | os.PathLike[str], *, decode: bool = False, processes: int | None = None
+    path: str | os.PathLike[str],
+    *,
+    decode: bool = False,
+    processes: int | None = None,
+    key: str | os.PathLike[str] | None = None,
 ) -> Iterator[FileCheck]:
     """Yield the result of checking each file: the findings, and the number of bytes read.
 
@@ -83,6 +95,8 @@ def check_files(
     """
     storage, file, generation = resolve_path(path)
     if file is not None:
+        if key is not None:
+            raise UsageError("a file has no signature", path=storage.display_name(file))
         yield check_tfrecord(storage, file)
         return
     try:
@@ -94,16 +108,19 @@ def check_files(
             _Check(storage, shards, RecordDecoder((), multi_label=True), decode), processes
         )
         return
+    if key is not None:
+        yield check_signature(storage, manifest, key)
     unfinished, known = find_unfinished(storage)
     is_present = generation is None
     findings = list(check_side_files(storage, manifest, known, is_present=is_present))
     is_converted = manifest.adopted is None
     yield FileCheck(MANIFEST, findings=findings, unfinished=unfinished, is_repairable=is_converted)
-    yield from _check_dataset(storage, manifest, decode=decode, processes=processes)
+    sha256 = key is not None
+    yield from _check_dataset(storage, manifest, decode=decode, processes=processes, sha256=sha256)
 
 
 def _check_dataset(
-    storage: Storage, manifest: Manifest, *, decode: bool, processes: int | None
+    storage: Storage, manifest: Manifest, *, decode: bool, processes: int | None, sha256: bool
 ) -> Iterator[FileCheck]:
     shards = {shard.name: shard for split in manifest.splits.values() for shard in split.shards}
     split_of = {shard.name: name for name, it in manifest.splits.items() for shard in it.shards}
@@ -112,7 +129,8 @@ def _check_dataset(
     keys = {}
     plans = {generation_folder(each.number): each.plan_digest for each in manifest.generations}
     digests = {name: plans.get(parent(name), plans.get("")) for name in shards}
-    for checked in _check_shards(_Check(storage, shards, decoder, decode, digests), processes):
+    check = _Check(storage, shards, decoder, decode, digests, sha256)
+    for checked in _check_shards(check, processes):
         yield checked
         if checked.keys is not None:
             keys[checked.file] = checked.keys
@@ -132,16 +150,21 @@ class _Check:
     decoder: RecordDecoder
     decode: bool
     plan_digests: Mapping[str, str | None] = field(default_factory=dict)
+    sha256: bool = False
 
     def __call__(self, name: str, _count: ProgressCallback | None = None) -> FileCheck:
-        return check_shard(
+        expected = self.shards[name]
+        checked = check_shard(
             self.storage,
             name,
-            expected=self.shards[name],
+            expected=expected,
             plan_digest=self.plan_digests.get(name),
             decoder=self.decoder,
             decode=self.decode,
         )
+        if self.sha256 and expected is not None and not checked.findings:
+            checked.findings += check_sha256(self.storage, expected)
+        return checked
 
     @property
     def seconds(self) -> float:

@@ -1,4 +1,4 @@
-"""Checks of label map, rejects, TFDS metadata and unexpected files."""
+"""Checks of label map, rejects, metadata and unexpected files."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ _KINDS: dict[str, FindingKind] = {
     layout.SKIPPED: "skipped",
     layout.REMOVED: "edits",
     layout.RELABELLED: "edits",
+    layout.CROISSANT: "croissant",
 }
 
 
@@ -70,7 +71,7 @@ def check_side_files(
         if digest is None or implied.get(name, digest) != digest:
             yield Finding("manifest", layout.MANIFEST, f"wrong or no digest of {name}")
             continue
-        if name in implied and not is_present:
+        if not is_present and (name in implied or name == layout.CROISSANT):
             continue
         findings = list(_check_digest(storage, name, digest))
         if not findings and name in lists:

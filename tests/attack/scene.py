@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.keys import write_keys
 from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_folders
 
 SECONDS = 300
@@ -74,6 +75,7 @@ JOBS = (
     Job(("extract", "@grown", "OUT", "--processes", "2"), "all-images"),
     Job(("adopt", "OUT/*.tfrecord", "OUT"), "files", "files"),
     Job(("salvage", "@damaged.tfrecord", "OUT"), "salvaged.tfrecord"),
+    Job(("sign", "OUT", "--key", "@key.pem"), "data", "grown"),
     Job(("verify", "@data", "--decode")),
     Job(("verify", "@grown", "--processes", "2")),
     Job(("files", "@data", "--json")),
@@ -128,6 +130,7 @@ class Scene:
         shards[-1].write_bytes(shards[-1].read_bytes()[:-9])
         (folder / "broken" / "index" / f"{shards[1].stem}.parquet").unlink()
         (folder / "keys.txt").write_text("cat/000.png\ndog/003.png\n")
+        write_keys(folder)
         (folder / "corrected.csv").write_text("key,class\ncat/001.png,dog\ndog/004.png,cat\n")
         (folder / "files").mkdir()
         for path in (folder / "data").glob("*.tfrecord"):

@@ -12,6 +12,7 @@ import click
 import shardmill.cli
 from records.storage import open_storage
 from tests.datasets import DatasetBuilder, encode_picture, make_sources
+from tests.keys import write_keys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +34,7 @@ CALLS = {
     "extract": "{data} {new}",
     "inspect": "{data} --grid {new}.png",
     "verify": "{data} --decode",
+    "sign": "{data} --key {key}",
     "log": "{data}",
     "diff": "{data} {data} --plot {new}.png --csv {new}.csv",
     "files": "{data} --split train",
@@ -58,6 +60,7 @@ def make_inputs(folder: Path) -> None:
         photo.write_bytes(encode_picture(number))
     DatasetBuilder(open_storage(folder / "data")).build({"train": [make_sources(12)]})
     (folder / "corrected.csv").write_text("key,class\ncat/0.png,dog\n")
+    write_keys(folder)
     (folder / "loose").mkdir()
     shutil.copy(folder / _SHARD, folder / "loose" / "train.tfrecord")
 
@@ -71,6 +74,7 @@ def arguments(command: str, folder: Path, new: Path) -> Sequence[str]:
         "shard": folder / _SHARD,
         "loose": folder / "loose",
         "corrected": folder / "corrected.csv",
+        "key": folder / "key.pem",
         "new": new,
     }
     words = shlex.split(CALLS[command])

@@ -73,6 +73,7 @@ def _import_commands() -> None:
         "repair",
         "inspect",
         "verify",
+        "sign",
         "log",
         "diff",
         "files",

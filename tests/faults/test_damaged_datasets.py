@@ -19,6 +19,7 @@ from pipelines.convert import convert
 from pipelines.options import ConvertOptions
 from records.errors import ShardmillError
 from shardmill.cli import shardmill
+from tests.keys import write_keys
 from tests.pipelines.pictures import CORRUPT, make_file, make_picture
 
 EVERY = pytest.param(1, marks=pytest.mark.slow)
@@ -26,6 +27,8 @@ EVERY = pytest.param(1, marks=pytest.mark.slow)
 DOCUMENTED = {0, 1, 2, 65, 66, 73, 74}
 LIGHT: dict[str, tuple[str, ...]] = {
     "verify": ("verify", "DATA", "--decode"),
+    "sign": ("sign", "DATA", "--key", "KEY"),
+    "verify --signature": ("verify", "DATA", "--signature", "--key", "KEY.pub"),
     "files": ("files", "DATA"),
     "files @1": ("files", "DATA@1"),
     "log": ("log", "DATA"),
@@ -126,6 +129,7 @@ class Damaged(NamedTuple):
             "SOURCE": self.data.with_name("source"), "RUN": run,
             "SHARD": self.data / "train-00000-of-00002.tfrecord",
             "LIST": self.data.with_name("list.csv"),
+            "KEY": self.data.with_name("key.pem"), "KEY.pub": self.data.with_name("key.pub"),
         }  # fmt: skip
         given = [str(places.get(argument, argument)) for argument in arguments]
         result = CliRunner().invoke(shardmill, given)
@@ -152,6 +156,7 @@ def damage_each(data: Path, other: Path, folder: Path, step: int) -> Iterator[Da
         copy = folder / f"{number}" / "data"
         shutil.copytree(data, copy)
         (copy.parent / "list.csv").write_text("key,class\ncat/False-1.png,dog\n")
+        write_keys(copy.parent)
         (copy.parent / "source").symlink_to(data.with_name("data-source"))
         counterpart = other / name
         if not counterpart.exists():  # the other dataset has another number of shards

@@ -33,6 +33,7 @@ from records.format.example import decode_example, decode_sequence_example, enco
 from records.format.index import SCHEMA, encode_index, new_row_table, read_index, read_index_file
 from records.format.label_map import format_labels, parse_labels
 from records.format.manifest import Manifest, decode_manifest, encode_manifest
+from records.format.metadata.croissant import croissant_files
 from records.format.tfds_metadata import tfds_files
 from records.format.tfrecord import Frame, FrameError, frame_bytes, read_frames
 from records.format.tfrecord_compression import open_tfrecord
@@ -165,6 +166,7 @@ def _signed(data: bytes) -> Iterator[bytes]:
 def _check_valid_manifest(content: bytes, manifest: Manifest) -> None:
     assert encode_manifest(manifest) == content
     tfds_files(manifest)
+    croissant_files(manifest)
     format_labels(manifest.labels)
     for split in manifest.splits.values():
         assert len(range(split.records)) == split.records

@@ -41,6 +41,8 @@ def test_convert_valid_images_are_stored_byte_for_byte(
 def test_convert_output_has_the_documented_files(convert: Convert, output: Path) -> None:
     convert(test=5, shards=2)
     assert sorted(content_of(output)) == [
+        "README.md",
+        "croissant.json",
         "dataset.json",
         "dataset_info.json",
         "features.json",

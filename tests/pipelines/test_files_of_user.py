@@ -145,7 +145,7 @@ def names_of(output: Storage) -> list[str]:
     names = file_names(manifest) & set(output.list())
     if len(manifest.generations) == 1:
         return sorted(names)
-    own = {layout.REPORT}
+    own = {layout.REPORT, layout.CROISSANT}
     if "emu" in manifest.labels:
         own |= {layout.LABELS, layout.TFDS_INFO, layout.TFDS_FEATURES}
     return sorted(name for name in names if name in own or name.startswith("generations/"))

@@ -115,12 +115,17 @@ _REQUIRED = {
     "repair": ("data", "photos"),
     "rollback": ("data",),
     "salvage": ("a.tfrecord", "out"),
+    "sign": ("data",),
     "stats": ("data",),
     "train": ("data", "run"),
     "verify": ("data",),
     "Predictor": ("run",),
 }
-_NAMED = {"featurize": {"model": "mobilenet_v2"}, "prune": {"older_than": "1d"}}
+_NAMED = {
+    "featurize": {"model": "mobilenet_v2"},
+    "prune": {"older_than": "1d"},
+    "sign": {"key": "key.pem"},
+}
 
 
 class BytesPath:
@@ -167,7 +172,10 @@ def test_argument_that_is_no_path_is_a_usage_error(
         ("convert", "list"),
         ("convert", "image_folder"),
         ("convert", "exclude"),
+        ("convert", "describe"),
+        ("verify", "key"),
         ("adopt", "labels"),
+        ("adopt", "describe"),
         ("train", "weights"),
         ("train", "features"),
         ("featurize", "weights"),

@@ -22,6 +22,7 @@ LONG = ("o" * 300, "/".join(["o" * 200] * 30))
     "command",
     [
         ("verify", "LONG"),
+        ("sign", "LONG", "--key", "LONG"),
         ("stats", "LONG"),
         ("quality", "LONG"),
         ("log", "LONG"),

@@ -271,9 +271,10 @@ def test_write_files_of_options_are_read_where_the_pipeline_is_made(
     rows: Rows, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    options: dict[str, Any] = {"labels": "names.txt", "exclude": "keys.txt"}
+    options: dict[str, Any] = {"labels": "names.txt", "exclude": "keys.txt", "describe": "it.toml"}
     make_file(tmp_path, "names.txt", b"zebra\ndog\ncat\n")
     make_file(tmp_path, "keys.txt", b"cat/000.png\n")
+    make_file(tmp_path, "it.toml", b'name = "Pets"\n')
     sm.convert(source, "a", **options)
     for row in rows:
         row["label"] = {"cat": 2, "dog": 1}[row["label"]]

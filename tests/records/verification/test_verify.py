@@ -223,6 +223,9 @@ CASES = {
     "another file for TFDS": Case(
         lambda f: (f / "dataset_info.json").write_text("{}"), "tfds", "dataset_info.json"
     ),
+    "another Croissant file": Case(
+        lambda f: (f / "croissant.json").write_text("{}"), "croissant", "croissant.json"
+    ),
     "no rejects": Case(lambda f: (f / "rejects.jsonl").unlink(), "missing", "rejects.jsonl"),
     "rejects that are no JSON": Case(
         lambda f: (f / "rejects.jsonl").write_text("{"), "rejects", "rejects.jsonl"

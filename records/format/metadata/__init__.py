@@ -1,0 +1,1 @@
+"""Metadata of a dataset in formats of other programs, and its description."""
