@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from records.errors import OutputError
 from records.storage import open_storage
 from records.storage.remote import lease
+from shardmill.cli import shardmill
 from tests.pipelines.pictures import make_folders, make_picture
 from tests.s3 import runs
 from tests.s3.server import BUCKET, S3Server
@@ -83,7 +88,7 @@ def require_same_run(server: S3Server, run: str, expected: Path) -> None:
 
 
 def test_train_killed_and_resumed_on_another_machine_gives_the_run_of_an_undisturbed_one(
-    server: S3Server, data: str, undisturbed: Path, photos: Path, tmp_path: Path
+    server: S3Server, data: str, undisturbed: Path, tmp_path: Path
 ) -> None:
     run = f"{ROOT}/killed"
     process = runs.start(new_machine(server, tmp_path / "first"), "train", data, run, *FLAGS)
@@ -102,23 +107,35 @@ def test_train_killed_and_resumed_on_another_machine_gives_the_run_of_an_undistu
     assert not stored(server, run, ".shardmill/lease.json").exists()
     assert "nothing to do" in runs.run(machine, *command).errors
 
-    for use, *images in (("evaluate",), ("predict", photos / "cat")):
-        ended = runs.run(new_machine(server, tmp_path / use), use, run, *images, "--json")
-        assert ended.status == 0, ended
-        expected = runs.run(machine, use, undisturbed, *images, "--json")
-        assert json.loads(ended.output) == json.loads(expected.output)
-    assert stored(server, run, "confusion-test.png").exists()
 
-    model = f"{ROOT}/model"
-    ended = runs.run(machine, "export", run, model, "--format=saved_model")
-    assert ended.status == 0, ended
-    expected = runs.run(machine, "export", undisturbed, tmp_path / "model", "--format=saved_model")
-    names = [
-        {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
-        for folder in (tmp_path / "model", stored(server, model, ""))
-    ]
-    assert names[0] == names[1]
-    assert runs.run(machine, "export", run, model).status == 73
+@pytest.fixture
+def invoke(s3: str) -> Callable[..., str]:
+    """Return a function that runs a command in this process, which is configured for the server."""
+    del s3
+
+    def run_now(*arguments: object) -> str:
+        ended = CliRunner().invoke(shardmill, list(map(str, arguments)), catch_exceptions=False)
+        assert ended.exit_code == 0, ended.output
+        return ended.stdout
+
+    return run_now
+
+
+def test_evaluate_predict_export_read_run_at_s3_url(
+    server: S3Server, s3: str, invoke: Callable[..., str], undisturbed: Path, photos: Path
+) -> None:
+    run, model = f"{s3}/run", f"{s3}/model"
+    shutil.copytree(undisturbed, stored(server, run, ""))
+    for use, *images in (("evaluate",), ("predict", photos / "cat")):
+        found = json.loads(invoke(use, run, *images, "--json"))
+        assert found == json.loads(invoke(use, undisturbed, *images, "--json"))
+    assert stored(server, run, "confusion-test.png").exists()
+    invoke("export", run, model, "--format=saved_model")
+    names = {name for name in open_storage(model).list() if name.startswith("variables/")}
+    assert set(open_storage(model).list()) - names >= {"saved_model.pb", "labels.txt"}
+    assert len(names) == 2
+    with pytest.raises(OutputError, match="the output exists and is not overwritten"):
+        invoke("export", run, model)
 
 
 def test_train_run_of_another_process_is_refused(

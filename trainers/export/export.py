@@ -1,4 +1,4 @@
-"""Export of a model, labels and thresholds to a new folder, local or at a URL.
+"""Export of a model, labels and thresholds to a new folder.
 
 A local folder appears completely or not at all. At a URL, the file of the model appears last.
 """
