@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import shardmill as sm
 from records.errors import CorruptDataError, InputNotFoundError, LockedError, OutputError
 from records.storage import open_remote
 from records.storage.names import LEASE
 from records.storage.remote import lease
 from tests.faults.calls import KilledError
 from tests.faults.requests import killed_at_request
+from tests.trainers.conftest import make_source
 from tests.trainers.test_config import CONFIG
 from trainers.runs.create import create_run, open_for_writing, require_empty
 from trainers.runs.digests import DIGESTS
@@ -37,12 +39,12 @@ def url() -> str:
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Return the temporary folder, which must be empty at the end."""
+    """Return the temporary folder, in which no copy may remain at the end."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     yield folder
-    assert not list(folder.iterdir())
+    assert not list(folder.glob("shardmill-*"))
 
 
 @pytest.fixture
@@ -75,11 +77,14 @@ def resume(url: str) -> None:
 
 
 @pytest.mark.usefixtures("temporary")
-def test_run_killed_at_any_request_resumes(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("stride", [7, pytest.param(1, marks=pytest.mark.slow)])
+def test_run_killed_at_any_request_resumes(
+    url: str, stride: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(lease, "LEASE_SECONDS", 0.0)
     number, killed = 0, True
     while killed:
-        number += 1
+        number += stride
         place = f"{url}-{number}"
         try:
             with killed_at_request(number):
@@ -176,6 +181,16 @@ def test_commands_read_run_at_a_url_as_its_local_copy(
     assert open_remote(exported).list() == ["labels.txt", "model.keras"]
     labels = (tmp_path / "exported" / "labels.txt").read_bytes()
     assert open_remote(exported).read("labels.txt") == labels
-    again = CliRunner().invoke(shardmill, ["export", remote, exported])
-    assert isinstance(again.exception, OutputError)
-    assert "the output exists and is not overwritten" in str(again.exception)
+    with pytest.raises(OutputError, match="the output exists and is not overwritten"):
+        sm.export(remote, exported)
+
+
+@pytest.mark.usefixtures("temporary")
+def test_python_functions_take_the_url_of_a_run(run_path: Path, remote: str, shapes: Path) -> None:
+    images = [make_source(number).data for number in (150, 151)]
+    predictor = sm.Predictor(remote)
+    assert repr(predictor).startswith(f"<Predictor {remote}: cnn")
+    assert predictor.predict(images) == sm.Predictor(run_path).predict(images)
+    options = {"epochs": 4, "batch_size": 8, "image_size": (24, 32), "learning_rate": 3e-3}
+    done = sm.train(shapes, remote, seed=3, resume=True, **options)  # type: ignore[arg-type]
+    assert done == sm.train(shapes, run_path, seed=3, resume=True, **options)  # type: ignore[arg-type]
