@@ -83,7 +83,7 @@ def train(
 
     Args:
         dataset: the folder or URL of a dataset.
-        run: the local folder of the run; without `resume` it must be absent or empty.
+        run: the folder or URL of the run; without `resume` it must be absent or empty.
         target: the name of a column of numbers that the dataset keeps, which the model predicts
             instead of classes. Images without a value are left out.
         model: the name of a model, registered or built in, or `package.module:builder`.
@@ -145,6 +145,8 @@ def train(
         InputNotFoundError: there is no finished dataset.
         CorruptDataError: a record is corrupt.
         OutputError: the run folder is not empty, or cannot be written.
+        LockedError: another process is training this run.
+        StorageError: storage failed after retries.
     """
     given = dict(locals())
     for name in ("dataset", "run", "resume", "on_message", "progress"):

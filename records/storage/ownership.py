@@ -18,7 +18,7 @@ from records.errors import CorruptDataError, OutputError
 from records.storage.base import StagedFile, Storage, hash_stream
 from records.storage.names import WORK_FOLDER
 
-_WRITTEN = f"{WORK_FOLDER}/written"
+RECORDS = f"{WORK_FOLDER}/written"
 _ETAGS = f"{WORK_FOLDER}/etags"
 
 
@@ -125,8 +125,8 @@ def remove_own(storage: Storage, name: str) -> None:
 def recorded_hashes(storage: Storage) -> dict[str, set[str]]:
     """Return the recorded hashes of each file; a file may be missing."""
     hashes: dict[str, set[str]] = {}
-    for record in storage.list(_WRITTEN):
-        name, _, xxh3_128 = record.removeprefix(f"{_WRITTEN}/").rpartition(".")
+    for record in storage.list(RECORDS):
+        name, _, xxh3_128 = record.removeprefix(f"{RECORDS}/").rpartition(".")
         hashes.setdefault(unquote(name), set()).add(xxh3_128)
     return hashes
 
@@ -145,4 +145,4 @@ def read_etag(storage: Storage, name: str) -> str | None:
 
 
 def _record_name(name: str, xxh3_128: str) -> str:
-    return f"{_WRITTEN}/{quote(name, safe='')}.{xxh3_128}"
+    return f"{RECORDS}/{quote(name, safe='')}.{xxh3_128}"

@@ -22,13 +22,15 @@ from records.runtime.logging import set_log_format
 from tests.deploy.conftest import DEPLOY
 
 CRON_JOBS = ["kubernetes/cronjob.yaml", "flink/nightly.yaml"]
+TRAINING_JOB = "kubernetes/train.yaml"
 DAG = DEPLOY / "airflow/shardmill_nightly.py"
 RETRYABLE_ERRORS = {69, 74, 75}
 UNITS = ("shardmill-nightly.service", "shardmill-nightly.timer")
 
 
 def read_job(name: str) -> dict[str, Any]:
-    job: dict[str, Any] = yaml.safe_load((DEPLOY / name).read_text())["spec"]["jobTemplate"]["spec"]
+    spec: dict[str, Any] = yaml.safe_load((DEPLOY / name).read_text())["spec"]
+    job: dict[str, Any] = spec["jobTemplate"]["spec"] if "jobTemplate" in spec else spec
     return job
 
 
@@ -86,8 +88,33 @@ def codes(kind: type[ShardmillError] = ShardmillError) -> set[int]:
     return {kind.exit_code}.union(*map(codes, own))
 
 
-@pytest.mark.parametrize("name", CRON_JOBS)
-def test_cron_job_permanent_exit_codes_fail_and_transient_are_retried(name: str) -> None:
+def test_training_job_resumes_a_run_at_a_url(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    taken: list[Any] = []
+
+    def take(*given: Any, **named: Any) -> None:
+        taken.append((*given, named))
+        raise SystemExit(0)
+
+    monkeypatch.setattr("trainers.runs.resume.find_run", lambda _: None)
+    monkeypatch.setattr("trainers.training.plan.plan_training", take)
+    request.addfinalizer(lambda: set_log_format("text"))
+    monkeypatch.setattr(sys, "argv", ["shardmill", *pod_arguments(TRAINING_JOB)])
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    with pytest.raises(SystemExit) as ended:
+        shardmill.cli.main()
+    assert not ended.value.code
+    ((_, run, options, named),) = taken
+    assert run.startswith("s3://")
+    assert options.cache == "shards"
+    assert named == {"resume": True}
+    (claim,) = read_job(TRAINING_JOB)["template"]["spec"]["volumes"]
+    assert "emptyDir" in claim
+
+
+@pytest.mark.parametrize("name", [*CRON_JOBS, TRAINING_JOB])
+def test_job_permanent_exit_codes_fail_and_transient_are_retried(name: str) -> None:
     job = read_job(name)
     rules = job["podFailurePolicy"]["rules"]
     by_action = {rule["action"]: rule["onExitCodes"] for rule in rules if "onExitCodes" in rule}

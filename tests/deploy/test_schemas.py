@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tests.deploy.conftest import DEPLOY
+from tests.deploy.test_files import CRON_JOBS, TRAINING_JOB
 
 pytestmark = pytest.mark.slow
 _CHECK = """
@@ -28,13 +29,13 @@ def validate(environment: Path, file: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
-@pytest.mark.parametrize("name", ["kubernetes/cronjob.yaml", "flink/nightly.yaml"])
-def test_cron_job_manifest_matches_kubernetes_schema(
+@pytest.mark.parametrize("name", [*CRON_JOBS, TRAINING_JOB])
+def test_job_manifest_matches_kubernetes_schema(
     environment: Path, tmp_path: Path, name: str
 ) -> None:
     assert validate(environment, DEPLOY / name).returncode == 0
     wrong = tmp_path / "wrong.yaml"
-    wrong.write_text((DEPLOY / name).read_text().replace("concurrencyPolicy", "concurencyPolicy"))
+    wrong.write_text((DEPLOY / name).read_text().replace("backoffLimit", "backofLimit"))
     assert validate(environment, wrong).returncode != 0
 
 

@@ -74,6 +74,30 @@ class TestParts:
         assert parts == ["UploadPart"] * 3
         assert storage.read("a.bin") == in_parts
 
+    def test_s3_replace_with_large_content_uses_parts(
+        self, storage: Storage, requests: list[str], in_parts: bytes
+    ) -> None:
+        storage.replace("a.bin", b"small")
+        requests.clear()
+        storage.replace("a.bin", in_parts)
+        assert requests[1:-1] == ["UploadPart"] * 3
+        assert storage.read("a.bin") == in_parts
+
+    def test_s3_replace_whose_last_response_is_lost_succeeds(
+        self, storage: Storage, in_parts: bytes, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        send = S3Client.request
+
+        def request(self: S3Client, operation: str, key: str, **given: Any) -> dict[str, Any]:
+            response = send(self, operation, key, **given)
+            if operation == "complete_multipart_upload":
+                return send(self, operation, key, **given)
+            return response
+
+        monkeypatch.setattr(S3Client, "request", request)
+        storage.replace("a.bin", in_parts)
+        assert storage.read("a.bin") == in_parts
+
     def test_s3_multipart_upload_interrupted_is_aborted(
         self,
         storage: Storage,

@@ -12,6 +12,7 @@ from pipelines.convert import convert
 from pipelines.options import ConvertOptions
 from records.errors import OutputError
 from tests.pipelines.pictures import make_folders
+from trainers.runs.create import require_empty
 from trainers.runs.resume import find_run
 
 LONG = ("o" * 300, "/".join(["o" * 200] * 30))
@@ -75,9 +76,10 @@ def test_command_output_with_a_name_too_long_cannot_be_written(
 
 
 @pytest.mark.parametrize("name", [*LONG, f"{LONG[0]}/run"], ids=["name", "path", "parent"])
-def test_find_run_with_a_name_too_long_is_an_output_that_cannot_be_written(name: str) -> None:
+def test_run_with_a_name_too_long_is_an_output_that_cannot_be_written(name: str) -> None:
+    assert find_run(name) is None
     with pytest.raises(OutputError, match="too long") as found:
-        find_run(name)
+        require_empty(name, resume=True)
     assert found.value.exit_code == 73
 
 

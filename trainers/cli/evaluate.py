@@ -16,9 +16,10 @@ _EXAMPLES = """\b
 Examples:
   shardmill evaluate run/
   shardmill evaluate run/ data/ --split validation --json
+  shardmill evaluate s3://photos/run
 
 Exit codes: 0 done, 2 usage error, or the dataset does not fit the run, 66 run or
-dataset not found, or damaged, 73 RUN cannot be written.
+dataset not found, or damaged, 73 RUN cannot be written, 74 storage failed.
 """
 _DEFAULT_MISTAKES = 25
 
@@ -52,7 +53,10 @@ def evaluate(
     model: str | None,
     as_json: bool,
 ) -> None:
-    """Evaluate the model of RUN on a split of DATASET, by default the dataset of the run."""
+    """Evaluate the model of RUN on a split of DATASET, by default the dataset of the run.
+
+    RUN and DATASET may be URLs (s3://, gs://, …).
+    """
     from trainers.evaluation.evaluate import draw_pictures, evaluate_plan, plan_evaluation
 
     plan = plan_evaluation(output.open_run(run, model), dataset, split, skip_bad=skip_bad)

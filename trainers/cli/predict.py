@@ -37,7 +37,7 @@ _EXAMPLES = """\b
 Examples:
   shardmill predict run/ new/1.jpg new/2.jpg
   shardmill predict run/ new/ --top-k 3 --csv predictions.csv --grid predictions.png
-  shardmill predict run/ s3://bucket/new/ --json
+  shardmill predict s3://bucket/run s3://bucket/new/ --json
   shardmill predict run/ s3://bucket/new/ --csv-parts s3://bucket/classes --runner prism
 
 Exit codes: 0 done, also if some files have no prediction, 2 usage error, 66 run
@@ -101,7 +101,7 @@ def predict(
 ) -> None:
     """Predict the classes of FILES, or a number for each, with the model of RUN.
 
-    FILES are images and folders of images, local or as URLs.
+    FILES are images and folders of images, local or as URLs. RUN may also be a URL.
     """
     from trainers.prediction.image_files import find_images
     from trainers.prediction.predictor import check_top_k

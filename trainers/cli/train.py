@@ -10,6 +10,7 @@ import msgspec
 from records.cli.option_groups import GroupedCommand
 from records.cli.output import print_json, print_text
 from records.cli.params import Location, NewFile
+from records.storage import redact_url
 from records.storage.exclusive import write_new_file
 from records.text.escaping import escape_surrogates
 from trainers.cli import output
@@ -33,6 +34,7 @@ Examples:
   shardmill train data/ run/ --augment flip,rotate=20,zoom=0.2 --augment-preview forms.png
   shardmill train data/ run/ --steps 50000 --checkpoint-minutes 5 --resume
   shardmill train data/ run/ --model mypackage.models:build
+  shardmill train s3://photos/data s3://photos/run --resume
   KERAS_BACKEND=jax shardmill train data/ run/ --image-size 128
 
 Exit codes: 0 done or nothing to do, 2 usage error, or the loss became NaN,
@@ -69,7 +71,10 @@ def train(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Train a model on DATASET, and write it to the new folder RUN."""
+    """Train a model on DATASET, and write it to the new folder RUN.
+
+    DATASET and RUN may be URLs (s3://, gs://, …).
+    """
     from trainers.runs.create import complete_run
     from trainers.runs.result import find_result
     from trainers.runs.resume import find_run, merge_options
@@ -101,7 +106,8 @@ def train(
         print_json(done)
     else:
         print_text(
-            f"{done.summary()} after epoch {done.weights_epoch}, {done.seconds:.0f} s: {run}"
+            f"{done.summary()} after epoch {done.weights_epoch}, {done.seconds:.0f} s: "
+            f"{redact_url(run)}"
         )
 
 
@@ -110,7 +116,7 @@ def _describe(plan: TrainingPlan, preview: str | None) -> dict[str, object]:
     options = plan.config.options
     return {
         "status": "planned" if preview is None else "previewed",
-        "run": escape_surrogates(str(plan.run_path)),
+        "run": escape_surrogates(redact_url(plan.run_location)),
         "dataset": plan.config.dataset,
         "target": options.target,
         "model": options.model,

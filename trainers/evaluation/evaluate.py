@@ -92,7 +92,7 @@ def evaluate(
     without a value of its target are left out too.
 
     Args:
-        run: the path of a run, or a `Run`.
+        run: the path or URL of a run, or a `Run`.
         dataset: a path, a URL or a `Dataset`. None means the dataset that the run was trained on,
             at the path or URL that the run has recorded.
         split: the name of a split. None means `test` or, if the dataset has no test split, the

@@ -16,12 +16,14 @@ class ExportFormat:
 
     Args:
         module: the module with the function `write(model, run, folder)`.
+        model: the file without which no program loads the folder; it is written last.
         use: a line of Python that opens the model; `{out}` is the folder.
         extra: the module that the conversion needs, and the extra of shardmill that installs this
             module; None if the format needs neither.
     """
 
     module: str
+    model: str
     use: str
     extra: tuple[str, str] | None = None
 
@@ -29,14 +31,17 @@ class ExportFormat:
 FORMATS: dict[str, ExportFormat] = {
     "keras": ExportFormat(
         "trainers.export.keras_format",
+        "model.keras",
         'keras.models.load_model("{out}/model.keras")',
     ),
     "saved_model": ExportFormat(
         "trainers.export.saved_model",
+        "saved_model.pb",
         'tf.saved_model.load("{out}").signatures["serving_default"](image=tf.constant([file]))',
     ),
     "onnx": ExportFormat(
         "trainers.export.onnx",
+        "model.onnx",
         'onnxruntime.InferenceSession("{out}/model.onnx").run(None, {{"image": pixels}})',
         extra=("tf2onnx", "onnx"),
     ),

@@ -33,17 +33,20 @@ def load_model(run: Run) -> keras.Model:
     require_model(run)
     architecture = run.config.architecture
     _require_size(run)
-    run.check(WEIGHTS)
     model = build_network(architecture).model
-    if find_model(architecture.model).custom is not None:
-        # A custom layer may contain further layers, whose weights only Keras finds in the file.
-        with open_weights(run.path / WEIGHTS):
-            model.load_weights(run.path / WEIGHTS)
-        _require_finite(run, model)
-        return model
+    with run.checked_file(WEIGHTS) as path, open_weights(path) as file:
+        if find_model(architecture.model).custom is not None:
+            # A custom layer may contain further layers, whose weights only Keras finds in the file.
+            model.load_weights(path)
+        else:
+            _set_weights(run, file, model)
+    _require_finite(run, model)
+    return model
+
+
+def _set_weights(run: Run, file: h5py.File, model: keras.Model) -> None:
     try:
-        with open_weights(run.path / WEIGHTS) as file:
-            set_weights(match_model(file, model))
+        set_weights(match_model(file, model))
     except WeightsMismatchError as error:
         raise CorruptDataError(
             "the weights do not fit the model of this run",
@@ -51,8 +54,6 @@ def load_model(run: Run) -> keras.Model:
             expected=error.expected,
             got=error.got,
         ) from error
-    _require_finite(run, model)
-    return model
 
 
 def _require_finite(run: Run, model: keras.Model) -> None:

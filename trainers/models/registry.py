@@ -288,7 +288,7 @@ def require_model(run: Run, reference: str | None = None) -> None:
             find_model(name)
         except UsageError as error:
             error.what, error.expected = "the model of this run is not registered", None
-            error.path = str(run.path)
+            error.path = run.location
             raise
     elif is_reference(reference):
         resolve_model(reference, name)

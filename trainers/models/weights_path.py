@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 
 from records.errors import InputNotFoundError, UsageError
-from records.storage import is_url
+from records.storage import is_url, redact_url
 from trainers.runs.run_dir import WEIGHTS, open_run
 
 IMAGENET = "imagenet"
@@ -27,7 +27,11 @@ def find_weights(weights: str, model: str) -> Path:
     """
     path = Path(weights)
     if is_url(weights):
-        raise UsageError("weights must be a local file", got=weights)
+        raise UsageError(
+            "weights must be a local file or run",
+            got=redact_url(weights),
+            hint="copy the file or the run to a local folder",
+        )
     if path.is_dir():
         return _find_in_folder(path, model)
     if not path.is_file():

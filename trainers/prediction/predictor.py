@@ -47,7 +47,7 @@ class Predictor:
     Several threads can call the methods at the same time.
 
     Args:
-        run: the path of a run, or a `Run`.
+        run: the path or URL of a run, or a `Run`.
 
     Raises:
         InputNotFoundError: the run does not exist, or has no weights yet.
@@ -77,7 +77,7 @@ class Predictor:
         )
 
     def __repr__(self) -> str:
-        run, model = escape_for_display(str(self.run.path)), self.run.config.options.model
+        run, model = escape_for_display(self.run.location), self.run.config.options.model
         classes = pluralize(len(self.run.labels), "class")
         predicted = classes if self.target is None else f"target {escape_for_display(self.target)}"
         return f"<Predictor {run}: {model}, {predicted}>"

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import os
 import shlex
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from records.errors import LockedError, OutputError, UsageError
+from records.errors import OutputError
 from records.format.label_map import LabelMap, format_labels
 from records.format.layout import LABELS, MANIFEST
-from records.storage import is_url
-from records.storage.atomic import (
-    atomic_folder,
-    occupants,
-    open_locked,
-    remove_staged_files,
-)
 from trainers.config import RunConfig, encode_config
 from trainers.runs.digests import DIGESTS, encode_digests, forget
 from trainers.runs.run_dir import (
@@ -33,8 +25,8 @@ from trainers.runs.run_dir import (
     WEIGHTS,
     Run,
     is_run,
-    writing,
 )
+from trainers.runs.run_folder import RunFolder, open_run_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,149 +37,150 @@ def require_empty(
     *,
     dataset: str | os.PathLike[str] | None = None,
     resume: bool = False,
-) -> Path:
-    """Return the path of the folder of a new run, which is absent or vacant.
-
-    A vacant folder contains only files of the system, such as `lost+found`.
+) -> None:
+    """Check that the folder of a new run is absent or vacant; see `RunFolder.is_vacant`.
 
     Args:
-        location: the path of the folder.
+        location: the path or URL of the folder.
         dataset: the dataset to train on, for the command in the hint.
         resume: whether the folder may contain a run without configuration: an earlier version
             left an empty file if the disk was full.
 
     Raises:
         OutputError: the folder contains other files, or is a file.
-        UsageError: the location is a URL.
+        UsageError: the URL cannot be opened.
     """
-    text = os.fspath(location)
-    if is_url(text):
-        raise UsageError("a run folder must be local", got=text)
-    path = Path(text)
-    with writing(path):
-        if path.exists() and not path.is_dir():
-            raise OutputError("the run folder is an existing file", path=text)
-        if not path.is_dir():
-            return path
-        if not set(occupants(path)) - (_empty_run(path) if resume else set()):
-            return path
-    raise OutputError(
-        f"the folder contains {_describe_content(path)} and is not overwritten",
-        path=text,
-        hint=_advise(path, text, dataset),
-    )
+    folder = open_run_folder(location)
+    _require_vacant(folder, _empty_run(folder) if resume else set(), dataset)
 
 
-def _advise(path: Path, run: str, dataset: str | os.PathLike[str] | None) -> str:
+def _require_vacant(
+    folder: RunFolder, allowed: set[str], dataset: str | os.PathLike[str] | None = None
+) -> None:
+    if not folder.is_vacant(ignored=allowed):
+        raise OutputError(
+            f"the folder contains {_describe_content(folder)} and is not overwritten",
+            path=folder.location,
+            hint=_advise(folder, dataset),
+        )
+
+
+def _advise(folder: RunFolder, dataset: str | os.PathLike[str] | None) -> str:
     """Return the command that resumes the run in a folder, if the folder has one."""
-    if not (path / CONFIG).is_file():
+    if folder.stat(CONFIG) is None:
         return "choose a different folder"
     resume = "--resume"
     if dataset is not None:
-        resume = shlex.join(["shardmill", "train", os.fspath(dataset), run, "--resume"])
-    if (path / RESULT).is_file():
+        shown = os.fspath(dataset)
+        resume = shlex.join(["shardmill", "train", shown, folder.location, "--resume"])
+    if folder.stat(RESULT) is not None:
         return f"train it for longer with `{resume} --epochs N`, or choose a different folder"
     return f"resume it with `{resume}`, or choose a different folder"
 
 
-def _empty_run(path: Path) -> set[str]:
+def _empty_run(folder: RunFolder) -> set[str]:
     """Return the files of a run whose configuration is an empty file, or is removed."""
-    if is_run(path):
+    if is_run(folder):
         return set()
     # `remove_if_empty` may have been interrupted before it removed the digests.
-    return {CONFIG, LABELS, DIGESTS} if (path / CONFIG).is_file() else {DIGESTS}
+    return {DIGESTS} if folder.stat(CONFIG) is None else {CONFIG, LABELS, DIGESTS}
 
 
-def _describe_content(path: Path) -> str:
-    if (path / RESULT).is_file():
+def _describe_content(folder: RunFolder) -> str:
+    if folder.stat(RESULT) is not None:
         return "a finished run"
-    if (path / CONFIG).is_file():
+    if folder.stat(CONFIG) is not None:
         return "an unfinished run"
-    return "a dataset" if (path / MANIFEST).is_file() else "files"
+    return "files" if folder.stat(MANIFEST) is None else "a dataset"
 
 
 @contextmanager
-def open_for_writing(path: Path, config: RunConfig, labels: LabelMap) -> Iterator[Run]:
+def open_for_writing(
+    location: str | os.PathLike[str], config: RunConfig, labels: LabelMap
+) -> Iterator[Run]:
     """Yield a new or unfinished run, locked by this process.
 
     Files that a killed process left are removed, and a missing label map is written. At the end of
     the block, a run that has neither weights nor checkpoints is removed.
 
+    Args:
+        location: the path or URL of the run.
+        config: the configuration.
+        labels: the label map.
+
     Raises:
         LockedError: another process is training this run.
         CorruptDataError: a file of the run is damaged.
         OutputError: the run cannot be written, or another process has created a run there.
+        StorageError: storage failed.
     """
-    run = Run(path, config, labels) if is_run(path) else create_run(path, config, labels)
-    lock = _lock(path)
-    try:
-        with writing(path):
-            for folder in (path, path / CHECKPOINTS):
-                remove_staged_files(folder, is_locked=True)
+    run = Run(open_run_folder(location), config, labels)
+
+    def create_missing() -> None:
+        if not is_run(run.folder):
+            _create(run)
+
+    with run.folder.lock(create_missing):
+        run.folder.remove_leftovers("", CHECKPOINTS)
         if run.read(CONFIG) != encode_config(config):
             run.write(CONFIG, encode_config(config))
         complete_run(run)
         if run.has_weights:
             run.check(WEIGHTS)
-        with writing(path):
-            (path / RESULT).unlink(missing_ok=True)  # a resumed run is not finished
-            forget(path, (RESULT, HISTORY, CURVES))
+        run.folder.remove(RESULT)  # a resumed run is not finished
+        forget(run.folder, (RESULT, HISTORY, CURVES))
         try:
             yield run
         finally:
             remove_if_empty(run)
-    finally:
-        os.close(lock)
 
 
 def complete_run(run: Run) -> None:
     """Check the label map, or write it again if it is missing. Raises as `Run.write`."""
-    path = run.path / LABELS
-    if path.is_file() and path.stat().st_size:
+    found = run.folder.stat(LABELS)
+    if found is not None and found.size_bytes:
         run.check(LABELS, hint=HINT_LABELS)
     else:
         run.write(LABELS, format_labels(run.labels))
 
 
-def _lock(path: Path) -> int:
-    try:
-        return open_locked(path, os.O_RDONLY)
-    except BlockingIOError:
-        raise LockedError(
-            "another process is training this run", path=str(path), hint="try again later"
-        ) from None
-
-
-def create_run(path: Path, config: RunConfig, labels: LabelMap) -> Run:
-    """Create a run in a vacant folder, all of its files in one step.
+def create_run(location: str | os.PathLike[str], config: RunConfig, labels: LabelMap) -> Run:
+    """Create a run in a vacant folder, all of its files in one step if the storage can.
 
     Raises:
+        LockedError: another process is writing to the folder.
         OutputError: the run cannot be written, or another process has created a run there.
         StorageError: storage failed.
     """
-    require_empty(path, resume=True)
-    with writing(path):
-        for name in _empty_run(path):
-            (path / name).unlink(missing_ok=True)
-        contents = {LABELS: format_labels(labels), CONFIG: encode_config(config)}
-        with atomic_folder(path, last=CONFIG) as folder:
-            (folder / DIGESTS).write_bytes(encode_digests(contents))
-            for name, content in contents.items():
-                (folder / name).write_bytes(content)
-    return Run(path, config, labels)
+    run = Run(open_run_folder(location), config, labels)
+    with run.folder.lock(lambda: _create(run)):
+        return run
+
+
+def _create(run: Run) -> None:
+    folder = run.folder
+    empty = _empty_run(folder)
+    _require_vacant(folder, empty)
+    for name in empty:
+        folder.remove(name)
+    contents = {LABELS: format_labels(run.labels), CONFIG: encode_config(run.config)}
+    with folder.new(last=CONFIG) as new:
+        (new / DIGESTS).write_bytes(encode_digests(contents))
+        for name, content in contents.items():
+            (new / name).write_bytes(content)
 
 
 def remove_if_empty(run: Run) -> None:
     """Remove the files of a run that has neither weights nor checkpoints."""
-    if run.has_weights or any((run.path / CHECKPOINTS).glob("step-*")):
+    folder = run.folder
+    if run.has_weights or any("/step-" in name for name in folder.list(CHECKPOINTS)):
         return
-    for event_file in (run.path / TENSORBOARD).glob("events.out.tfevents.*"):
-        event_file.unlink(missing_ok=True)
+    for name in folder.list(TENSORBOARD):
+        if name.startswith(f"{TENSORBOARD}/events.out.tfevents."):
+            folder.remove(name)
     for name in (CHECKPOINTS, TENSORBOARD):
-        with suppress(OSError):  # it contains other files, or does not exist
-            (run.path / name).rmdir()
+        folder.remove_empty_folder(name)
     # Without its configuration, the folder is not a run that --resume completes.
     for name in (LABELS, TRAINING_IMAGES, THRESHOLDS, CONFIG, DIGESTS):
-        (run.path / name).unlink(missing_ok=True)
-    with suppress(OSError):  # it contains other files, or is the root of a volume
-        run.path.rmdir()
+        folder.remove(name)
+    folder.remove_empty_folder()

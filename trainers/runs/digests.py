@@ -8,21 +8,24 @@ the old and the new, so that the process can be killed at any time: the file mat
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from records.errors import CorruptDataError
 from records.format.digest import FileDigest, digest_of, digest_stream
-from records.storage.atomic import atomic_file
-from records.storage.local import LocalStorage
+from records.storage.errors import HINT_FIX, translate_write_errors
 from records.strict_json import decode_versioned, encode_canonical
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
-    from pathlib import Path
     from typing import BinaryIO
+
+    from trainers.runs.run_folder import RunFolder
 
 DIGESTS = "digests.json"
 RESTORE = "restore the file from a copy, or train a new run"
@@ -47,11 +50,11 @@ def encode_digests(contents: Mapping[str, bytes]) -> bytes:
     return _encode({name: (digest_of(content),) for name, content in contents.items()})
 
 
-def read_checked(run: Path, name: str, *, hint: str = RESTORE) -> bytes:
+def read_checked(folder: RunFolder, name: str, *, hint: str = RESTORE) -> bytes:
     """Return the content of a file of a run, after checking its digest.
 
     Args:
-        run: the run folder.
+        folder: the run folder.
         name: the name of the file in it.
         hint: the next step if the file is damaged.
 
@@ -60,27 +63,54 @@ def read_checked(run: Path, name: str, *, hint: str = RESTORE) -> bytes:
         CorruptDataError: the file, or `digests.json`, is damaged.
         StorageError: storage failed.
     """
-    return _read(run, name, lambda stream: stream.read(), digest_of, hint)
+    return _read(folder, name, lambda stream: stream.read(), digest_of, hint)
 
 
-def check_file(run: Path, name: str, *, hint: str = RESTORE) -> None:
+def check_file(folder: RunFolder, name: str, *, hint: str = RESTORE) -> None:
     """Check the digest of a file of a run, of any size. Raises as `read_checked`."""
-    _read(run, name, digest_stream, lambda digest: digest, hint)
+    _read(folder, name, digest_stream, lambda digest: digest, hint)
+
+
+@contextmanager
+def checked_file(folder: RunFolder, name: str, *, hint: str = RESTORE) -> Iterator[Path]:
+    """Yield the path of a file of a run, after checking its digest.
+
+    For a run at a URL, this is a copy in the temporary folder, which is removed after the block.
+
+    Raises:
+        OutputError: the copy cannot be written.
+        FileNotFoundError, CorruptDataError, StorageError: as `read_checked`.
+    """
+    path = folder.local_path(name)
+    if path is not None:
+        check_file(folder, name, hint=hint)
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="shardmill-") as temporary:
+        copy = Path(temporary, name.rpartition("/")[2])
+        _read(folder, name, lambda stream: _copy(stream, copy), lambda digest: digest, hint)
+        yield copy
+
+
+def _copy(stream: BinaryIO, copy: Path) -> FileDigest:
+    with translate_write_errors(str(copy), hint=HINT_FIX), copy.open("wb") as target:
+        shutil.copyfileobj(stream, target)
+    with copy.open("rb") as written:
+        return digest_stream(written)
 
 
 def _read(
-    run: Path,
+    folder: RunFolder,
     name: str,
     read: Callable[[BinaryIO], _Content],
     digest: Callable[[_Content], FileDigest],
     hint: str,
 ) -> _Content:
-    storage = LocalStorage(str(run))
     earlier = None
     while True:
-        with storage.open(name) as stream:
+        with folder.open(name) as stream:
             content = read(stream)
-        found, listed = digest(content), _read_digests(run)
+        found, listed = digest(content), _decode(folder, _read_digests(folder))
         if found in listed.get(name, ()):
             return content
         if listed == earlier:
@@ -89,7 +119,7 @@ def _read(
     expected = [f"SHA-256 {each.sha256}" for each in listed.get(name, ())]
     raise CorruptDataError(
         "the file was changed after the run wrote it",
-        path=storage.display_name(name),
+        path=folder.display_name(name),
         expected=" or ".join(expected) or f"a file that {DIGESTS} lists",
         got=f"SHA-256 {found.sha256}",
         hint=hint,
@@ -97,53 +127,62 @@ def _read(
 
 
 @contextmanager
-def recording(run: Path, digests: Mapping[str, FileDigest]) -> Iterator[None]:
+def recording(folder: RunFolder, digests: Mapping[str, FileDigest]) -> Iterator[None]:
     """Record the digests of files that the block writes.
 
     Digests of files that do not exist, such as removed checkpoints, are dropped.
 
     Raises:
         CorruptDataError: `digests.json` is damaged.
-        OSError: it cannot be written.
+        LockedError: another process has taken over the lease of the run.
+        OutputError, StorageError: it cannot be written.
     """
-    kept = {name: found for name, found in _read_digests(run).items() if (run / name).exists()}
+    content = _read_digests(folder)
+    listed = _decode(folder, content)
+    kept = {name: found for name, found in listed.items() if folder.stat(name) is not None}
     either = {name: (*kept.get(name, ()), new) for name, new in digests.items()}
-    _write(run, {**kept, **either})
+    content = _swap(folder, content, {**kept, **either})
     yield
     # After the files of a finished run are written, nothing may change: no command would remove the
     # staged file of a process that is killed then.
     if not kept.keys().isdisjoint(digests):
-        _write(run, {**kept, **{name: (new,) for name, new in digests.items()}})
+        _swap(folder, content, {**kept, **{name: (new,) for name, new in digests.items()}})
 
 
-def forget(run: Path, names: Collection[str]) -> None:
+def forget(folder: RunFolder, names: Collection[str]) -> None:
     """Drop the digests of files that are written without digests. Raises as `recording`."""
-    listed = _read_digests(run)
+    content = _read_digests(folder)
+    listed = _decode(folder, content)
     if not listed.keys().isdisjoint(names):
-        _write(run, {name: found for name, found in listed.items() if name not in names})
+        _swap(folder, content, {name: listed[name] for name in listed if name not in names})
 
 
 def _encode(files: dict[str, tuple[FileDigest, ...]]) -> bytes:
     return encode_canonical(RunDigests(_FORMAT_VERSION, files))
 
 
-def _write(run: Path, files: dict[str, tuple[FileDigest, ...]]) -> None:
-    with atomic_file(run / DIGESTS) as staged:
-        staged.write_bytes(_encode(files))
+def _swap(folder: RunFolder, old: bytes, files: dict[str, tuple[FileDigest, ...]]) -> bytes:
+    """Replace the content `old` of `digests.json`, and return the new content."""
+    new = _encode(files)
+    folder.swap(DIGESTS, old, new)
+    return new
 
 
-def _read_digests(run: Path) -> dict[str, tuple[FileDigest, ...]]:
-    storage = LocalStorage(str(run))
+def _read_digests(folder: RunFolder) -> bytes:
     try:
-        content = storage.read(DIGESTS)
+        with folder.open(DIGESTS) as stream:
+            return stream.read()
     except FileNotFoundError:
         raise CorruptDataError(
-            "a file of the run is missing", path=storage.display_name(DIGESTS), hint=RESTORE
+            "a file of the run is missing", path=folder.display_name(DIGESTS), hint=RESTORE
         ) from None
+
+
+def _decode(folder: RunFolder, content: bytes) -> dict[str, tuple[FileDigest, ...]]:
     return decode_versioned(
         content,
         RunDigests,
         version=_FORMAT_VERSION,
         what="the digests of a run",
-        path=storage.display_name(DIGESTS),
+        path=folder.display_name(DIGESTS),
     ).files

@@ -9,7 +9,6 @@ import msgspec
 from records.errors import CorruptDataError
 from records.strict_json import decode_json
 from trainers.options import TaskName
-from trainers.runs.digests import read_checked
 from trainers.runs.run_dir import RESULT
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ class TrainingResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The result of a run: `result.json`, and the output of `train --json`.
 
     Attributes:
-        run: the run folder.
+        run: the run folder, a path or a URL.
         model: the name of the model.
         mode: `scratch`, `transfer` or `finetune`.
         epochs: the number of completed epochs.
@@ -110,14 +109,14 @@ def find_result(plan: TrainingPlan) -> TrainingResult | None:
     Raises:
         CorruptDataError: `result.json` is damaged.
     """
-    path = plan.run_path / RESULT
-    if not path.is_file():
+    run = plan.run
+    if not run.is_finished:
         return None
     try:
-        result = decode_json(read_checked(plan.run_path, RESULT, hint=_HINT), TrainingResult)
+        result = decode_json(run.read(RESULT, hint=_HINT), TrainingResult)
     except msgspec.DecodeError as error:
         raise CorruptDataError(
-            "not the result of a run", path=str(path), got=str(error), hint=_HINT
+            "not the result of a run", path=run.describe(RESULT), got=str(error), hint=_HINT
         ) from error
     ended_early = plan.config.options.early_stopping is not None
     return result if ended_early or result.steps >= plan.phases[-1].end_step else None

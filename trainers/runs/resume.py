@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from records.errors import UsageError
 from trainers.options import TrainOptions
-from trainers.runs.run_dir import is_run, read_config, writing
+from trainers.runs.run_dir import is_run, read_config
+from trainers.runs.run_folder import open_run_folder
 
 if TYPE_CHECKING:
+    import os
+
     from trainers.config import RunConfig
 
 # All options that are not listed change the resulting weights.
@@ -27,12 +28,10 @@ def find_run(run: str | os.PathLike[str]) -> RunConfig | None:
 
     Raises:
         CorruptDataError: `config.json` is invalid.
-        OutputError: no folder can have this name.
+        StorageError: storage failed.
     """
-    path = Path(os.fspath(run))
-    with writing(path):
-        found = is_run(path)
-    return read_config(path) if found else None
+    folder = open_run_folder(run)
+    return read_config(folder) if is_run(folder) else None
 
 
 def merge_options(found: RunConfig, given: dict[str, Any]) -> TrainOptions:

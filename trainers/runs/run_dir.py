@@ -15,27 +15,24 @@ tensorboard/        the logs of `train --tensorboard`
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from records.errors import CorruptDataError, InputNotFoundError
 from records.format.digest import digest_of
 from records.format.label_map import LabelMap, parse_labels
 from records.format.layout import LABELS
-from records.storage.atomic import atomic_file
-from records.storage.errors import translate_write_errors
-from records.storage.local import LocalStorage
-from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from trainers.config import RunConfig, decode_config
-from trainers.runs.digests import RESTORE, check_file, read_checked, recording
+from trainers.runs.digests import RESTORE, check_file, checked_file, read_checked, recording
+from trainers.runs.run_folder import RunFolder, open_run_folder
 from trainers.tasks import task_of
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
 CONFIG = "config.json"
 HISTORY = "history.csv"
@@ -51,28 +48,29 @@ HINT_LABELS = "remove this file, and `shardmill train DATASET RUN --resume` writ
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder, its configuration and its label map; a relative path becomes absolute.
+    """A run folder, its configuration and its label map.
 
     The label map of a run that predicts a number has the name of the target.
     """
 
-    path: Path
+    folder: RunFolder
     config: RunConfig
     labels: LabelMap
 
-    def __post_init__(self) -> None:
-        # A later chdir, or another process, has no effect.
-        object.__setattr__(self, "path", self.path.absolute())
+    @property
+    def location(self) -> str:
+        """Return the path as given, or the URL without credentials, of the run folder."""
+        return self.folder.location
 
     @property
     def has_weights(self) -> bool:
         """Return whether the run has weights, which are written at the end of an epoch."""
-        return (self.path / WEIGHTS).is_file()
+        return self.has(WEIGHTS)
 
     @property
     def is_finished(self) -> bool:
         """Return whether the run is finished."""
-        return (self.path / RESULT).is_file()
+        return self.has(RESULT)
 
     @property
     def prediction_files(self) -> tuple[str, ...]:
@@ -91,22 +89,31 @@ class Run:
         return None if target is None else target.name
 
     def describe(self, name: str) -> str:
-        """Return the path of a file in the run folder, for messages."""
-        return escape_for_display(str(self.path / name))
+        """Return the path or URL of a file in the run folder, for messages."""
+        return self.folder.display_name(name)
 
-    def read(self, name: str) -> bytes:
+    def has(self, name: str) -> bool:
+        """Return whether the run has a file."""
+        return self.folder.stat(name) is not None
+
+    def read(self, name: str, *, hint: str = RESTORE) -> bytes:
         """Return the content of a file of the run, checked. Raises as `read_checked`."""
-        return read_checked(self.path, name)
+        return read_checked(self.folder, name, hint=hint)
 
     def check(self, name: str, *, hint: str = RESTORE) -> None:
         """Check the digest of a file of the run. Raises as `read_checked`."""
-        check_file(self.path, name, hint=hint)
+        check_file(self.folder, name, hint=hint)
+
+    def checked_file(self, name: str, *, hint: str = RESTORE) -> AbstractContextManager[Path]:
+        """Yield the local path of a file of the run, checked; see `digests.checked_file`."""
+        return checked_file(self.folder, name, hint=hint)
 
     def write(self, name: str, content: bytes) -> None:
         """Write or replace a file of the run atomically, and record its digest.
 
         Raises:
             CorruptDataError: `digests.json` is damaged.
+            LockedError: another process has taken over the lease of the run.
             OutputError: the file cannot be written.
             StorageError: storage failed.
         """
@@ -115,74 +122,69 @@ class Run:
     def write_all(self, contents: Mapping[str, bytes]) -> None:
         """Write or replace files in this order, each atomically. Raises as `write`."""
         digests = {name: digest_of(content) for name, content in contents.items()}
-        with writing(self.path), recording(self.path, digests):
+        with recording(self.folder, digests):
             for name, content in contents.items():
                 self.write_unrecorded(name, content)
 
     def write_unrecorded(self, name: str, content: bytes) -> None:
         """Write or replace a file that no command reads. Raises OutputError or StorageError."""
-        path = self.path / name
-        with writing(path):
-            path.parent.mkdir(exist_ok=True)
-            with atomic_file(path) as staged:
-                staged.write_bytes(content)
+        self.folder.write(name, content)
 
 
-def is_run(path: Path) -> bool:
+def is_run(folder: RunFolder) -> bool:
     """Return whether a folder is a run: it has a configuration, which is not empty."""
-    config = path / CONFIG
-    return config.is_file() and config.stat().st_size > 0
+    config = folder.stat(CONFIG)
+    return config is not None and config.size_bytes > 0
 
 
-def read_config(path: Path) -> RunConfig:
+def read_config(folder: RunFolder) -> RunConfig:
     """Return the configuration in a run folder. Raises as `read_checked`."""
-    return decode_config(read_checked(path, CONFIG), path=str(path / CONFIG))
+    return decode_config(read_checked(folder, CONFIG), path=folder.display_name(CONFIG))
 
 
 def open_run(location: str | os.PathLike[str]) -> Run:
     """Open a run that has weights, for evaluation or prediction.
 
+    Args:
+        location: the path or URL of the run.
+
     Raises:
         InputNotFoundError: the folder is not a run, or the run has no weights yet.
         CorruptDataError: the configuration or the label map is damaged.
-        UsageError: the label map is invalid.
+        UsageError: the label map is invalid, or the URL cannot be opened.
+        StorageError: storage failed.
     """
-    path = Path(os.fspath(location))
+    folder = open_run_folder(location)
+    path = folder.display_name(LABELS)
     try:
-        config = read_config(path)
-        labels = parse_labels(read_checked(path, LABELS, hint=HINT_LABELS), path=str(path / LABELS))
+        config = read_config(folder)
+        labels = parse_labels(read_checked(folder, LABELS, hint=HINT_LABELS), path=path)
     except (FileNotFoundError, NotADirectoryError):
-        if is_run(path):
+        if is_run(folder):
             raise CorruptDataError(
                 "a file of the run is missing",
-                path=str(path / LABELS),
+                path=path,
                 hint="`shardmill train DATASET RUN --resume` completes the run",
             ) from None
         raise InputNotFoundError(
             "not a run folder",
-            path=str(path),
+            path=folder.location,
             expected=f"a folder with {CONFIG} and {LABELS}",
             hint="create one with `shardmill train DATASET RUN`",
         ) from None
     if len(labels) != config.architecture.classes:
         raise CorruptDataError(
             "the label map does not match the run",
-            path=str(path / LABELS),
+            path=path,
             expected=pluralize(config.architecture.classes, "class"),
             got=len(labels),
         )
-    run = Run(path, config, labels)
+    run = Run(folder, config, labels)
     if not run.has_weights:
         raise InputNotFoundError(
             "this run has no weights yet",
-            path=str(path),
+            path=folder.location,
             hint="wait until an epoch ends, or continue the run with `shardmill train --resume`",
         )
-    LocalStorage(str(path)).open(WEIGHTS).close()  # HDF5 opens the path, and would follow a link
+    folder.open(WEIGHTS).close()  # HDF5 opens the path, and would follow a link
     return run
-
-
-def writing(path: Path) -> AbstractContextManager[None]:
-    """Translate an OSError that writing to a run raises, to OutputError or StorageError."""
-    hint = "fix this and resume with `shardmill train --resume`"
-    return translate_write_errors(str(path), what="the run", hint=hint)

@@ -13,7 +13,6 @@ import numpy as np
 
 from records.errors import CorruptDataError
 from records.text.formatting import pluralize
-from trainers.runs.digests import read_checked
 from trainers.runs.run_dir import TRAINING_IMAGES
 
 if TYPE_CHECKING:
@@ -38,17 +37,16 @@ def read_trained_images(run: Run) -> NDArray[np.uint64] | None:
     Raises:
         CorruptDataError: the file is damaged.
     """
-    path = run.path / TRAINING_IMAGES
-    if not path.is_file():
+    if not run.has(TRAINING_IMAGES):
         return None
-    content = read_checked(run.path, TRAINING_IMAGES, hint=_HINT)
+    content = run.read(TRAINING_IMAGES, hint=_HINT)
     if len(content) % _DTYPE.itemsize == 0:
         hashes = np.frombuffer(content, _DTYPE).astype(np.uint64)
         if (hashes[:-1] < hashes[1:]).all():
             return hashes
     raise CorruptDataError(
         "the record of the training images is damaged",
-        path=str(path),
+        path=run.describe(TRAINING_IMAGES),
         expected="sorted integers of 64 bits",
         got=pluralize(len(content), "byte"),
         hint=_HINT,

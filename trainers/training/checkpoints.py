@@ -10,6 +10,7 @@ step.
 
 from __future__ import annotations
 
+import fnmatch
 import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,6 @@ from records.errors import CorruptDataError
 from records.strict_json import decode_json
 from trainers.models.load import check_weights
 from trainers.models.weights_file import encode_weights
-from trainers.runs.digests import check_file
 from trainers.runs.history import EpochMetrics
 from trainers.runs.run_dir import CHECKPOINTS
 
@@ -93,35 +93,37 @@ def save_checkpoint(
         _write_arrays(file, _METRICS, metrics)
 
     run.write(name, encode_weights(model, add_state))
-    for path in list_checkpoints(run)[:-keep]:
-        path.unlink(missing_ok=True)
+    for older in list_checkpoints(run)[:-keep]:
+        run.folder.remove(older)
 
 
-def list_checkpoints(run: Run) -> list[Path]:
-    """Return the paths of the checkpoints of a run, the newest last."""
-    return sorted((run.path / CHECKPOINTS).glob(_PATTERN))
+def list_checkpoints(run: Run) -> list[str]:
+    """Return the names of the checkpoints in the run folder, the newest last."""
+    return fnmatch.filter(run.folder.list(CHECKPOINTS), f"{CHECKPOINTS}/{_PATTERN}")
 
 
-def latest_checkpoint(run: Run) -> Path | None:
-    """Return the path of the newest checkpoint of a run; None if the run has no checkpoints."""
+def latest_checkpoint(run: Run) -> str | None:
+    """Return the name of the newest checkpoint of a run; None if the run has no checkpoints."""
     return next(reversed(list_checkpoints(run)), None)
 
 
-def read_state(path: Path) -> TrainingState:
+def read_state(run: Run, checkpoint: str) -> TrainingState:
     """Return the state of a run that a checkpoint contains. Raises CorruptDataError."""
-    check_file(path.parent.parent, f"{CHECKPOINTS}/{path.name}", hint=_HINT)
-    with _reading(path):
-        check_weights(path)
-        with h5py.File(path, "r") as file:
-            content = str(file.attrs[_STATE])
+    with _reading(run, checkpoint) as path, h5py.File(path, "r") as file:
+        content = str(file.attrs[_STATE])
     try:
         return decode_json(content.encode("utf-8", "surrogateescape"), TrainingState)
     except msgspec.DecodeError as error:
-        raise _damaged(path, error) from error
+        raise _damaged(run, checkpoint, error) from error
 
 
-def restore_model(model: keras.Model, path: Path) -> list[NDArray[Any]]:
+def restore_model(model: keras.Model, run: Run, checkpoint: str) -> list[NDArray[Any]]:
     """Load weights, optimizer state and random states of a checkpoint into a compiled model.
+
+    Args:
+        model: the compiled model.
+        run: the run folder.
+        checkpoint: the name of the checkpoint in it.
 
     Returns:
         The variables of the metrics; empty if the checkpoint has none.
@@ -129,8 +131,7 @@ def restore_model(model: keras.Model, path: Path) -> list[NDArray[Any]]:
     Raises:
         CorruptDataError: the file is damaged, or belongs to a different model.
     """
-    with _reading(path):
-        check_weights(path)
+    with _reading(run, checkpoint) as path:
         model.load_weights(path)
         with h5py.File(path, "r") as file:
             for number, variable in enumerate(_list_random_states(model)):
@@ -156,20 +157,23 @@ def _list_random_states(model: keras.Model) -> list[keras.Variable]:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    try:
-        with warnings.catch_warnings():
-            # Keras warns about skipped weights; if a layer gets no weights, it then raises.
-            warnings.simplefilter("ignore", UserWarning)
-            yield
-    except (OSError, ValueError, KeyError) as error:
-        raise _damaged(path, error) from error
+def _reading(run: Run, checkpoint: str) -> Iterator[Path]:
+    """Yield the local path of a checkpoint, checked."""
+    with run.checked_file(checkpoint, hint=_HINT) as path:
+        try:
+            check_weights(path)
+            with warnings.catch_warnings():
+                # Keras warns about skipped weights; if a layer gets no weights, it then raises.
+                warnings.simplefilter("ignore", UserWarning)
+                yield path
+        except (OSError, ValueError, KeyError) as error:
+            raise _damaged(run, checkpoint, error) from error
 
 
-def _damaged(path: Path, error: Exception) -> CorruptDataError:
+def _damaged(run: Run, checkpoint: str, error: Exception) -> CorruptDataError:
     return CorruptDataError(
         "not a checkpoint of this run",
-        path=str(path),
+        path=run.describe(checkpoint),
         got=str(error).partition("\n")[0],
         hint=_HINT,
     )

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+import shutil
+import tempfile
 import time
+import weakref
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
@@ -17,7 +21,6 @@ from trainers.training.early_stopping import EarlyStopping
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from trainers.models.build import Network
     from trainers.training.phases import Phase
@@ -51,7 +54,7 @@ class EpochLogger:
         self.epochs = list(epochs)
         self._plan, self._run, self._network = plan, run, network
         self._progress = progress
-        self._tensorboard = TensorBoardWriter(run.path) if options.tensorboard else None
+        self._tensorboard = TensorBoardWriter(run) if options.tensorboard else None
         self._early_stopping = EarlyStopping(options.early_stopping)
         # The first epoch saves its weights without waiting, so that a long run can predict early.
         # If a head trains from features, epochs are short, so its first save waits as well.
@@ -124,12 +127,20 @@ class EpochLogger:
 class TensorBoardWriter:
     """Writes metrics to `RUN/tensorboard`; each process of a resumed run adds a file.
 
+    If the run is at a URL, the file is in the temporary folder, and is uploaded after each epoch.
+
     Args:
-        run: the folder of the run.
+        run: the run.
     """
 
-    def __init__(self, run: Path) -> None:
-        self._folder = run / TENSORBOARD
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        folder = run.folder.local_path(TENSORBOARD)
+        self._uploads = folder is None
+        if folder is None:
+            folder = Path(tempfile.mkdtemp(prefix="shardmill-"))
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self._folder = folder
         self._writer = tf.summary.create_file_writer(str(self._folder))
 
     def write_step(self, step: int, metrics: dict[str, float]) -> None:
@@ -139,6 +150,9 @@ class TensorBoardWriter:
     def write_epoch(self, step: int, result: EpochMetrics) -> None:
         """Write the result of an epoch that ended after `step` steps. Raises OutputError."""
         self._write(step, {f"epoch/{name}": value for name, value in result.to_columns().items()})
+        if self._uploads:
+            for path in self._folder.iterdir():
+                self._run.write_unrecorded(f"{TENSORBOARD}/{path.name}", path.read_bytes())
 
     def _write(self, step: int, metrics: dict[str, float]) -> None:
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -32,6 +31,7 @@ from trainers.models.weights_path import IMAGENET, find_weights
 from trainers.runs.create import require_empty
 from trainers.runs.resume import find_run, require_compatible
 from trainers.runs.run_dir import Run
+from trainers.runs.run_folder import open_run_folder
 from trainers.tasks import ClassCounts, find_task
 from trainers.tasks.target import find_column, fit_target, read_targets
 from trainers.training.option_checks import (
@@ -65,7 +65,7 @@ class TrainingPlan:
         dataset: the dataset with the images.
         training: the records to train on.
         validation: the records to validate on after each epoch.
-        run_path: the run folder: absent, empty, or the folder of a run to resume.
+        run_location: the path or URL of the run folder: absent, empty, or a run to resume.
         config: the configuration of the run.
         weights: the initial weights of the backbone: `imagenet` or a path; None if random.
         phases: the phases of the run, in order.
@@ -75,7 +75,7 @@ class TrainingPlan:
     dataset: Dataset
     training: Selection
     validation: Selection
-    run_path: Path
+    run_location: str
     config: RunConfig
     weights: str | None
     phases: tuple[Phase, ...]
@@ -84,7 +84,7 @@ class TrainingPlan:
     @property
     def run(self) -> Run:
         """Return the run, which may not exist yet."""
-        return Run(self.run_path, self.config, self.labels)
+        return Run(open_run_folder(self.run_location), self.config, self.labels)
 
     @property
     def labels(self) -> LabelMap:
@@ -138,7 +138,8 @@ def plan_training(
 
     Args:
         location: the path or URL of the dataset.
-        run: the run folder: a local folder that must be absent or empty, unless `resume` is set.
+        run: the path or URL of the run folder, which must be absent or empty, unless `resume` is
+            set.
         options: the options of the run; the model may be given as `package.module:builder`.
         resume: whether to continue an existing run; if no run exists, a new one starts.
 
@@ -155,14 +156,12 @@ def plan_training(
     options = msgspec.structs.replace(options, model=resolve_model(options.model, name))
     spec = find_model(options.model)
     check_options(options, spec)
-    run_path = (
+    run_location = os.fspath(run)
+    if found is None:
         require_empty(run, dataset=location, resume=resume)
-        if found is None
-        else Path(os.fspath(run))
-    )
     dataset = open_dataset(location)
     if found is None:
-        require_outside(os.fspath(run), dataset.location)
+        require_outside(run_location, dataset.location)
     training, validation, unknown = _select(dataset, options)
     skipped: frozenset[tuple[str, int]] = frozenset()
     if options.features is not None:
@@ -188,7 +187,7 @@ def plan_training(
         decoder=DECODER if found is None else found.decoder,
     )
     if found is not None:
-        require_compatible(found, config, path=str(run_path))
+        require_compatible(found, config, path=redact_url(run_location))
     if options.cache == "memory":
         _check_memory((training.records + validation.records) * config.shape.size_bytes)
     if options.cache == "shards":
@@ -197,7 +196,7 @@ def plan_training(
         dataset,
         training,
         validation,
-        run_path,
+        run_location,
         config,
         weights,
         plan_phases(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from records.storage import redact_url
 from records.text.escaping import escape_surrogates
 from trainers.backend import check_batch_size, data_parallel, start_backend
 from trainers.input.selection import hash_images
@@ -48,6 +49,7 @@ def train(
         CorruptDataError: a record cannot be read.
         OutputError: the run cannot be written.
         LockedError: another process is training this run.
+        StorageError: storage failed after retries.
         UsageError: the loss became NaN or infinite, the pretrained weights do not fit the model, or
             the GPUs cannot share a batch of this size.
         OutOfMemoryError: a step needs more memory than the device has.
@@ -80,7 +82,7 @@ def train(
     check_batch_size(options.batch_size, backend, validation_images=validation_images)
     set_precision(options.precision, backend)
     with (
-        open_for_writing(plan.run_path, plan.config, plan.labels) as run,
+        open_for_writing(plan.run_location, plan.config, plan.labels) as run,
         locate_bad_records(plan.dataset, plan.training, plan.validation, on_message=on_message),
         data_parallel(backend),
     ):
@@ -90,7 +92,7 @@ def train(
         if plan.weights is not None:
             load_backbone(network, options.model, plan.weights)
         checkpoint = latest_checkpoint(run)
-        state = read_state(checkpoint) if checkpoint else TrainingState(options.seed)
+        state = read_state(run, checkpoint) if checkpoint else TrainingState(options.seed)
         loop = TrainingLoop(
             plan,
             run,
@@ -112,7 +114,7 @@ def train(
             )
             if checkpoint is not None:
                 on_message(f"resuming at step {loop.step:,} of {plan.phases[-1].end_step:,}")
-                loop.metric_variables = restore_model(setup.model, checkpoint)
+                loop.metric_variables = restore_model(setup.model, run, checkpoint)
                 checkpoint = None
             setup = loop.run_phase(setup)
         loop.write_checkpoint(setup)
@@ -123,7 +125,7 @@ def train(
 
 def _record_images(plan: TrainingPlan, run: Run) -> None:
     """Record the training images, by which an evaluation recognizes them in another dataset."""
-    if not (run.path / TRAINING_IMAGES).is_file():
+    if not run.has(TRAINING_IMAGES):
         hashes = hash_images(plan.dataset, plan.training)
         pairs = zip(hashes, plan.training.shard_masks, strict=True)
         write_trained_images(run, [found[chosen] for found, chosen in pairs])
@@ -145,7 +147,7 @@ def _write_result(
     epochs = loop.epoch_logger.epochs
     parameters, trained_parameters = count_parameters(network)
     result = TrainingResult(
-        run=escape_surrogates(str(plan.run_path)),
+        run=escape_surrogates(redact_url(plan.run_location)),
         model=options.model,
         mode=options.mode,
         epochs=len(epochs),

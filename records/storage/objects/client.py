@@ -76,11 +76,11 @@ class ObjectClient(Protocol):
         """
 
     def put(self, key: str, data: bytes, condition: str | None = None) -> str:
-        """Write an object in one request, and return its tag.
+        """Write an object, and return its tag.
 
         Raises:
             ConditionFailedError: the condition, `ABSENT` or a tag, does not hold.
-            FileNotFoundError: the object with this tag does not exist.
+            FileNotFoundError: the object with this tag, or the upload (see `create`), is gone.
         """
 
     def create(self, key: str, stream: BinaryIO, condition: str | None = ABSENT) -> None:

@@ -10,6 +10,7 @@ empty listing or an empty file. So this module checks that each response has its
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -74,20 +75,29 @@ class S3Client(BucketClient):
         """See `ObjectClient.put`."""
         conditions = {ABSENT: {"IfNoneMatch": "*"}, None: {}}
         wanted = conditions.get(condition, {"IfMatch": condition})
+        if len(data) > ONE_REQUEST_BYTES:
+            return self._put_parts(key, io.BytesIO(data), len(data), wanted)
         return str(self.request("put_object", key, Body=data, **wanted)["ETag"])
 
     def create(self, key: str, stream: BinaryIO, condition: str | None = ABSENT) -> None:
-        """See `ObjectClient.create`: parts are invisible until the last request."""
+        """See `ObjectClient.create`."""
         size_bytes = stream.seek(0, os.SEEK_END)
         wanted = {} if condition is None else {"IfNoneMatch": condition}
-        if size_bytes <= ONE_REQUEST_BYTES:
+        if size_bytes > ONE_REQUEST_BYTES:
+            self._put_parts(key, stream, size_bytes, wanted)
+        else:
             self.request("put_object", key, Body=stream, **wanted)
-            return
+
+    def _put_parts(
+        self, key: str, stream: BinaryIO, size_bytes: int, condition: Mapping[str, Any]
+    ) -> str:
+        """Write an object in parts, invisible until the last request, and return its tag."""
         upload = {"UploadId": self.request("create_multipart_upload", key)["UploadId"]}
         try:
             parts = list(self._upload_parts(key, upload, stream, size_bytes))
-            whole = {"MultipartUpload": {"Parts": parts}}
-            self.request("complete_multipart_upload", key, **upload, **whole, **wanted)
+            whole = {"MultipartUpload": {"Parts": parts}, **condition}
+            written = self.request("complete_multipart_upload", key, **upload, **whole)
+            return str(written["ETag"])
         except BaseException:
             # The parts of a killed process remain until a lifecycle rule of the bucket ends them.
             with suppress(ShardmillError, FileNotFoundError):

@@ -7,6 +7,7 @@ renewed and taken over by a write that the store refuses if the lease has change
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
@@ -109,7 +110,10 @@ class ObjectStorage:
 
     def replace(self, name: str, data: bytes) -> None:
         """See `Storage.replace`."""
-        self.client.put(self._key(name), data)
+        try:
+            self.client.put(self._key(name), data)
+        except FileNotFoundError as error:
+            self._require_uploaded(name, io.BytesIO(data), error)
 
     def compare_and_swap(self, name: str, old: bytes, new: bytes) -> None:
         """See `Storage.compare_and_swap`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,8 +24,6 @@ from trainers.runs.run_dir import TRAINING_IMAGES, Run
 from trainers.runs.trained_images import read_trained_images, write_trained_images
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from trainers.input.selection import Selection
 
 
@@ -108,12 +107,12 @@ def test_evaluate_only_trained_images_is_refused(source: Path, tmp_path: Path) -
     write_trained_images(run, hash_images(dataset, select_for_evaluation(dataset, "test")))
     other = msgspec.structs.replace(run.config, plan_digests=("0" * 32,))
     with pytest.raises(UsageError, match="the run trained on every image of test"):
-        plan_evaluation(Run(run.path, other, run.labels), dataset)
+        plan_evaluation(Run(run.folder, other, run.labels), dataset)
 
 
 def test_evaluate_run_without_record_of_its_images_is_noted(source: Path, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", convert(source, tmp_path / "before"))
-    (run.path / TRAINING_IMAGES).unlink()
+    (Path(run.location) / TRAINING_IMAGES).unlink()
     after = convert(source, tmp_path / "after", seed=1)
     found = leave_out_trained(run, after, select_for_evaluation(after, "test"))
     assert found.excluded == 0

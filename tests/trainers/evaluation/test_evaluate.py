@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -29,9 +29,6 @@ from trainers.runs.create import create_run
 from trainers.runs.run_dir import WEIGHTS, Run, open_run
 from trainers.tasks.classification import softmax
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 @pytest.fixture
 def run(run_path: Path, tmp_path: Path) -> Run:
@@ -52,7 +49,7 @@ def measure_plan(plan: EvaluationPlan) -> Evaluation:
 
 def test_evaluate_validation_split_equals_training_metrics(run: Run) -> None:
     evaluation = measure(run, split="validation")
-    result = json.loads((run.path / "result.json").read_bytes())
+    result = json.loads((Path(run.location) / "result.json").read_bytes())
     assert evaluation.images == result["validation_images"]
     assert evaluation.accuracy == pytest.approx(result["val_accuracy"])
     assert evaluation.loss == pytest.approx(result["val_loss"], rel=1e-4)
@@ -138,7 +135,7 @@ def test_draw_pictures_writes_files_named_after_split(untrained: EvaluationPlan)
     lines = list(draw_pictures(untrained, measure_plan(untrained)))
     assert {line.rpartition("/")[2] for line in lines} == names
     for name in names:
-        assert (untrained.run.path / name).read_bytes().startswith(b"\x89PNG")
+        assert (Path(untrained.run.location) / name).read_bytes().startswith(b"\x89PNG")
 
 
 def test_locate_key_missing_from_index_raises_corrupt_data_error(untrained: EvaluationPlan) -> None:
@@ -154,7 +151,7 @@ def test_locate_key_missing_from_index_raises_corrupt_data_error(untrained: Eval
     ],
 )
 def test_evaluate_different_classes_are_refused(run: Run, labels: str, message: str) -> None:
-    other = Run(run.path, run.config, parse_labels(labels.encode(), path="labels.txt"))
+    other = Run(run.folder, run.config, parse_labels(labels.encode(), path="labels.txt"))
     with pytest.raises(UsageError, match=message):
         plan_evaluation(other)
 
@@ -168,7 +165,7 @@ def test_evaluate_missing_split_is_refused_by_name(run: Run, tmp_path: Path) -> 
 def test_evaluate_dataset_not_found_is_refused_with_hint(run: Run, tmp_path: Path) -> None:
     config = msgspec.structs.replace(run.config, dataset=str(tmp_path / "gone"))
     with pytest.raises(InputNotFoundError, match="shardmill evaluate RUN DATASET"):
-        plan_evaluation(Run(run.path, config, run.labels))
+        plan_evaluation(Run(run.folder, config, run.labels))
 
 
 def test_evaluate_damaged_record_is_reported_by_number(
@@ -221,7 +218,7 @@ def drop_a_layer(path: Path) -> None:
 )
 def test_evaluate_invalid_weights_file_is_refused(run: Run, damage: object) -> None:
     assert callable(damage)
-    path = run.path / "model.weights.h5"
+    path = Path(run.location) / "model.weights.h5"
     damage(path)
     run.write(WEIGHTS, path.read_bytes())
     with pytest.raises(

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 
 def test_atomic_folder_block_succeeds_publishes_folder(tmp_path: Path) -> None:
-    path = require_empty_folder(tmp_path / "out")
-    with new_folder(path) as folder:
+    path = tmp_path / "out"
+    require_empty_folder(str(path), last="file")
+    with new_folder(str(path), last="file") as folder:
         (folder / "file").touch()
         assert not path.exists()
     assert [file.name for file in path.iterdir()] == ["file"]
@@ -24,7 +25,7 @@ def test_atomic_folder_block_succeeds_publishes_folder(tmp_path: Path) -> None:
 
 
 def fail_in(path: Path, error: Exception) -> None:
-    with new_folder(path) as folder:
+    with new_folder(str(path), last="file") as folder:
         (folder / "file").touch()
         raise error
 
@@ -39,11 +40,12 @@ def test_atomic_folder_block_fails_leaves_nothing(tmp_path: Path, error: Excepti
 
 def test_atomic_folder_existing_files_are_refused_and_kept(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    with new_folder(require_empty_folder(tmp_path / "out")) as folder:
+    require_empty_folder(str(tmp_path / "out"), last="file")
+    with new_folder(str(tmp_path / "out"), last="file") as folder:
         (folder / "file").touch()
     with pytest.raises(OutputError, match="is not overwritten"):
-        require_empty_folder(tmp_path / "out")
+        require_empty_folder(str(tmp_path / "out"), last="file")
     # Whoever was faster in the meantime keeps what is theirs.
-    with pytest.raises(OutputError), new_folder(tmp_path / "out") as folder:
+    with pytest.raises(OutputError), new_folder(str(tmp_path / "out"), last="file") as folder:
         (folder / "other").touch()
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["file"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +10,6 @@ import pytest
 from records.errors import UsageError
 from tests.trainers.conftest import make_source
 from trainers.runs.run_dir import open_run
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytest.importorskip("tf2onnx", reason="needs shardmill[onnx]: no tf2onnx")
 
@@ -23,7 +20,7 @@ def test_onnx_export_gives_scores_of_predict(run_path: Path, tmp_path: Path) -> 
     from trainers.export import export
     from trainers.prediction import Predictor
 
-    folder = export(open_run(run_path), tmp_path / "onnx", "onnx")
+    folder = Path(export(open_run(run_path), tmp_path / "onnx", "onnx"))
     (result,) = Predictor(run_path).predict([make_source(300).data], top_k=3)
     assert result.pixels is not None
     model = ReferenceEvaluator(str(folder / "model.onnx"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -17,9 +17,6 @@ from trainers.models.weights_file import encode_weights
 from trainers.options import TrainOptions
 from trainers.runs.create import create_run
 from trainers.runs.run_dir import WEIGHTS, Run
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LABELS = LabelMap(("a", "b", "c"))
 
@@ -104,9 +101,9 @@ def test_load_model_missing_layer_is_refused_by_name(tmp_path: Path) -> None:
     architecture = Architecture("cnn", ImageShape(32, 32), 3)
     run = make_run(tmp_path, architecture)
     run.write(WEIGHTS, encode_weights(build_network(architecture).model))
-    with h5py.File(run.path / WEIGHTS, "a") as file:
+    with h5py.File(Path(run.location) / WEIGHTS, "a") as file:
         del file["layers/dense_1"]
-    run.write(WEIGHTS, (run.path / WEIGHTS).read_bytes())
+    run.write(WEIGHTS, (Path(run.location) / WEIGHTS).read_bytes())
     with pytest.raises(CorruptDataError, match=r"expected layer logits of .*, got no layer"):
         load_model(run)
 

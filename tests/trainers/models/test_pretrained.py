@@ -118,7 +118,7 @@ def write_run(folder: Path, network: Network, model: str = SMALL) -> Path:
     )
     run = create_run(folder / "run", config, LabelMap(("a", "b", "c")))
     run.write(WEIGHTS, encode_weights(network.model))
-    return run.path
+    return folder / "run"
 
 
 def write_legacy(path: Path, model: keras.Model, *, in_parts: bool = False) -> Path:

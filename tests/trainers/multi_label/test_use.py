@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,9 +28,6 @@ from trainers.runs.thresholds import (
     read_thresholds,
     replace_thresholds,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +217,7 @@ def test_export_saved_model_gives_probabilities_and_thresholds(
     import tensorflow as tf
 
     set_thresholds(run, 0.25, 0.5, 0.75)
-    folder = export(run, tmp_path / "saved", "saved_model")
+    folder = Path(export(run, tmp_path / "saved", "saved_model"))
     assert (folder / "thresholds.json").read_bytes() == (run / "thresholds.json").read_bytes()
     model = tf.saved_model.load(str(folder))
     files = tf.constant([(new / f"{number}.png").read_bytes() for number in FILES])
@@ -245,7 +243,7 @@ def test_export_keras_gives_probabilities_of_predict(
 ) -> None:
     import keras
 
-    folder = export(drawn_run, tmp_path / "keras")
+    folder = Path(export(drawn_run, tmp_path / "keras"))
     model = keras.models.load_model(folder / "model.keras", safe_mode=True)
     pixels = np.stack([each.pixels for each in predictions])  # type: ignore[misc]
     check_probabilities(model.predict(pixels, verbose=0), predictions)
@@ -257,7 +255,7 @@ def test_export_onnx_gives_probabilities_and_thresholds(
     pytest.importorskip("tf2onnx", reason="needs shardmill[onnx]: no tf2onnx")
     from onnx.reference import ReferenceEvaluator
 
-    folder = export(drawn_run, tmp_path / "onnx", "onnx")
+    folder = Path(export(drawn_run, tmp_path / "onnx", "onnx"))
     model = ReferenceEvaluator(str(folder / "model.onnx"))
     pixels = np.stack([each.pixels for each in predictions])  # type: ignore[misc]
     scores, thresholds = model.run(None, {"image": pixels})

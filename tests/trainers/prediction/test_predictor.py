@@ -38,7 +38,7 @@ def predictor(run_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Predi
     shutil.copytree(run_path, folder)
     run = open_run(folder)
     return Predictor(
-        Run(folder, msgspec.structs.replace(run.config, dataset="/nowhere"), run.labels)
+        Run(run.folder, msgspec.structs.replace(run.config, dataset="/nowhere"), run.labels)
     )
 
 
@@ -75,7 +75,7 @@ def test_predict_file_equals_scores_of_evaluate(
 
     write_shapes(tmp_path / "data", {"test": [range(150, 163), range(163, 170)]}, images)
     config = msgspec.structs.replace(predictor.run.config, images=images)
-    run = Run(predictor.run.path, config, predictor.run.labels)
+    run = Run(predictor.run.folder, config, predictor.run.labels)
     expected: dict[bytes, NDArray[np.floating[Any]]] = {}
     for logits, _, keys in score_batches(plan_evaluation(run, tmp_path / "data"), load_model(run)):
         expected.update(zip(keys, softmax(logits), strict=True))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -28,9 +29,6 @@ from trainers.prediction import FilePrediction, Prediction, Predictor, find_imag
 from trainers.prediction.batch_job import predict_to_csv_shards
 from trainers.runs.run_dir import open_run
 from trainers.training.plan import plan_training
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -259,7 +257,7 @@ def test_export_saved_model_gives_values_of_predict(
 ) -> None:
     import tensorflow as tf
 
-    folder = export(drawn_run, tmp_path / "saved", "saved_model")
+    folder = Path(export(drawn_run, tmp_path / "saved", "saved_model"))
     assert (folder / "labels.txt").read_text() == "0:area\n"
     assert not (folder / "thresholds.json").exists()
     model = tf.saved_model.load(str(folder))
@@ -276,7 +274,7 @@ def test_export_keras_gives_values_of_predict(
 ) -> None:
     import keras
 
-    folder = export(drawn_run, tmp_path / "keras")
+    folder = Path(export(drawn_run, tmp_path / "keras"))
     model = keras.models.load_model(folder / "model.keras", safe_mode=True)
     found = model.predict(pixels_of(predictions), verbose=0)
     assert found.shape == (len(FILES), 1)
@@ -289,7 +287,7 @@ def test_export_onnx_gives_values_of_predict(
     pytest.importorskip("tf2onnx", reason="needs shardmill[onnx]: no tf2onnx")
     from onnx.reference import ReferenceEvaluator
 
-    folder = export(drawn_run, tmp_path / "onnx", "onnx")
+    folder = Path(export(drawn_run, tmp_path / "onnx", "onnx"))
     model = ReferenceEvaluator(str(folder / "model.onnx"))
     (found,) = model.run(None, {"image": pixels_of(predictions)})
     np.testing.assert_allclose(found[:, 0], values_of(predictions), rtol=1e-5)

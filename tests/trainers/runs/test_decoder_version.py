@@ -100,4 +100,4 @@ def test_new_run_has_the_current_decoder_and_resumed_run_its_own(
     assert plan.config.decoder == DECODER
     run = create_run(tmp_path / "run", plan.config, LABELS)
     run.write(CONFIG, encode_config(msgspec.structs.replace(plan.config, decoder=decoder)))
-    assert plan_training(data, run.path, OPTIONS, resume=True).config.decoder == decoder
+    assert plan_training(data, tmp_path / "run", OPTIONS, resume=True).config.decoder == decoder

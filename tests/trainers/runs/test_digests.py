@@ -21,6 +21,7 @@ from trainers.runs.create import create_run, open_for_writing, remove_if_empty, 
 from trainers.runs.digests import DIGESTS, RunDigests, check_file, read_checked
 from trainers.runs.result import find_result
 from trainers.runs.run_dir import HISTORY, RESULT, WEIGHTS, Run, is_run, open_run
+from trainers.runs.run_folder import open_run_folder
 from trainers.runs.trained_images import read_trained_images
 
 if TYPE_CHECKING:
@@ -65,22 +66,24 @@ def test_any_recorded_file_with_any_damage_is_refused(
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(run_path, run)
+    folder = open_run_folder(run)
     for name in listed(run):
         content = (run / name).read_bytes()
         (run / name).write_bytes(DAMAGES[damage](content))
         with pytest.raises(CorruptDataError, match=f"{name}: the file was changed after the run"):
-            read_checked(run, name)
+            read_checked(folder, name)
         with pytest.raises(CorruptDataError, match=f"{name}: the file was changed after the run"):
-            check_file(run, name)
+            check_file(folder, name)
         (run / name).write_bytes(content)
-        assert read_checked(run, name) == content
+        assert read_checked(folder, name) == content
     (run / "checkpoints" / "mine").touch()
     with pytest.raises(CorruptDataError, match=r"mine: .* a file that digests\.json lists"):
-        check_file(run, "checkpoints/mine")
+        check_file(folder, "checkpoints/mine")
 
 
 def test_digests_with_any_changed_byte_are_refused(tmp_path: Path) -> None:
-    path = create_run(tmp_path / "run", CONFIG, LABELS).path
+    path = tmp_path / "run"
+    create_run(path, CONFIG, LABELS)
     content = (path / DIGESTS).read_bytes()
     for place in range(len(content)):
         changed = bytearray(content)
@@ -142,9 +145,9 @@ def test_commands_refuse_finite_damage_of_weights_and_swapped_names(
 
     checkpoint = latest_checkpoint(run)
     assert checkpoint is not None
-    change_one_value(checkpoint)
+    change_one_value(path / checkpoint)
     with pytest.raises(CorruptDataError, match="remove this file to resume from the previous"):
-        read_state(checkpoint)
+        read_state(run, checkpoint)
 
     names = (path / "labels.txt").read_text().splitlines()
     swapped = [f"{label}:{name.partition(':')[2]}" for label, name in enumerate(names[::-1])]
@@ -168,7 +171,7 @@ def write_epoch(run: Run) -> None:
     run.write(WEIGHTS, b"second weights")
     run.write_unrecorded(HISTORY, b"rows")
     run.write(CHECKPOINTS[1], b"second state")
-    (run.path / CHECKPOINTS[0]).unlink()
+    (Path(run.location) / CHECKPOINTS[0]).unlink()
     run.write_all({HISTORY: b"all rows", RESULT: b"{}"})
 
 
@@ -200,9 +203,9 @@ def test_writes_fail_at_any_call_then_every_file_has_its_digest(
         remaining = [name for name in CHECKPOINTS if (path / name).exists()]
         assert remaining, number  # the run can resume
         for name in (WEIGHTS, "config.json", "labels.txt", *remaining):
-            check_file(path, name)
+            check_file(run.folder, name)
         if (path / RESULT).exists():
-            check_file(path, RESULT)
+            check_file(run.folder, RESULT)
             assert not [*path.glob(".*")]
         with open_for_writing(path, CONFIG, LABELS) as resumed:
             resumed.write(WEIGHTS, b"third weights")
@@ -230,11 +233,11 @@ def test_removal_of_empty_run_killed_at_any_call_leaves_folder_for_a_run(
             failed = False
         except KilledError:
             pass
-        if not is_run(run.path):
-            assert require_empty(run.path, resume=True) == run.path
-        with open_for_writing(run.path, CONFIG, LABELS) as again:
+        if not is_run(run.folder):
+            require_empty(run.location, resume=True)
+        with open_for_writing(run.location, CONFIG, LABELS) as again:
             again.write(WEIGHTS, b"weights")
-        assert open_run(run.path).labels == LABELS
+        assert open_run(run.location).labels == LABELS
     assert number > 3
 
 
@@ -258,9 +261,9 @@ def test_read_while_training_replaces_the_file_is_no_damage(
 
 def test_write_to_run_without_digests_is_refused(tmp_path: Path) -> None:
     run = create_run(tmp_path / "run", CONFIG, LABELS)
-    (run.path / DIGESTS).unlink()
+    (Path(run.location) / DIGESTS).unlink()
     with pytest.raises(CorruptDataError, match=r"digests\.json"):
         run.write(WEIGHTS, b"weights")
-    (run.path / DIGESTS).mkdir()
+    (Path(run.location) / DIGESTS).mkdir()
     with pytest.raises((CorruptDataError, OutputError), match=r"digests\.json"):
         run.write(WEIGHTS, b"weights")

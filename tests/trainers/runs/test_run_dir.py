@@ -13,7 +13,6 @@ from records.errors import (
     InputNotFoundError,
     OutputError,
     ShardmillError,
-    UsageError,
 )
 from records.format.label_map import format_labels
 from records.format.layout import LABELS as LABELS_NAME
@@ -24,6 +23,7 @@ from trainers.runs.digests import DIGESTS
 from trainers.runs.resume import find_run
 from trainers.runs.run_dir import CONFIG as CONFIG_NAME
 from trainers.runs.run_dir import RESULT, WEIGHTS, is_run, open_run
+from trainers.runs.run_folder import open_run_folder
 
 LABELS = ("disc", "square", "star", "arc", "dot")
 
@@ -31,7 +31,7 @@ LABELS = ("disc", "square", "star", "arc", "dot")
 def test_require_empty_new_or_empty_folder_is_accepted(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for name in ("empty", "new", "new/below"):
-        assert require_empty(tmp_path / name) == tmp_path / name
+        require_empty(tmp_path / name)
     assert not (tmp_path / "new").exists()
 
 
@@ -52,12 +52,10 @@ def test_require_empty_existing_file_is_refused_with_its_kind(
         require_empty(tmp_path)
 
 
-def test_require_empty_file_or_url_is_refused(tmp_path: Path) -> None:
+def test_require_empty_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="the run folder is an existing file"):
         require_empty(tmp_path / "file")
-    with pytest.raises(UsageError, match="must be local"):
-        require_empty("s3://bucket/run")
 
 
 def test_create_run_second_run_in_folder_is_refused(tmp_path: Path) -> None:
@@ -69,7 +67,8 @@ def test_create_run_second_run_in_folder_is_refused(tmp_path: Path) -> None:
 def test_open_run_created_run_is_read_unchanged(tmp_path: Path) -> None:
     run = create_run(tmp_path / "deep" / "run", CONFIG, LABELS)
     run.write(WEIGHTS, b"weights")
-    assert open_run(tmp_path / "deep" / "run") == run
+    opened = open_run(tmp_path / "deep" / "run")
+    assert (opened.location, opened.config, opened.labels) == (run.location, CONFIG, LABELS)
     assert not run.is_finished
     run.write(RESULT, b"{}")
     assert run.is_finished
@@ -90,14 +89,14 @@ def test_open_run_without_weights_is_refused(tmp_path: Path) -> None:
 def test_open_run_with_refused_file_ends_with_error(tmp_path: Path, name: str, kind: str) -> None:
     run = create_run(tmp_path / "run", CONFIG, LABELS)
     run.write(WEIGHTS, b"weights")
-    open_run(run.path)
-    (run.path / name).rename(tmp_path / name)
+    open_run(run.location)
+    (Path(run.location) / name).rename(tmp_path / name)
     if kind == "pipe":
-        os.mkfifo(run.path / name)
+        os.mkfifo(Path(run.location) / name)
     else:
-        (run.path / name).symlink_to(tmp_path / name)
+        (Path(run.location) / name).symlink_to(tmp_path / name)
     with pytest.raises((CorruptDataError, InputNotFoundError)) as caught:
-        open_run(run.path)
+        open_run(run.location)
     assert kind == "pipe" or "leads out of the folder" in str(caught.value)
 
 
@@ -132,7 +131,7 @@ def test_write_interrupted_keeps_old_file(tmp_path: Path, monkeypatch: pytest.Mo
         with pytest.raises(KeyboardInterrupt):
             run.write_unrecorded("curves.png", b"new")
     assert run.read("curves.png") == b"old"
-    assert not list(run.path.glob(".*"))
+    assert not list(Path(run.location).glob(".*"))
 
 
 @pytest.mark.parametrize(
@@ -185,16 +184,16 @@ def test_run_creation_fails_at_any_call_then_run_is_complete_or_absent(
             failed = False
         except (KilledError, OutputError):
             pass
-        if is_run(path):
+        if is_run(open_run_folder(path)):
             assert (path / LABELS_NAME).read_bytes() == format_labels(LABELS), number
         else:
             # The same command starts the run; its lock and weights make it one that remains.
-            assert require_empty(path) == path
+            require_empty(path)
             with open_for_writing(path, CONFIG, LABELS) as run:
                 run.write(WEIGHTS, b"weights")
         names = {CONFIG_NAME, LABELS_NAME, WEIGHTS, DIGESTS, "lost+found"}
         assert {each.name for each in path.iterdir() if each.suffix != ".unfinished"} <= names
-        assert is_run(path)
+        assert is_run(open_run_folder(path))
     assert number > 5
 
 
@@ -227,7 +226,8 @@ def test_resume_run_with_empty_configuration_starts_it(
     if labels is not None:
         (tmp_path / LABELS_NAME).write_bytes(labels)
     assert find_run(tmp_path) is None
-    with open_for_writing(require_empty(tmp_path, resume=True), CONFIG, LABELS) as run:
+    require_empty(tmp_path, resume=True)
+    with open_for_writing(tmp_path, CONFIG, LABELS) as run:
         run.write(WEIGHTS, b"weights")
     assert open_run(tmp_path).labels == LABELS
 
@@ -245,4 +245,4 @@ def test_open_run_relative_path_later_chdir_has_no_effect(
     run = open_run(run_path.name)
     monkeypatch.chdir("/")
     assert run.has_weights
-    assert run.path == run_path
+    assert run.location == run_path.name

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from records.errors import OutputError
+from tests.trainers.test_config import CONFIG
 from trainers.models.weights_path import find_weights
+from trainers.runs.create import create_run
 from trainers.runs.run_dir import WEIGHTS, open_run
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ _TRAIN = ("--epochs=2", "--batch-size=8", "--image-size=24x32")
 def test_tensorboard_logs_that_exceed_the_size_limit_are_an_output_error(tmp_path: Path) -> None:
     from trainers.training.epoch_logger import TensorBoardWriter
 
-    writer = TensorBoardWriter(tmp_path)
+    writer = TensorBoardWriter(create_run(tmp_path / "run", CONFIG, ("cat", "dog")))
     writer.write_step(0, {"loss": 1.0})
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (60, hard))

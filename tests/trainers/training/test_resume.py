@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+import uuid
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,11 +20,13 @@ import numpy as np
 import pytest
 
 from records.errors import CorruptDataError, LockedError, UsageError
+from records.storage import open_remote
 from tests.datasets import edit_manifest
 from tests.trainers.conftest import write_shapes
 from trainers.options import Augmentation, TrainOptions
 from trainers.runs.create import open_for_writing
 from trainers.runs.result import find_result
+from trainers.runs.run_dir import open_run
 from trainers.training.checkpoints import read_state
 from trainers.training.plan import TrainingPlan, plan_training
 from trainers.training.progress import NullProgress
@@ -125,6 +130,32 @@ def test_resume_stopped_at_any_step_gives_same_weights_and_history(
     assert_same_run(undisturbed, tmp_path / "run")
 
 
+def test_resume_at_a_url_with_an_empty_disk_gives_same_weights_and_history(
+    shapes: Path, tmp_path: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"memory://{uuid.uuid4().hex}/run"
+    for part in ("first", "second"):
+        (tmp_path / part).mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / part))
+        options = msgspec.structs.replace(OPTIONS, tensorboard=part == "second")
+        plan = plan_training(shapes, url, options, resume=True)
+        if part == "first":
+            with stop_at_step(18), pytest.raises(KeyboardInterrupt):
+                run_plan(plan)
+        else:
+            assert run_plan(plan).run == url
+    run = open_run(url)
+    for name in ("history.csv", "model.weights.h5"):
+        (tmp_path / name).write_bytes(run.folder.open(name).read())
+    assert_same_run(undisturbed, tmp_path)
+    names = {path.relative_to(undisturbed).as_posix() for path in undisturbed.rglob("*.*")}
+    found = open_remote(url).list()
+    (logs,) = {name for name in found if name.startswith("tensorboard/events.out.tfevents.")}
+    assert {*found} == {*names, logs}
+    gc.collect()
+    assert not list(tmp_path.glob("*/shardmill-*"))
+
+
 def run_until_a_validation_step(
     plan: TrainingPlan, steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,7 +204,7 @@ def test_resume_stopped_in_validation_gives_same_weights_and_history(
     plan = plan_training(shapes, tmp_path / "run", OPTIONS)
     run_until_a_validation_step(plan, validation_step, monkeypatch)
     checkpoint = max((tmp_path / "run" / "checkpoints").iterdir())
-    state = read_state(checkpoint)
+    state = read_state(plan.run, f"checkpoints/{checkpoint.name}")
     assert (state.step, len(state.epochs)) == (step, (validation_step - 1) // 2)
     assert state.pending_metrics is not None
     run_plan(plan_training(shapes, tmp_path / "run", OPTIONS, resume=True))
@@ -274,12 +305,12 @@ def test_train_locked_run_is_refused(shapes: Path, tmp_path: Path) -> None:
     plan = plan_training(shapes, tmp_path / "run", OPTIONS)
     labels = plan.dataset.labels
     with (
-        open_for_writing(plan.run_path, plan.config, labels),
+        open_for_writing(plan.run_location, plan.config, labels),
         pytest.raises(LockedError, match="another process"),
-        open_for_writing(plan.run_path, plan.config, labels),
+        open_for_writing(plan.run_location, plan.config, labels),
     ):
         pass
-    assert not plan.run_path.exists()
+    assert not Path(plan.run_location).exists()
 
 
 def start(data: Path, run: Path) -> subprocess.Popen[str]:

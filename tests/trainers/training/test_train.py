@@ -164,8 +164,8 @@ def test_train_interrupted_after_first_epoch_keeps_weights_and_history(
         run_plan(plan, Interrupting("epoch"))
     run = open_run(tmp_path / "run")
     assert not run.is_finished
-    assert [result.epoch for result in read_history(run.path / "history.csv")] == [1]
-    assert len(weights_of(run.path)) == 10
+    assert [result.epoch for result in read_history(Path(run.location) / "history.csv")] == [1]
+    assert len(weights_of(Path(run.location))) == 10
 
 
 def test_train_loss_nan_raises_error_and_removes_run(shapes: Path, tmp_path: Path) -> None:
