@@ -221,7 +221,8 @@ def _hint_renamed(new: Sequence[str], missing: Sequence[str]) -> str:
     name, old = max(pairs, key=lambda pair: SequenceMatcher(None, *pair).ratio())
     example = escape_for_display(shlex.quote(f"{old}={name}"))
     return (
-        f", or for a renamed class folder --rename-class OLD=NEW, such as --rename-class {example}"
+        f", or for a renamed class folder --rename-class OLD=NEW, such as --rename-class {example},"
+        " or --map NEW=OLD to keep the old name"
     )
 
 

@@ -236,13 +236,13 @@ class TestReports:
 
 
 class TestMissingFiles:
-    def test_append_renamed_class_folder_needs_the_map_of_the_hint(
+    def test_append_renamed_class_folder_has_a_hint_and_map_keeps_the_old_name(
         self, append: Convert, source: Path, output: Path
     ) -> None:
         append()
         before = records_of(output)
         move(source, "cat", "big cats")
-        with pytest.raises(UsageError, match=r"such as --map 'big cats=cat'$"):
+        with pytest.raises(UsageError, match=r"such as --rename-class 'cat=big cats', or --map"):
             append()
         report = append(map=("big cats=cat",), max_gone=0)
         assert (report.status, len(report.renamed)) == ("nothing-to-do", 12)
