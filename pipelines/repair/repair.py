@@ -150,7 +150,7 @@ class _Repair:
 
     def run(self) -> list[RepairedFile]:
         """Repair all files; return the result of each."""
-        for name in self._damage.keys() & self._listed.derived.keys():
+        for name in sorted(self._damage.keys() & self._listed.derived.keys()):
             self._write(name, self._listed.derived[name])
         # The rejects of an index are found in a list, and those of a list in indexes.
         self._repair_lists()
@@ -160,7 +160,7 @@ class _Repair:
             for shard in sorted(shards, key=lambda shard: shard.info.name in self._held):
                 self._repair_shard(shard)
         self._repair_lists()
-        for name in self._damage.keys() - self._files.keys():
+        for name in sorted(self._damage.keys() - self._files.keys()):
             self._add(name, is_repaired=False, problem=explain_file(name, self._listed))
         return [*self._files.values()]
 
@@ -179,7 +179,8 @@ class _Repair:
         return held
 
     def _repair_lists(self) -> None:
-        for name in (self._damage.keys() & self._listed.lists.keys()) - self._files.keys():
+        damaged = self._damage.keys() & self._listed.lists.keys()
+        for name in sorted(damaged - self._files.keys()):
             content = remake_list(name, self._dataset)
             if content is not None:
                 self._write(name, content)
@@ -210,7 +211,7 @@ class _Repair:
         self._add_shard(shard, remade, "" if remade.is_identical else problem)
         if content is not None:
             self._write(index_name(shard.info.name), content)
-        elif remade.is_identical and self._lock is not None:
+        elif remade.is_identical and self._lock is not None and shard.info.name not in self._held:
             self._reindex(shard)
         else:
             self._add(index_name(shard.info.name), is_repaired=False, problem=UNKNOWN_ROWS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,7 +23,8 @@ from records.format.tfrecord import HEADER_BYTES, Frame, frame_size_bytes
 from records.integrity.compressed_parts import PartialStream
 from records.integrity.index_lookup import IndexLookup
 from records.integrity.resilient_reader import read_skipping_damage
-from records.storage import Storage
+from records.storage import RangeReader, Storage
+from records.storage.base import split_parts
 
 _TRIED_ROWS = 8
 """The rows of a damaged shard that are tried in another damaged file before the rest of them."""
@@ -107,7 +108,7 @@ class StoredRecords:
     def _open(self, name: str) -> ShardReader | None:
         if name not in self._readers:
             try:
-                self._readers[name] = ShardReader(self._storage.open_random_access(name))
+                self._readers[name] = ShardReader(_open_ranges(self._storage, name))
             except (FileNotFoundError, CorruptDataError):
                 self._readers[name] = None
         return self._readers[name]
@@ -142,6 +143,8 @@ class StoredRecords:
             places = [Place(name, row, shard.decoder) for row in rows]
             if any(map(self._require, islice(places, _TRIED_ROWS))):
                 yield from filter(self._require, places)
+            else:
+                del self._readers[name]  # of many damaged shards, few have such records
 
     def _find_in_generations(
         self, shard: ListedShard, _index: Index, rows: Sequence[IndexRow]
@@ -171,6 +174,27 @@ class StoredRecords:
             is_wanted = pc.is_in(index.table["key"], value_set=wanted)
             for number in pc.indices_nonzero(is_wanted).to_pylist():
                 yield Place(other.info.name, index.rows(number, number + 1)[0], other.decoder)
+
+
+class _BufferedRanges(NamedTuple):
+    """A remote file that is read in ascending order: one request reads many records."""
+
+    stream: BinaryIO
+
+    def read(self, offset: int, size_bytes: int) -> bytes:
+        """See `RangeReader.read`."""
+        self.stream.seek(offset)
+        return self.stream.read(size_bytes)
+
+    def read_parts(self, offset: int, sizes_bytes: Sequence[int]) -> list[bytes]:
+        """See `RangeReader.read_parts`."""
+        return split_parts(self.read(offset, sum(sizes_bytes)), sizes_bytes)
+
+
+def _open_ranges(storage: Storage, name: str) -> RangeReader:
+    if storage.is_local:
+        return storage.open_random_access(name)
+    return _BufferedRanges(storage.open(name))
 
 
 def _describes(row: IndexRow, payload: bytes, decoder: RecordDecoder) -> bool:
