@@ -28,7 +28,9 @@ def validate(environment: Path, file: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
-@pytest.mark.parametrize("name", ["kubernetes/cronjob.yaml", "flink/nightly.yaml"])
+@pytest.mark.parametrize(
+    "name", ["kubernetes/cronjob.yaml", "kubernetes/cronjob-s3.yaml", "flink/nightly.yaml"]
+)
 def test_cron_job_manifest_matches_kubernetes_schema(
     environment: Path, tmp_path: Path, name: str
 ) -> None:
@@ -36,6 +38,10 @@ def test_cron_job_manifest_matches_kubernetes_schema(
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text((DEPLOY / name).read_text().replace("concurrencyPolicy", "concurencyPolicy"))
     assert validate(environment, wrong).returncode != 0
+    text = (DEPLOY / name).read_text()
+    if "policyTypes" in text:
+        wrong.write_text(text.replace("policyTypes", "policyType"))
+        assert validate(environment, wrong).returncode != 0
 
 
 def refuse_unknown(schema: Any) -> None:
