@@ -72,10 +72,20 @@ class Built(NamedTuple):
     entrypoint: Sequence[str] = ()
 
     def run(
-        self, *arguments: str | Path, mounts: Mapping[Path, str] | None = None, **variables: str
+        self,
+        *arguments: str | Path,
+        mounts: Mapping[Path, str] | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run the entrypoint with arguments; `mounts` are writable folders by their source."""
-        return _run(self, [*self.entrypoint, *map(str, arguments)], mounts or {}, variables)
+        """Run the entrypoint with arguments.
+
+        Args:
+            arguments: the arguments.
+            mounts: the writable folders in the root, by their sources.
+            variables: more variables of the environment.
+        """
+        command = [*self.entrypoint, *map(str, arguments)]
+        return _run(self, command, mounts or {}, variables or {})
 
 
 @dataclass

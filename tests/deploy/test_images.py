@@ -176,13 +176,13 @@ def test_image_steps_in_chroot_convert_to_s3(image: tuple[str, Built], tmp_path:
         photos = make_folders(tmp_path / "photos", cat=6, dog=6)
         url = f"s3://{BUCKET}/data"
         ended = image[1].run(
-            *("convert", "/photos", url), mounts={photos: "/photos"}, **server.environment
+            *("convert", "/photos", url), mounts={photos: "/photos"}, variables=server.environment
         )
         assert ended.returncode == 0, ended.stderr
-        ended = image[1].run("verify", url, "--decode", **server.environment)
+        ended = image[1].run("verify", url, "--decode", variables=server.environment)
         assert ended.returncode == 0, ended.stderr
         wrong = {**server.environment, "AWS_SECRET_ACCESS_KEY": "wrong"}
-        ended = image[1].run("stats", url, **wrong)
+        ended = image[1].run("stats", url, variables=wrong)
         assert ended.returncode == 77, ended.stderr
     finally:
         server.stop()
@@ -203,7 +203,16 @@ def test_image_of_docker_converts_without_root(
         pytest.skip("needs a Docker daemon")
     tag = f"shardmill-test-{name}"
     file = wheel_context / "deploy/images/Dockerfile"
-    building = ["docker", "build", "--file", file, "--build-arg", f"IMAGE={name}", "--tag", tag]
+    building: list[str | Path] = [
+        "docker",
+        "build",
+        "--file",
+        file,
+        "--build-arg",
+        f"IMAGE={name}",
+        "--tag",
+        tag,
+    ]
     subprocess.run([*building, wheel_context], check=True, timeout=2400)
     photos = make_folders(tmp_path / "photos", cat=6, dog=6)
     (tmp_path / "data").mkdir(mode=0o777)
