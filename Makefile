@@ -30,10 +30,13 @@ QUICK_TESTS := -n auto --dist loadfile -m "not slow and not s3 and not clouds an
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --no-compile
 LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header --quiet $(if $(UPGRADE),--upgrade)
+# The images have the versions of requirements.lock.
+IMAGE_LOCK_FLAGS := $(filter-out --upgrade,$(LOCK_FLAGS)) --constraint requirements.lock \
+	--extra s3 --extra gcs --extra azure --extra metrics
 
 .PHONY: help setup demo test test-all s3-server test-s3 cloud-servers test-clouds cluster-test deploy-test torch-test attack coverage \
 	check lint-workflows api-check pre-commit release-check bench bench-quick docs docs-serve \
-	pages tutorials lock wheel clean distclean
+	pages tutorials lock wheel images clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -144,6 +147,9 @@ tutorials: $(INSTALLED) ## run every tutorial with the files in DATA, half an ho
 
 lock: $(INSTALLED) ## renew the lock files from pyproject.toml (UPGRADE=1: to the newest versions)
 	$(BIN)/uv pip compile $(LOCK_FLAGS) --extra dev -o requirements.lock pyproject.toml
+	$(BIN)/uv pip compile $(IMAGE_LOCK_FLAGS) -o deploy/images/convert.lock pyproject.toml
+	$(BIN)/uv pip compile $(IMAGE_LOCK_FLAGS) --extra train --extra beam --extra tensorboard \
+		-o deploy/images/train.lock pyproject.toml
 	$(BIN)/python -c 'import tomllib; content = tomllib.load(open("pyproject.toml", "rb")); \
 		extras = content["project"]["optional-dependencies"]; \
 		print(*content["build-system"]["requires"], *extras["release"], sep="\n")' | \
@@ -152,6 +158,9 @@ lock: $(INSTALLED) ## renew the lock files from pyproject.toml (UPGRADE=1: to th
 wheel: $(INSTALLED) ## build the wheel that a cluster's workers install, in dist/
 	$(BIN)/python -m pip --disable-pip-version-check wheel --quiet --no-deps --no-build-isolation \
 		--wheel-dir dist .
+
+images: ## build the container images from the wheel in dist/ (REGISTRY=, TAG=; PUSH=1: push them with SBOMs)
+	@REGISTRY="$(REGISTRY)" TAG="$(TAG)" PUSH="$(PUSH)" deploy/images/build.sh
 
 clean: ## remove what these targets made, but .venv
 	rm -rf demo dist build site .coverage-report .release .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -21,17 +23,31 @@ from records.errors import ShardmillError
 from records.runtime.logging import set_log_format
 from tests.deploy.conftest import DEPLOY
 
-CRON_JOBS = ["kubernetes/cronjob.yaml", "flink/nightly.yaml"]
+CRON_JOBS = ["kubernetes/cronjob.yaml", "kubernetes/cronjob-s3.yaml", "flink/nightly.yaml"]
 TRAINING_JOB = "kubernetes/train.yaml"
 DAG = DEPLOY / "airflow/shardmill_nightly.py"
 RETRYABLE_ERRORS = {69, 74, 75}
 UNITS = ("shardmill-nightly.service", "shardmill-nightly.timer")
 
 
+def read_kind(name: str, kind: str) -> dict[str, Any]:
+    """Return the one object of a kind in a file."""
+    objects = yaml.safe_load_all((DEPLOY / name).read_text())
+    (found,) = (each for each in objects if each["kind"] == kind)
+    return dict(found)
+
+
 def read_job(name: str) -> dict[str, Any]:
-    spec: dict[str, Any] = yaml.safe_load((DEPLOY / name).read_text())["spec"]
+    kind = "Job" if name == TRAINING_JOB else "CronJob"
+    spec: dict[str, Any] = read_kind(name, kind)["spec"]
     job: dict[str, Any] = spec["jobTemplate"]["spec"] if "jobTemplate" in spec else spec
     return job
+
+
+def read_docker_arguments() -> list[str]:
+    """Return the arguments of the image in the script for `docker run`."""
+    (line,) = re.findall(r'"\$image" (.*)', (DEPLOY / "docker/nightly.sh").read_text())
+    return shlex.split(line)
 
 
 def read_service() -> dict[str, str]:
@@ -55,6 +71,7 @@ def pod_arguments(name: str) -> list[str]:
 
 COMMANDS = {
     **{name: pod_arguments(name) for name in CRON_JOBS},
+    "docker": read_docker_arguments(),
     "systemd": shlex.split(read_service()["ExecStart"])[1:],
     "airflow": shlex.split(read_constants()["COMMAND"])[2:],
 }
@@ -127,6 +144,68 @@ def test_job_permanent_exit_codes_fail_and_transient_are_retried(name: str) -> N
 def test_systemd_and_airflow_retry_same_exit_codes_as_cron_job() -> None:
     assert set(map(int, read_service()["RestartForceExitStatus"].split())) == RETRYABLE_ERRORS
     assert read_constants()["PERMANENT_ERRORS"] == codes() - RETRYABLE_ERRORS
+
+
+@pytest.mark.parametrize(
+    ("codes_of_runs", "exit_code", "runs"),
+    [
+        ([0], 0, 1),
+        ([74, 69, 75, 125, 0], 0, 5),
+        ([74] * 7, 74, 6),
+        *(([code, 0], code, 1) for code in (1, 2, 65, 66, 70, 73, 77, 137, 143)),
+    ],
+)
+def test_docker_script_retries_only_temporary_errors(
+    tmp_path: Path, codes_of_runs: list[int], exit_code: int, runs: int
+) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text(
+        '#!/bin/sh\ncd "$(dirname "$0")"; echo "$@" >> calls\n'
+        'exit $(sed -n "$(wc -l < calls)p" codes)\n'
+    )
+    docker.chmod(0o755)
+    (tmp_path / "codes").write_text("".join(f"{code}\n" for code in codes_of_runs))
+    variables = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PHOTOS": "/p", "DATA": "/d"}
+    ended = subprocess.run(
+        [DEPLOY / "docker/nightly.sh"],
+        env={**variables, "RETRY_SECONDS": "0"},
+        timeout=60,
+        check=False,
+    )
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert (ended.returncode, len(calls)) == (exit_code, runs)
+    assert "--restart" not in calls[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "ports"),
+    [("kubernetes/cronjob.yaml", set()), ("kubernetes/cronjob-s3.yaml", {53, 443})],
+)
+def test_network_policy_selects_pods_of_job_and_opens_only_these_ports(
+    name: str, ports: set[int]
+) -> None:
+    policy = read_kind(name, "NetworkPolicy")["spec"]
+    labels = read_job(name)["template"]["metadata"]["labels"]
+    assert policy["podSelector"]["matchLabels"].items() <= labels.items()
+    assert "app.kubernetes.io/name" not in policy["podSelector"]["matchLabels"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert "ingress" not in policy
+    rules = policy.get("egress", [])
+    assert {port["port"] for rule in rules for port in rule["ports"]} == ports
+
+
+def test_job_in_object_store_has_credentials_of_secret_and_no_token_of_api() -> None:
+    pod = read_job("kubernetes/cronjob-s3.yaml")["template"]["spec"]
+    (container,) = pod["containers"]
+    mounted = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    secrets = {each["name"]: each["secret"] for each in pod["volumes"] if "secret" in each}
+    assert secrets["credentials"]["secretName"] == "shardmill-s3"
+    variables = {each["name"]: each["value"] for each in container["env"]}
+    assert variables["AWS_SHARED_CREDENTIALS_FILE"].startswith(f"{mounted['credentials']}/")
+    account = read_kind("kubernetes/cronjob-s3.yaml", "ServiceAccount")
+    assert pod["serviceAccountName"] == account["metadata"]["name"]
+    assert pod["automountServiceAccountToken"] is False
+    assert not any("SECRET" in name or "KEY" in name for name in variables)
 
 
 def test_systemd_units_pass_systemd_analyze_verify(tmp_path: Path) -> None:

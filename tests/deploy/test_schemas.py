@@ -37,6 +37,10 @@ def test_job_manifest_matches_kubernetes_schema(
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text((DEPLOY / name).read_text().replace("backoffLimit", "backofLimit"))
     assert validate(environment, wrong).returncode != 0
+    text = (DEPLOY / name).read_text()
+    if "policyTypes" in text:
+        wrong.write_text(text.replace("policyTypes", "policyType"))
+        assert validate(environment, wrong).returncode != 0
 
 
 def refuse_unknown(schema: Any) -> None:

@@ -86,6 +86,11 @@ echo "== SBOM"
 .release/tools/bin/cyclonedx-py environment .release/env-whl/bin/python --pyproject pyproject.toml \
   --output-reproducible --of JSON -o .release/notes/sbom.cdx.json
 grep -q "$root" .release/notes/sbom.cdx.json && fail "the SBOM contains the path of this checkout"
+# Those of the images: the packages of their lock files, without the base image.
+for image in convert train; do
+  .release/tools/bin/cyclonedx-py requirements "deploy/images/$image.lock" --pyproject pyproject.toml \
+    --output-reproducible --of JSON -o ".release/notes/sbom-image-$image.cdx.json"
+done
 "$python" -c 'import json
 sbom = json.load(open(".release/notes/sbom.cdx.json"))
 parts = [it["name"] + " " + it["version"] for it in sbom["components"]]

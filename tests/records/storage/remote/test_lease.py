@@ -10,6 +10,7 @@ import pytest
 
 from records.errors import CorruptDataError, OutputError
 from records.storage.fsspec import FsspecStorage
+from records.storage.names import LEASE
 from records.storage.remote import lease
 
 
@@ -20,6 +21,26 @@ def storage() -> FsspecStorage:
 
 def refuse(*_: object) -> str:
     raise OutputError("access is denied")
+
+
+def test_lease_is_a_heartbeat_that_changes_during_run_and_then_is_gone(
+    storage: FsspecStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.001)
+    renewed = threading.Event()
+    real = storage.put_if_match
+
+    def put_if_match(*given: Any) -> str:
+        tag = real(*given)
+        renewed.set()
+        return tag
+
+    with storage.lock():
+        first = storage.read(LEASE)
+        monkeypatch.setattr(storage, "put_if_match", put_if_match)
+        assert renewed.wait(10)
+        assert storage.read(LEASE) != first
+    assert storage.list() == []
 
 
 def test_lease_refused_renewal_is_repeated(
