@@ -174,13 +174,15 @@ def _make_shards(
     table = worker_table(images)
     # A stable sort of sorted keys: images with equal hashes have the same order on every machine.
     order = np.argsort(hashes, kind="stable")
-    # --shards applies only to a new dataset: an append may add only a few images.
-    sizing = settings if generation == 1 else msgspec.structs.replace(settings, shards=None)
     train_images = int(np.count_nonzero(splits == SPLITS.index("train")))
     for number, split in enumerate(SPLITS):
         members = order[splits[order] == number]
         source_bytes = int(sizes_bytes[members].sum())
-        count = _count_shards(len(members), source_bytes, train_images or len(members), sizing)
+        count = _count_by_size(source_bytes, settings)
+        # The shards of all generations are read in parallel: many small ones cost only requests.
+        if generation == 1:
+            count = _count_shards(len(members), count, train_images or len(members), settings)
+        count = min(count, len(members))
         for shard, rows in enumerate(_divide_evenly(members, count)):
             yield PlannedShard(shard_name(split, shard, count, generation), split, table, rows)
 
@@ -203,15 +205,16 @@ def _divide_evenly(rows: NDArray[np.intp], count: int) -> Iterator[NDArray[np.in
         yield rows[number * len(rows) // count : (number + 1) * len(rows) // count]
 
 
-def _count_shards(images: int, source_bytes: int, train_images: int, settings: Settings) -> int:
-    """Return the number of shards of a split, from --shards or from its bytes and image count."""
-    if not images:
-        return 0
+def _count_by_size(source_bytes: int, settings: Settings) -> int:
+    """Return the smallest number of shards of a split, at least 1, from --shard-mb."""
+    return max(1, -(-source_bytes // (settings.shard_mb * _BYTES_PER_MB)))
+
+
+def _count_shards(images: int, by_size: int, train_images: int, settings: Settings) -> int:
+    """Return the number of shards of a split of a new dataset, from --shards or its images."""
     if settings.shards is not None:
-        return min(images, max(1, round(settings.shards * images / train_images)))
-    by_size = -(-source_bytes // (settings.shard_mb * _BYTES_PER_MB))
-    by_count = min(_MAX_SHARDS_BY_COUNT, images // _IMAGES_PER_SHARD)
-    return min(images, max(by_size, by_count, 1))
+        return max(1, round(settings.shards * images / max(1, train_images)))
+    return max(by_size, min(_MAX_SHARDS_BY_COUNT, images // _IMAGES_PER_SHARD))
 
 
 def _digest(images: pa.Table, splits: SplitNumbers, labels: LabelMap, settings: Settings) -> str:
