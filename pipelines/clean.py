@@ -6,6 +6,7 @@ Only files whose content the run has recorded are removed.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -89,10 +90,13 @@ class _RunFiles:
     def __init__(self, output: Storage) -> None:
         self._output = output
         self.manifest = read_published(output)
-        self._published = (
-            set() if self.manifest is None else file_names(self.manifest) | saved_files(output)
-        )
+        self._present = set() if self.manifest is None else file_names(self.manifest)
         self._hashes = recorded_hashes(output)
+
+    @cached_property
+    def _earlier(self) -> set[str]:
+        """The files of earlier generations: read only if a file is not of the present one."""
+        return set() if self.manifest is None else saved_files(self._output)
 
     def unpublished(self) -> list[str]:
         """Return the files that do not belong to the finished dataset in the output, sorted."""
@@ -101,7 +105,9 @@ class _RunFiles:
 
     def is_unknown(self, name: str) -> bool:
         """Return whether a dataset file of this name does not belong to the finished dataset."""
-        return is_dataset_file(name) and name not in self._published
+        if not is_dataset_file(name) or name in self._present:
+            return False
+        return name not in self._earlier
 
     def folders(self) -> list[str]:
         """Return the folders of the files that the run has recorded, the inner ones first."""

@@ -317,10 +317,18 @@ def encode_report(report: Report) -> bytes:
 
 def read_report(output: Storage) -> Report | None:
     """Return the report of the last finished run; None if it is lost or damaged."""
+    content = read_report_bytes(output)
+    return None if content is None else decode_json(content, Report)
+
+
+def read_report_bytes(output: Storage) -> bytes | None:
+    """Return the content of `report.json`; None if it is lost or damaged."""
     try:
-        return decode_json(output.read(layout.REPORT), Report)
+        content = output.read(layout.REPORT)
+        decode_json(content, Report)
     except (FileNotFoundError, CorruptDataError, msgspec.DecodeError):
         return None
+    return content
 
 
 def list_reasons(counts: Mapping[str, int]) -> str:

@@ -168,7 +168,7 @@ def prepare_output(run: Run) -> int:
         shard for shard in plan.all_shards if _is_reusable(output, shard, is_touched=is_touched)
     ]
     # Written even if no file was touched: the plans of a killed run may be damaged.
-    run_state.write_run(output, plan, encoders())
+    run_state.write_run(output, plan, encoders(), unfinished)
     run_state.clear_results(output)
     return len(kept)
 

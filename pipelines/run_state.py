@@ -89,8 +89,10 @@ def read_run(output: Storage) -> UnfinishedRun | None:
         return decode_json(content, UnfinishedRun)
 
 
-def write_run(output: Storage, plan: Plan, encoders: dict[str, str]) -> None:
-    """Write the plan of each shard, and then the identity of the run."""
+def write_run(
+    output: Storage, plan: Plan, encoders: dict[str, str], resumed: UnfinishedRun | None = None
+) -> None:
+    """Write the plan of each shard, and then the identity of the run, which may resume another."""
 
     def write(shard: PlannedShard) -> None:
         content = msgspec.msgpack.encode(shard.to_plan(plan))
@@ -99,9 +101,8 @@ def write_run(output: Storage, plan: Plan, encoders: dict[str, str]) -> None:
     for _ in parallel_map(write, plan.all_shards, threads=0 if output.is_local else IO_THREADS):
         pass
     names = tuple(shard.name for shard in plan.all_shards)
-    found = read_run(output)
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    started = now if found is None else found.started
+    started = now if resumed is None else resumed.started
     run = UnfinishedRun(plan.digest, plan.fingerprint, encoders, names, started)
     output.replace(RUN_PLAN, msgspec.json.encode(run))
 

@@ -154,13 +154,11 @@ def make_plan(
     images = sources.images.sort("key")
     hashes = hash_keys((key for (key,) in iter_rows(images, "key")), settings.seed)
     splits, thresholds = assign_splits(images, hashes, settings, existing, is_split=is_split)
-    # --shards is a number for the whole dataset: an append may add only a few images.
     is_whole = generation == 1 or is_split
-    sizing = settings if is_whole else msgspec.structs.replace(settings, shards=None)
     return Plan(
         settings=settings,
         labels=sources.labels,
-        shards=tuple(_make_shards(images, hashes, splits, sizing, generation)),
+        shards=tuple(_make_shards(images, hashes, splits, settings, generation, is_whole=is_whole)),
         thresholds=thresholds,
         digest=_digest(images, splits, sources.labels, settings),
         fingerprint=make_fingerprint(images),
@@ -169,9 +167,18 @@ def make_plan(
 
 
 def _make_shards(
-    images: pa.Table, hashes: Hashes, splits: SplitNumbers, settings: Settings, generation: int
+    images: pa.Table,
+    hashes: Hashes,
+    splits: SplitNumbers,
+    settings: Settings,
+    generation: int,
+    *,
+    is_whole: bool,
 ) -> Iterator[PlannedShard]:
-    """Sort the images of each split by hash, and yield shards with nearly equal image counts."""
+    """Sort the images of each split by hash, and yield shards with nearly equal image counts.
+
+    If the images are not all of the dataset, only --shard-mb applies.
+    """
     sizes_bytes = images["size_bytes"].to_numpy()
     if settings.columns:
         sizes_bytes = sizes_bytes + pc.binary_length(images["columns"]).to_numpy()
@@ -182,7 +189,11 @@ def _make_shards(
     for number, split in enumerate(SPLITS):
         members = order[splits[order] == number]
         source_bytes = int(sizes_bytes[members].sum())
-        count = _count_shards(len(members), source_bytes, train_images or len(members), settings)
+        count = _count_by_size(source_bytes, settings)
+        # The shards of all generations are read in parallel: many small ones cost only requests.
+        if is_whole:
+            count = _count_shards(len(members), count, train_images or len(members), settings)
+        count = min(count, len(members))
         for shard, rows in enumerate(_divide_evenly(members, count)):
             yield PlannedShard(shard_name(split, shard, count, generation), split, table, rows)
 
@@ -205,15 +216,16 @@ def _divide_evenly(rows: NDArray[np.intp], count: int) -> Iterator[NDArray[np.in
         yield rows[number * len(rows) // count : (number + 1) * len(rows) // count]
 
 
-def _count_shards(images: int, source_bytes: int, train_images: int, settings: Settings) -> int:
-    """Return the number of shards of a split, from --shards or from its bytes and image count."""
-    if not images:
-        return 0
+def _count_by_size(source_bytes: int, settings: Settings) -> int:
+    """Return the smallest number of shards of a split, at least 1, from --shard-mb."""
+    return max(1, -(-source_bytes // (settings.shard_mb * _BYTES_PER_MB)))
+
+
+def _count_shards(images: int, by_size: int, train_images: int, settings: Settings) -> int:
+    """Return the number of shards of a split of a new dataset, from --shards or its images."""
     if settings.shards is not None:
-        return min(images, max(1, round(settings.shards * images / train_images)))
-    by_size = -(-source_bytes // (settings.shard_mb * _BYTES_PER_MB))
-    by_count = min(_MAX_SHARDS_BY_COUNT, images // _IMAGES_PER_SHARD)
-    return min(images, max(by_size, by_count, 1))
+        return max(1, round(settings.shards * images / max(1, train_images)))
+    return max(by_size, min(_MAX_SHARDS_BY_COUNT, images // _IMAGES_PER_SHARD))
 
 
 def _digest(images: pa.Table, splits: SplitNumbers, labels: LabelMap, settings: Settings) -> str:

@@ -13,7 +13,7 @@ from pipelines.report import (
     Report,
     count_reasons,
     encode_report,
-    read_report,
+    read_report_bytes,
     report_plan,
     report_splits,
 )
@@ -131,7 +131,7 @@ def publish(run: Run, result: ConversionResult, report: Report, *, lock: FolderL
     output = run.output
     lock.ensure_held()
     files = _write_lists(run, result)
-    known = replaced_files(run).get(layout.REPORT)
+    known = None if run.base is None else read_report_bytes(output)
     write_own(output, layout.REPORT, encode_report(report), known=known)
     if report.status == "too-many-rejects":
         rejects = layout.generation_path(layout.REJECTS, run.plan.generation)
@@ -181,7 +181,7 @@ def _publish_manifest(
         files: the digests of the lists of this generation.
         lock: the lock of the output.
     """
-    output, base, replaced = run.output, run.base, replaced_files(run)
+    output, base, replaced = run.output, run.base, _derived_anew(run)
     if run.plan.all_shards:
         # A run that was killed may have renamed an index into place without syncing the folder.
         output.fsync_folder(layout.generation_path(layout.INDEX_FOLDER, run.plan.generation))
@@ -224,13 +224,19 @@ def replaced_files(run: Run) -> Mapping[str, bytes | None]:
     A file with other content belongs to the user. The content of the report is known if it is a
     report, and that of any other file if the manifest lists it; otherwise it is None.
     """
-    base, output = run.base, run.output
+    if run.base is None:
+        return {}
+    return {layout.REPORT: read_report_bytes(run.output), **_derived_anew(run)}
+
+
+def _derived_anew(run: Run) -> Mapping[str, bytes | None]:
+    """Return the files that follow from the previous manifest, if some follow from it no more."""
+    base = run.base
     if base is None:
         return {}
-    report = None if read_report(output) is None else output.read(layout.REPORT)
     is_derived_anew = base.labels != run.plan.labels or bool(run.plan.replaced)
     names = derived_files(base) if is_derived_anew else croissant_files(base)
-    return {layout.REPORT: report, **{name: _read_listed(output, base, name) for name in names}}
+    return {name: _read_listed(run.output, base, name) for name in names}
 
 
 def _read_listed(output: Storage, base: Manifest, name: str) -> bytes | None:

@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 import xxhash
 
 from records.errors import CorruptDataError, OutputError
-from records.storage.base import StagedFile, Storage, hash_stream
+from records.storage.base import FileInfo, StagedFile, Storage, hash_stream
 from records.storage.names import WORK_FOLDER
 
 RECORDS = f"{WORK_FOLDER}/written"
@@ -36,17 +36,20 @@ def is_own(storage: Storage, name: str, *, known: bytes | None = None) -> bool:
         StorageError: storage failed after retries.
     """
     present = storage.stat(name)
-    if present is None:
-        return False
-    if present.etag is not None and present.etag == read_etag(storage, name):
-        return True
+    return present is not None and _has_own_bytes(storage, name, present, known)
+
+
+def _has_own_bytes(storage: Storage, name: str, present: FileInfo, known: bytes | None) -> bool:
     try:
+        if known is not None and len(known) == present.size_bytes and storage.read(name) == known:
+            return True
+        if present.etag is not None and present.etag == read_etag(storage, name):
+            return True
         with storage.open(name) as stream:
             xxh3_128 = hash_stream(stream)
     except (FileNotFoundError, CorruptDataError):  # a link that leads out of the folder
         return False
-    is_known = known is not None and xxh3_128 == xxhash.xxh3_128_hexdigest(known)
-    return is_known or storage.stat(_record_name(name, xxh3_128)) is not None
+    return storage.stat(_record_name(name, xxh3_128)) is not None
 
 
 def require_own(storage: Storage, name: str, *, known: bytes | None = None) -> None:
@@ -56,8 +59,15 @@ def require_own(storage: Storage, name: str, *, known: bytes | None = None) -> N
         OutputError: the file belongs to the user; the error names it.
         StorageError: storage failed after retries.
     """
-    if storage.stat(name) is not None and not is_own(storage, name, known=known):
+    _find_own(storage, name, known)
+
+
+def _find_own(storage: Storage, name: str, known: bytes | None = None) -> bool:
+    """Return whether a file exists. Raises as `require_own`."""
+    present = storage.stat(name)
+    if present is not None and not _has_own_bytes(storage, name, present, known):
         raise foreign_file(storage, name)
+    return present is not None
 
 
 def foreign_file(storage: Storage, name: str) -> OutputError:
@@ -105,10 +115,9 @@ def write_own(storage: Storage, name: str, data: bytes, *, known: bytes | None =
         LockedError: the file was changed at this moment.
         StorageError: storage failed after retries.
     """
-    if storage.stat(name) is None:
+    if not _find_own(storage, name, known):
         create_own(storage, name, data)
         return
-    require_own(storage, name, known=known)
     current = storage.read(name)
     if current != data:
         record_hash(storage, name, xxhash.xxh3_128_hexdigest(data))
@@ -117,8 +126,7 @@ def write_own(storage: Storage, name: str, data: bytes, *, known: bytes | None =
 
 def remove_own(storage: Storage, name: str) -> None:
     """Remove a file if it exists. Raises as `require_own`."""
-    if storage.stat(name) is not None:  # a link that leads nowhere belongs to the user
-        require_own(storage, name)
+    if _find_own(storage, name):  # a link that leads nowhere belongs to the user
         storage.remove(name)
 
 

@@ -102,7 +102,10 @@ def remove_own_files(
     Raises:
         OutputError, StorageError: a file cannot be removed.
     """
-    foreign = [name for name in storage.list(folder) if not _OWN.fullmatch(name)]
+    present = storage.list(folder)
+    if not present and not storage.is_local:  # an empty folder exists only on a disk
+        return
+    foreign = [name for name in present if not _OWN.fullmatch(name)]
     if not foreign and keep is None:
         storage.remove_folder(folder)
         return

@@ -89,6 +89,19 @@ class S3Server:
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
 
+    def restart_after(self, seconds: float) -> None:
+        """Stop the server, and start it again after some seconds."""
+        self.stop()
+        time.sleep(seconds)
+        self.start()
+
+    def suspend(self, seconds: float) -> None:
+        """Suspend the server for some seconds: it accepts connections, and does not respond."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        self._process.send_signal(signal.SIGCONT)
+
     def make_bucket(self, name: str = BUCKET) -> None:
         """Make a bucket."""
         self.client().create_bucket(Bucket=name)

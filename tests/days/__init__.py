@@ -1,0 +1,1 @@
+"""Random days: changes of a source, commands, kills and outages."""
