@@ -158,7 +158,7 @@ class AccessDeniedError(StorageError):
     A write that is refused is an `OutputError`.
     """
 
-    exit_code = 77
+    exit_code = InputNotFoundError.exit_code
 
 
 class RunnerError(ShardmillError):

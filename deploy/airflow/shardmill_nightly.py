@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # The locations are environment variables, so the shell never interprets them as commands.
 COMMAND = 'exec shardmill convert "$SOURCE" "$TARGET" --test=0.2 --append --log-format=json'
-PERMANENT_ERRORS = {2, 65, 66, 70, 73, 77}
+PERMANENT_ERRORS = {2, 65, 66, 70, 73}
 OUTPUT_LOCKED = 75
 NEW_IMAGES = "shardmill_new_images"
 

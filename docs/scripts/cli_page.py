@@ -32,13 +32,12 @@ These options are valid anywhere in a command:
 | 2 | usage: an option or argument is invalid |
 | 9 | `convert --error-on-no-new-images` stored no image |
 | 65 | more images were rejected than allowed |
-| 66 | no input, or no finished dataset |
+| 66 | no input, no finished dataset, or access is denied |
 | 69 | the engine failed: no job server, worker pool or worker, or one was lost |
 | 70 | a bug in shardmill |
 | 73 | the output cannot be written: full, read-only, or a file exists that must be kept |
 | 74 | storage failed after retries |
 | 75 | in use by another run; try later |
-| 77 | access is denied: the credentials are missing, or do not permit to read; do not retry |
 | 130, 143 | interrupted, terminated |
 """
 

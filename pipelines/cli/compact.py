@@ -23,7 +23,7 @@ Examples:
 Exit codes: 0 done or nothing to do, 2 usage error, 66 no finished dataset, or
 damaged, 69 the engine failed, 73 output cannot be written, or contains other
 files with the names of dataset files, 74 storage failed, 75 output in use by
-another run, 77 access is denied.
+another run.
 """
 
 

@@ -34,8 +34,7 @@ Exit codes: 0 done or nothing to do, 1 too many rejects, and the other images
 are published (--quarantine), 2 usage error, 9 no new images
 (--error-on-no-new-images), 65 too many rejects, 66 no input, 69 the engine
 failed, 73 output cannot be written, or contains a different dataset or a file
-with the name of a dataset file, 74 storage failed, 75 output in use, 77 access
-is denied.
+with the name of a dataset file, 74 storage failed, 75 output in use.
 """
 
 

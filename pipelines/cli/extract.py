@@ -23,7 +23,7 @@ Example:
   shardmill extract data/ photos-again/
 
 Exit codes: 0 done, 66 no finished dataset, or damaged, 73 OUTPUT exists or
-cannot be written, 74 storage failed, 77 access is denied.
+cannot be written, 74 storage failed.
 """
 
 

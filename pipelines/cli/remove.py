@@ -22,8 +22,7 @@ Examples:
 
 Exit codes: 0 done or nothing to do, 2 usage error, 66 no finished dataset, a
 key not found, or damaged, 69 the engine failed, 73 the dataset cannot be
-written to, 74 storage failed, 75 dataset in use by another run, 77
-access is denied.
+written to, 74 storage failed, 75 dataset in use by another run.
 """
 
 

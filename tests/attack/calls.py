@@ -24,7 +24,7 @@ _ERRORS = (
     errno.ENOMEM,
     errno.ESTALE,
 )
-_EXIT_CODES = {0, 1, 2, 65, 66, 69, 73, 74, 75, 77}
+_EXIT_CODES = {0, 1, 2, 65, 66, 69, 73, 74, 75}
 _KILLED = {-9, 137}
 _LEFT_BEHIND = "left behind"
 # What cannot be removed stays.

@@ -183,7 +183,7 @@ def test_image_steps_in_chroot_convert_to_s3(image: tuple[str, Built], tmp_path:
         assert ended.returncode == 0, ended.stderr
         wrong = {**server.environment, "AWS_SECRET_ACCESS_KEY": "wrong"}
         ended = image[1].run("stats", url, variables=wrong)
-        assert ended.returncode == 77, ended.stderr
+        assert ended.returncode == 66, ended.stderr
     finally:
         server.stop()
 

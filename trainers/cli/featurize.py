@@ -29,7 +29,7 @@ Examples:
 
 \b
 Exit codes: 0 done or nothing to do, 2 usage error, 66 no input, 73 folder not empty or not
-writable, 74 storage failed, 75 folder in use, 77 access is denied.
+writable, 74 storage failed, 75 folder in use.
 """
 
 

@@ -42,8 +42,7 @@ Examples:
 
 Exit codes: 0 done, also if some files have no prediction, 2 usage error, 66 run
 or files not found, or no file has a prediction, 73 an output file exists or
-cannot be written, 74 storage failed, 75 output in use by another run, 77 access
-is denied.
+cannot be written, 74 storage failed, 75 output in use by another run.
 """
 
 

@@ -39,7 +39,7 @@ Examples:
 
 Exit codes: 0 done or nothing to do, 2 usage error, or the loss became NaN,
 66 no finished dataset, or damaged, 73 RUN exists or cannot be written,
-74 storage failed, 75 RUN in use by another process, 77 access is denied.
+74 storage failed, 75 RUN in use by another process.
 """
 
 

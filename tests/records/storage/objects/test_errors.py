@@ -151,8 +151,8 @@ def test_s3_access_denied_without_credentials_has_profile_hint(storage: ObjectSt
     [
         (EndpointConnectionError(endpoint_url="http://a:secret@host"), "does not respond", 74),
         (CredentialRetrievalError(provider="a", error_msg="secret"), "does not respond", 74),
-        (NoCredentialsError(), "credentials are missing; no credentials were found", 77),
-        (SSOTokenLoadError(error_msg="secret"), "have expired; run `aws sso login`", 77),
+        (NoCredentialsError(), "credentials are missing; no credentials were found", 66),
+        (SSOTokenLoadError(error_msg="secret"), "have expired; run `aws sso login`", 66),
     ],
 )
 def test_s3_connection_error_raises_storage_error_without_secrets(

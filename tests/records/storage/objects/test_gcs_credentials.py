@@ -20,7 +20,7 @@ def refresh_error(cause: Exception | None) -> Exception:
 @pytest.mark.parametrize(
     ("error", "exit_code", "message"),
     [
-        (refresh_error(None), 77, "the credentials cannot be used, got RefreshError; check"),
+        (refresh_error(None), 66, "the credentials cannot be used, got RefreshError; check"),
         (refresh_error(auth_errors.TransportError()), 74, "does not respond"),
         (auth_errors.RefreshError("secret", retryable=True), 74, "does not respond"),
     ],

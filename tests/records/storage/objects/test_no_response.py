@@ -118,7 +118,7 @@ def test_certificate_of_variable_is_trusted(
     error = read_error(scheme, f"https://127.0.0.1:{port}", monkeypatch)
     assert error.what == "access is denied"
     assert str(error.got).startswith("403")
-    assert error.exit_code == 77
+    assert error.exit_code == 66
 
 
 def test_server_without_tls_is_reported_immediately(
