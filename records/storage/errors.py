@@ -83,7 +83,8 @@ def translate_read_errors(path: str) -> Iterator[None]:
         raise CorruptDataError("this is a folder, not a file", path=path) from error
     except PermissionError as error:
         got = os.strerror(error.errno or errno.EACCES)
-        raise AccessDeniedError("cannot be read", path=path, got=got) from error
+        hint = "make the file readable for this user"
+        raise AccessDeniedError("cannot be read", path=path, got=got, hint=hint) from error
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error

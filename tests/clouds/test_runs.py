@@ -233,6 +233,19 @@ def test_convert_cloud_credentials_that_may_not_write_are_refused_at_once(
     assert target.list() == []
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_convert_cloud_credentials_that_may_not_read_end_at_once_with_status_77(
+    target: Storage, server: CloudServer, proxy: Proxy, tmp_path: Path, status: int
+) -> None:
+    refusal = Fault(status=status)
+    proxy.plan = always(refusal)
+    ended = runs.run(server.environment(proxy.port), "convert", target.url, tmp_path / "data")
+    assert ended.status == 77
+    assert f"access is denied, got {status}" in ended.errors
+    assert ended.errors.count("\n") == 1
+    assert proxy.faults.count(refusal) == 1
+
+
 def test_convert_azure_read_only_token_is_refused_at_once(
     source: str, target: Storage, server: CloudServer
 ) -> None:
