@@ -108,20 +108,20 @@ def test_convert_command_s3_append_adds_only_new_images(
 
 
 @pytest.fixture(scope="module")
-def model(data: str, server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Train a model on the dataset."""
-    model = tmp_path_factory.mktemp("model") / "run"
+def model(data: str, server: S3Server) -> str:
+    """Train a model on the dataset, and return the URL of the run."""
+    model = f"{ROOT}/run"
     flags = ("--model=cnn", "--epochs=1", "--image-size=32", "--batch-size=8", "--quiet")
     assert runs.run(server.environment, "train", data, model, *flags).status == 0
     return model
 
 
-def test_evaluate_command_s3_dataset_prints_accuracy(model: Path, run: Any) -> None:
+def test_evaluate_command_s3_dataset_prints_accuracy(model: str, run: Any) -> None:
     assert 0 <= json.loads(run("evaluate", model, "--json"))["accuracy"] <= 1
 
 
 def test_predict_command_s3_source_writes_csv_parts_idempotently(
-    model: Path, run: Any, photos: Path, server: S3Server
+    model: str, run: Any, photos: Path, server: S3Server
 ) -> None:
     source = upload_source(server, photos)
     assert len(run("predict", model, f"{source}/cat").splitlines()) == 20

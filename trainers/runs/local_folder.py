@@ -68,7 +68,8 @@ class LocalRunFolder:
 
     def list(self, folder: str) -> list[str]:
         """See `RunFolder.list`."""
-        return sorted(f"{folder}/{path.name}" for path in (self.path / folder).glob("*"))
+        found = (self.path / folder).glob("*")
+        return sorted(f"{folder}/{path.name}" for path in found if path.is_file())
 
     def is_vacant(self, *, ignored: Collection[str] = ()) -> bool:
         """See `RunFolder.is_vacant`."""

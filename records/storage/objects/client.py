@@ -80,7 +80,7 @@ class ObjectClient(Protocol):
 
         Raises:
             ConditionFailedError: the condition, `ABSENT` or a tag, does not hold.
-            FileNotFoundError: the object with this tag, or the upload (see `create`), no longer exists.
+            FileNotFoundError: the object with this tag does not exist; for an upload, see `create`.
         """
 
     def create(self, key: str, stream: BinaryIO, condition: str | None = ABSENT) -> None:

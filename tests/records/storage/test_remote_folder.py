@@ -1,4 +1,4 @@
-"""New folders at URLs: complete or without their last file, whatever is killed."""
+"""New folders at URLs: complete, or without their last file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs at URLs: kills at any request, lost leases, and every command that reads a run."""
+"""Runs at URLs: kills, lost leases, and the commands that read them."""
 
 from __future__ import annotations
 
