@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import xxhash
 
 from pipelines.compact.records import list_records
 from pipelines.edit.apply import apply_edits, open_to_edit
@@ -29,7 +30,13 @@ from pipelines.sources import Sources
 from records.format.edits import REMOVED, RemovedRecord
 from records.format.index import count_labels
 from records.format.layout import SPLITS, parent, parse_shard_name
-from records.format.manifest import Manifest, ShardInfo, read_manifest, shard_names
+from records.format.manifest import (
+    Manifest,
+    ShardInfo,
+    encode_manifest,
+    read_manifest,
+    shard_names,
+)
 from records.runtime.malloc import table_blocks_returned
 from records.runtime.row_table import from_numbers
 from records.runtime.shard_worker import OnProgress, RunnerConfig
@@ -71,6 +78,9 @@ def _list_and_plan(dataset: DatasetToEdit) -> Run:
         generation=base.generations[-1].number + 1,
         is_split=True,
     )
+    # Not the digest of a conversion of the same images, whose shards have other names.
+    identity = msgspec.msgpack.encode((command, encode_manifest(base)))
+    plan = replace(plan, digest=xxhash.xxh3_128_hexdigest(identity))
     return Run(options, sources, plan, output, started_at=started_at, command=command)
 
 

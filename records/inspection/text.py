@@ -110,7 +110,7 @@ def format_manifest(manifest: Manifest, path: str) -> list[str]:
 
 
 def _describe(generation: Generation, found: str) -> str:
-    """Return the counts and the edits of a generation; `found` is the kind of counted images."""
+    """Return the counts and the edits of a generation; `found` is the noun of its counts."""
     counts = generation.counts
     text = (
         f"{counts.found:,} {found} found = {counts.stored:,} stored"

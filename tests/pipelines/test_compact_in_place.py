@@ -232,6 +232,21 @@ def test_compact_in_place_describes_all_records_in_one_folder_for_tfds(grown: Gr
 
 
 @pytest.mark.slow
+def test_conversion_without_append_into_a_dataset_compacted_in_place_is_refused(
+    convert: Convert, source: Path, output: Path
+) -> None:
+    convert(test=0.3, append=True)
+    make_file(source, "cat/new.png", (source / "dog/000.png").read_bytes())
+    convert(test=0.3, append=True)
+    assert compact(str(output), in_place=True).status == "converted"
+    prune(str(output), older_than="0")
+    content = (source / "cat/000.png").read_bytes()
+    make_file(source, "cat/000.png", content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(OutputError, match="different plan"):
+        convert(test=0.3)
+
+
+@pytest.mark.slow
 def test_compact_in_place_is_read_by_tfds_with_one_builder(grown: Grown) -> None:
     tfds = pytest.importorskip("tensorflow_datasets")
     compact(grown.location, in_place=True)
