@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from records.errors import ShardmillError
     from records.history import diff, log
     from records.inspection import inspect
+    from records.quality import quality
     from records.salvage import salvage
     from records.signatures import sign
     from records.stats import stats
@@ -56,6 +57,7 @@ _MODULES = {
     "log": "records.history",
     "open_dataset": "records.dataset",
     "prune": "shardmill.datasets",
+    "quality": "records.quality",
     "register_model": "trainers.models",
     "relabel": "shardmill.edits",
     "remove": "shardmill.edits",
@@ -88,6 +90,7 @@ __all__ = [
     "log",
     "open_dataset",
     "prune",
+    "quality",
     "register_model",
     "relabel",
     "remove",
