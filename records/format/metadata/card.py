@@ -89,7 +89,7 @@ def _contents(manifest: Manifest) -> str:
     if len(manifest.labels) > _MAX_SHOWN_CLASSES:
         lines += [
             "",
-            f"`labels.txt` and `croissant.json` have all {len(manifest.labels):,} classes.",
+            f"`labels.txt` and `croissant.json` have all {classes}.",
         ]
     if manifest.settings.is_multi_label:
         lines += ["", "An image can have any number of classes."]
@@ -99,7 +99,7 @@ def _contents(manifest: Manifest) -> str:
 def _reading(manifest: Manifest) -> str:
     options = manifest.settings.images
     width, height = options.resize or (0, 0)
-    size = f" of {width} × {height} pixels" if options.resize else ""
+    size = f" of {width} × {pluralize(height, 'pixel')}" if options.resize else ""
     stored = f"The images are stored as {_STORED[options.store]}{size}."
     if manifest.adopted is not None:
         stored = "Another program wrote the records."

@@ -76,7 +76,8 @@ def test_remove_writes_a_generation_without_the_records(grown: Path) -> None:
     assert (after.thresholds, after.settings) == (manifest.thresholds, manifest.settings)
     changed = {name for name, content in files.items() if content_of(grown)[name] != content}
     assert changed <= {
-        "croissant.json", "dataset.json", "dataset_info.json", "generations/0002/dataset_info.json",
+        "README.md", "croissant.json", "dataset.json", "dataset_info.json",
+        "generations/0002/dataset_info.json",
     }  # fmt: skip
 
 

@@ -64,7 +64,7 @@ class TestWhatIsNew:
         assert (first.generation, report.generation, report.counts.stored) == (1, 2, 3)
         after = content_of(output)
         changed = {name for name in before if after[name] != before[name]}
-        assert changed == {layout.MANIFEST, layout.CROISSANT}
+        assert changed == {layout.MANIFEST, layout.CROISSANT, layout.CARD}
         assert after["generations/0001/dataset.json"] == before[layout.MANIFEST]
         assert {name.rpartition("/")[0] for name in after.keys() - before.keys()} == {
             "generations/0001",
@@ -212,7 +212,7 @@ class TestFilesThatAreNotAsTheyWere:
         add(source, "dog/new.png")
         assert append().modified == ("cat/000.png", "cat/001.png")
         assert append().modified == ("cat/000.png", "cat/001.png")
-        stays = before.keys() - {layout.MANIFEST, layout.CROISSANT}
+        stays = before.keys() - {layout.MANIFEST, layout.CROISSANT, layout.CARD}
         assert {name: content_of(output)[name] for name in stays} == {
             name: before[name] for name in stays
         }
