@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import NamedTuple
 
 import msgspec
@@ -16,6 +17,7 @@ import msgspec
 from records.errors import CorruptDataError
 from records.format import layout
 from records.format.digest import FileDigest, digest_stream
+from records.format.layout import measurement_names
 from records.format.manifest import Manifest, ShardInfo, read_manifest
 from records.generations import list_saved, read_provenance, read_saved, require_whole_dataset
 from records.runtime.storage_patience import parse_duration
@@ -197,9 +199,9 @@ def _digests(manifest: Manifest) -> Iterator[tuple[str, FileDigest]]:
 
 def _all_files(plan: _Plan) -> list[str]:
     """Return the names of the files to remove, in their order: the saved manifests last."""
-    hashes = map(layout.phash_name, plan.shards)
+    measured = chain.from_iterable(map(measurement_names, plan.shards))
     saved = map(layout.saved_manifest_name, plan.generations)
-    return [*sorted([*plan.files, *hashes]), *saved]
+    return [*sorted([*plan.files, *measured]), *saved]
 
 
 def _size(storage: Storage, name: str) -> int | None:
@@ -211,7 +213,9 @@ def _remove(storage: Storage, plan: _Plan, lock: FolderLock) -> tuple[dict[str, 
     """Remove files; return the size of each, and the names of those with other content."""
     removed: dict[str, int] = {}
     kept: list[str] = []
-    shards = {layout.phash_name(name): shard for name, shard in plan.shards.items()}
+    measured = {
+        file: shard for name, shard in plan.shards.items() for file in measurement_names(name)
+    }
     saved = {*map(layout.saved_manifest_name, plan.generations)}
     for name in _all_files(plan):
         size_bytes = _size(storage, name)
@@ -219,7 +223,7 @@ def _remove(storage: Storage, plan: _Plan, lock: FolderLock) -> tuple[dict[str, 
             continue  # a killed run has removed it
         is_own = (
             name in saved
-            or (name in shards and _has_hashes(storage, shards[name]))
+            or (name in measured and _is_measured(storage, name, measured[name]))
             or _has_digest(storage, name, size_bytes, plan.files.get(name, set()))
         )
         if is_own:
@@ -245,8 +249,8 @@ def _has_digest(storage: Storage, name: str, size_bytes: int, digests: set[FileD
         return False
 
 
-def _has_hashes(storage: Storage, shard: ShardInfo) -> bool:
-    """Return whether the perceptual hashes of a shard are those that `stats --near` saved."""
-    from records.dedup.hash_cache import read_hashes
+def _is_measured(storage: Storage, name: str, shard: ShardInfo) -> bool:
+    """Return whether a file contains measurements of a shard that shardmill saved."""
+    from records.measurements.files import is_of_shard
 
-    return read_hashes(storage, shard) is not None
+    return is_of_shard(storage, name, shard)

@@ -46,7 +46,7 @@ def decode_versioned(
     """
     try:
         # Check the version first: a later version may have fields that `kind` does not have.
-        found = decode_json(content, _Versioned).format_version
+        found = _decode(content, _Versioned).format_version
         if found > version:
             raise CorruptDataError(
                 f"this is {what} of a later version",
@@ -74,8 +74,8 @@ class LoneSurrogateError(msgspec.DecodeError):
 
 def decode_json(content: bytes, kind: type[T]) -> T:
     """Return a value of `kind` from JSON. Raises only msgspec.DecodeError."""
+    value = _decode(content, kind)
     try:
-        value = _decode(content, kind)
         _PAIRS.raw_decode(content.decode().lstrip())
     except _DuplicateNameError as error:
         raise msgspec.DecodeError(_describe_duplicate(content.decode())) from error
@@ -90,8 +90,11 @@ def decode_json_lines(content: bytes, kind: type[T]) -> list[T]:
 
 
 def _decode(content: bytes, kind: type[T]) -> T:
+    """Return a value of `kind`, without a search for names that an object has twice."""
     try:
         return msgspec.json.decode(content, type=kind)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from error
     except msgspec.DecodeError as error:
         # The message of msgspec depends on what follows: "Input data was truncated", for example.
         lone = next((found for found in _ESCAPE.finditer(content) if found[1]), None)

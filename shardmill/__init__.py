@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from records.errors import ShardmillError
     from records.history import diff, log
     from records.inspection import inspect
+    from records.quality import quality
     from records.salvage import salvage
     from records.stats import stats
     from records.verification import verify
@@ -55,6 +56,7 @@ _MODULES = {
     "log": "records.history",
     "open_dataset": "records.dataset",
     "prune": "shardmill.datasets",
+    "quality": "records.quality",
     "register_model": "trainers.models",
     "relabel": "shardmill.edits",
     "remove": "shardmill.edits",
@@ -87,6 +89,7 @@ __all__ = [
     "log",
     "open_dataset",
     "prune",
+    "quality",
     "register_model",
     "relabel",
     "remove",

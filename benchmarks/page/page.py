@@ -27,6 +27,7 @@ _TABLE = re.compile(
 _TABLES: dict[str, Callable[[Result], str]] = {
     "conversion": tables.conversion_table,
     "reading": reading.reading_table,
+    "jpeg-decoders": reading.jpeg_decoders_table,
     "remote-reading": reading.remote_reading_table,
     "raw-shares": reading.raw_shares_table,
     "accelerators": reading.accelerators_table,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from benchmarks.inputs.pictures import PHOTOS
 from benchmarks.page import statistics
 from benchmarks.page.tables import markdown, present, times_as_fast
-from benchmarks.suites import accelerators, raw_shares, reading, remote_reading
+from benchmarks.suites import accelerators, jpeg_decoders, raw_shares, reading, remote_reading
 
 if TYPE_CHECKING:
     from benchmarks.harness.samples import Result
@@ -32,6 +32,18 @@ def _reading_case(result: Result, case: str) -> str:
         ratio = times_as_fast(result, case, reading.ORIGINALS, name)
         rows.append([name, f"{_rate(result, case, name):,.0f}", ratio, f"{peak / 1e6:,.0f}"])
     return markdown(["program", "images/s", "originals ÷ program", "peak MB"], rows)
+
+
+def jpeg_decoders_table(result: Result) -> str:
+    """Return a table of the milliseconds to decode and to resize a photo, by decoder."""
+    (case,) = result.cases()
+    measured = set(statistics.names_of(result.samples))
+    rows = []
+    for decoder, pieces in jpeg_decoders.PIECES.items():
+        if measured.issuperset(pieces):
+            decode, both = (1e3 / _rate(result, case, piece) for piece in pieces)
+            rows.append([decoder.name, *(f"{ms:.2f}" for ms in (decode, both - decode, both))])
+    return markdown(["decoder", "decode ms", "resize ms", "both ms"], rows)
 
 
 def remote_reading_table(result: Result) -> str:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from records.dataset import Dataset, open_dataset
 from records.dedup.groups import NearDuplicates, group_near_duplicates
-from records.dedup.hash_cache import DatasetHasher
+from records.dedup.hash_cache import PERCEPTUAL_HASHES, to_hashes
+from records.measurements import DatasetMeasurer
 from records.runtime.logging import log_line
 from records.stats import read_index_rows
 
@@ -50,8 +51,8 @@ def find_near_duplicates(
         dataset = open_dataset(dataset)
     if rows is None:
         rows = read_index_rows(dataset)
-    hasher = DatasetHasher(dataset, on_images, processes)
-    hashes = hasher.run()
-    if hasher.save_error is not None:
-        log_line(f"the hashes cannot be saved: {hasher.save_error}", level=logging.WARNING)
+    measurer = DatasetMeasurer(dataset, PERCEPTUAL_HASHES, on_images, processes)
+    hashes = to_hashes(measurer.run())
+    if measurer.save_error is not None:
+        log_line(f"the hashes cannot be saved: {measurer.save_error}", level=logging.WARNING)
     return group_near_duplicates(rows, hashes, on_progress)

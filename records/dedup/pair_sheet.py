@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from PIL import ImageDraw, ImageFont
 
-from records.format.layout import SPLITS
 from records.pictures.canvas import (
     GAP_PX,
     INK,
@@ -22,12 +21,13 @@ from records.pictures.canvas import (
 )
 from records.pictures.fonts import drawable, find_font, open_font
 from records.pictures.thumbnails import TILE_PX, make_thumbnail
+from records.stats import read_record
 from records.text.formatting import pluralize
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from records.dataset import Dataset, Record
+    from records.dataset import Dataset
     from records.dedup.groups import NearDuplicates, NearImage, NearPair
 
 _COLUMNS = 3
@@ -62,7 +62,7 @@ def draw_pair_sheet(dataset: Dataset, near: NearDuplicates) -> bytes:
         left = MARGIN_PX + place % columns * (_PAIR_PX + _PAIR_GAP_PX)
         top = tile_top(place // columns, TILE_PX + _CAPTION_PX)
         for image, at in ((pair.kept, left), (pair.other, left + TILE_PX + GAP_PX)):
-            record = _read(dataset, image)
+            record = read_record(dataset, image.split, image.row)
             paste_tile(sheet, make_thumbnail(record), at, top)
             _write_lines(sheet, (at, top + TILE_PX), _caption(image, record.class_name, pair), font)
     content = io.BytesIO()
@@ -91,12 +91,6 @@ def _write_lines(sheet: Image.Image, at: tuple[int, int], lines: list[_Line], fo
     for number, line in enumerate(lines):
         text = line.cut(drawable(line.text, font), small, TILE_PX)
         draw.text((at[0], at[1] + 4 + number * _LINE_PX), text, line.ink, small, anchor="la")
-
-
-def _read(dataset: Dataset, image: NearImage) -> Record:
-    """Return the record of an image; rows are numbered across the splits."""
-    before = SPLITS[: SPLITS.index(image.split)]
-    return dataset[image.split][image.row - sum(len(dataset[s]) for s in before if s in dataset)]
 
 
 def _subtitle(near: NearDuplicates, shown: int) -> str:

@@ -53,6 +53,9 @@ FINGERPRINTS = "generations/fingerprints.parquet"
 """Fingerprints of source files, for the next incremental run; not part of the dataset."""
 HASHES_FOLDER = "hashes"
 """Perceptual hashes, the cache of `stats --near`; not part of the dataset."""
+QUALITY_FOLDER = "quality"
+"""Measurements of the pixels, the cache of `quality`; not part of the dataset."""
+MEASUREMENT_FOLDERS = (HASHES_FOLDER, QUALITY_FOLDER)
 
 SHARD_PATTERN = r"(?:generations/\d{4}/)?(train|test|validation)-(\d{5,})-of-(\d{5,})\.tfrecord"
 _SHARD = re.compile(SHARD_PATTERN)
@@ -142,9 +145,14 @@ def index_name(shard: str) -> str:
     return _sibling(shard, INDEX_FOLDER)
 
 
-def phash_name(shard: str) -> str:
-    """Return the name of the hashes file of a shard: `hashes/train-00000-of-00008.parquet`."""
-    return _sibling(shard, HASHES_FOLDER)
+def measurement_name(shard: str, folder: str) -> str:
+    """Return the name of the measurements of a shard: `hashes/train-00000-of-00008.parquet`."""
+    return _sibling(shard, folder)
+
+
+def measurement_names(shard: str) -> list[str]:
+    """Return the names of all measurements of a shard."""
+    return [measurement_name(shard, folder) for folder in MEASUREMENT_FOLDERS]
 
 
 def _sibling(shard: str, subfolder: str) -> str:

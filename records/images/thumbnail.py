@@ -1,4 +1,4 @@
-"""Small versions of images: grey squares for hashes, tiles for pictures.
+"""Small versions of images: for hashes and measurements, and tiles for pictures.
 
 A JPEG is decoded at 1/2, 1/4 or 1/8 of its size, which takes libjpeg much less time than the full
 size. The luma of a colour JPEG is the grey image, so the chroma is not decoded.
@@ -6,7 +6,8 @@ size. The luma of a colour JPEG is the grey image, so the chroma is not decoded.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from PIL import Image
@@ -20,6 +21,8 @@ from records.images.header import read_header
 from records.images.normalize import decode_record_image
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 _OPTIONS = ImageOptions(max_pixels=MAX_PIXELS_LIMIT)
@@ -50,19 +53,61 @@ def decode_thumbnail(
     Raises:
         CorruptDataError: the image cannot be decoded, or contradicts the other features.
     """
+    size = width, height, channels
+    # Resize before the conversion to grey, so that no second image of full size is allocated.
+    small = decode_reduced(
+        encoded, format, *size, mode="L", side_px=side_px, shrink=partial(_to_square, side_px)
+    )
+    return np.asarray(small.convert("L"))
+
+
+def decode_reduced(
+    encoded: bytes,
+    format: str,  # noqa: A002 the name of the feature
+    width: int,
+    height: int,
+    channels: int,
+    *,
+    mode: Literal["L", "RGB"],
+    side_px: int,
+    shrink: Callable[[Image.Image], Image.Image],
+) -> Image.Image:
+    """Decode the image of a record, a JPEG at a reduced size, and shrink it.
+
+    Args:
+        encoded: the value of `image/encoded`.
+        format: the value of `image/format`: `jpeg`, `png` or `raw`.
+        width: the value of `image/width`, in pixels.
+        height: the value of `image/height`, in pixels.
+        channels: the value of `image/channels`, 1 or 3.
+        mode: `L` to decode only the luma of a JPEG; all other images keep their mode, L or RGB.
+        side_px: the least width and height of a reduced JPEG, in pixels.
+        shrink: a function that returns a smaller image.
+
+    Raises:
+        CorruptDataError: the image cannot be decoded, or contradicts the other features.
+    """
     if format == "jpeg" and sniff(encoded[:32]) == format:
-        return _shrink_jpeg(encoded, (width, height), side_px)
+        return _reduce_jpeg(encoded, (width, height), mode, side_px, shrink)
     pixels = decode_record_image(encoded, format, width, height, channels)
-    return _to_square(Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels), side_px)
+    return shrink(Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels))
 
 
-def _shrink_jpeg(encoded: bytes, size: tuple[int, int], side_px: int) -> NDArray[np.uint8]:
+def _reduce_jpeg(
+    encoded: bytes,
+    size: tuple[int, int],
+    mode: Literal["L", "RGB"],
+    side_px: int,
+    shrink: Callable[[Image.Image], Image.Image],
+) -> Image.Image:
+    # Without chroma, the image needs little memory at any scale.
+    reencode = mode == "RGB"
     try:
         header = read_header(encoded, _OPTIONS.max_pixels)
-        with reserve_memory(header, encoded, _OPTIONS, reencode=False):
+        with reserve_memory(header, encoded, _OPTIONS, reencode=reencode):
             image = open_image(header.kind, encoded).image
-            image.draft("L", (side_px, side_px))
-            square = _to_square(image, side_px)
+            image.draft(mode, (side_px, side_px))
+            small = shrink(image)
     except Exception as error:
         raise corrupt_image_error(error, encoded) from error
     if (header.width, header.height) != size:
@@ -71,13 +116,11 @@ def _shrink_jpeg(encoded: bytes, size: tuple[int, int], side_px: int) -> NDArray
             expected="x".join(map(str, size)),
             got=f"{header.width}x{header.height}",
         )
-    return square
+    return small
 
 
-def _to_square(image: Image.Image, side_px: int) -> NDArray[np.uint8]:
-    # Resize before the conversion to grey, so that no second image of full size is allocated.
-    small = image.resize((side_px, side_px), Image.Resampling.BILINEAR)
-    return np.asarray(small.convert("L"))
+def _to_square(side_px: int, image: Image.Image) -> Image.Image:
+    return image.resize((side_px, side_px), Image.Resampling.BILINEAR)
 
 
 def fit_square(pixels: NDArray[np.uint8], side_px: int) -> Image.Image:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 _CAPTION_PX = 26
 _MAX_NAME_PX = 190
-_COLUMNS = 8
+COLUMNS = 8
 _MAX_ROWS = 12
 _MAX_TILES = 96
 
@@ -55,11 +55,11 @@ def draw_dataset(dataset: Dataset) -> bytes:
     """
     split = main_split(dataset)
     classes = sum(map(bool, split.info.class_records))
-    images = _COLUMNS if classes <= _MAX_ROWS else 1
+    images = COLUMNS if classes <= _MAX_ROWS else 1
     samples = sample_dataset(dataset, images=images, classes=_MAX_TILES)
     images_text = pluralize(len(split), "image")
     title = f"{split.name}: {images_text}, {pluralize(len(dataset.labels), 'class')}"
-    return _draw(samples, title + _subtitle(classes, len(samples)))
+    return draw_samples(samples, title + _subtitle(classes, len(samples)))
 
 
 def draw_file(storage: Storage, name: str) -> bytes:
@@ -69,16 +69,17 @@ def draw_file(storage: Storage, name: str) -> bytes:
         InputNotFoundError: the first 2,000 records contain no decodable image.
         CorruptDataError: a record is damaged.
     """
-    samples = sample_file(storage, name, images=_COLUMNS, classes=_MAX_TILES)
+    samples = sample_file(storage, name, images=COLUMNS, classes=_MAX_TILES)
     if not samples:
         raise InputNotFoundError(
             f"none of the first {SCANNED_RECORDS:,} records contains a decodable image",
             path=storage.display_name(name),
         )
-    return _draw(samples, name)
+    return draw_samples(samples, name)
 
 
-def _draw(samples: list[ClassSample], title: str) -> bytes:
+def draw_samples(samples: list[ClassSample], title: str) -> bytes:
+    """Return a contact sheet of at least one sample as PNG."""
     names = [sample.name for sample in samples]
     font = find_font([title, *names])
     if len(samples) == 1:
@@ -115,7 +116,7 @@ def _draw_rows(samples: list[ClassSample], title: str, font: str) -> Image.Image
 
 def _draw_tiles(tiles: list[tuple[str, Image.Image]], title: str, font: str) -> Image.Image:
     caption_px = _CAPTION_PX if any(name for name, _ in tiles) else 0
-    columns = min(_COLUMNS, len(tiles))
+    columns = min(COLUMNS, len(tiles))
     rows = -(-len(tiles) // columns)
     sheet = new_sheet(columns, rows, title, font, tile_height_px=TILE_PX + caption_px)
     draw = ImageDraw.Draw(sheet)

@@ -25,6 +25,7 @@ from records.stats.text import format_stats
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from records.dataset import Record
     from records.format.manifest import SplitInfo
 
 _COLUMNS = [
@@ -164,6 +165,16 @@ def read_index_rows(dataset: Dataset) -> pa.Table:
         for shard in range(len(dataset[name].info.shards))
     ]
     return pa.concat_tables(tables)
+
+
+def read_record(dataset: Dataset, split: SplitName, row: int) -> Record:
+    """Return the record of a row of `read_index_rows`, whose rows are numbered over all splits.
+
+    Raises:
+        CorruptDataError: an index or the record is damaged.
+    """
+    earlier = SPLITS[: SPLITS.index(split)]
+    return dataset[split][row - sum(len(dataset[name]) for name in earlier if name in dataset)]
 
 
 def _read_columns(dataset: Dataset, name: SplitName, shard: int) -> pa.Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections import Counter
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from records.errors import CorruptDataError, StorageError
@@ -129,8 +130,9 @@ def _check_names(
     storage: Storage, manifest: Manifest, shards: Collection[str]
 ) -> Iterator[Finding]:
     """Yield a finding for each shard, index or hash file that belongs to none of these shards."""
-    indexes, hashes = map(layout.index_name, shards), map(layout.phash_name, shards)
-    expected = {*shards, *indexes, *hashes, layout.FINGERPRINTS}
+    indexes = map(layout.index_name, shards)
+    measurements = chain.from_iterable(map(layout.measurement_names, shards))
+    expected = {*shards, *indexes, *measurements, layout.FINGERPRINTS}
     # The folder of an adopted dataset may contain TFRecord files that were not adopted.
     suffixes = (".tfrecord", ".parquet") if manifest.adopted is None else ()
     for name in storage.list():

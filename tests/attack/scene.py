@@ -80,6 +80,7 @@ JOBS = (
     Job(("diff", "@grown@1", "@grown", "--csv", "OUT"), "changes.csv", streams=True),
     Job(("stats", "@grown@1", "--json")),
     Job(("stats", "@data", "--json")),
+    Job(("quality", "OUT", "--json"), "data", "grown"),
     Job(("inspect", "@data", "--grid", "OUT"), "grid.png"),
     Job(
         ("train", "@data", "OUT", "--epochs", "2", *_TRAINING),

@@ -8,11 +8,18 @@ import pytest
 from benchmarks.harness.environments import PEERS, list_environments, requirements
 from benchmarks.harness.settings import FULL, QUICK, TRY, Scale
 from benchmarks.page.page import fill
-from benchmarks.suites import accelerators, access, conversion, large_photos, reading
+from benchmarks.suites import (
+    accelerators,
+    access,
+    conversion,
+    jpeg_decoders,
+    large_photos,
+    reading,
+)
 
 ROOT = Path(__file__).parents[2]
 _PEERS = [*conversion.PEER_WRITERS, conversion.PILLOW_DECODER, *reading.PEERS, *access.READERS]
-_PEERS += large_photos.PEERS
+_PEERS += [*large_photos.PEERS, *jpeg_decoders.PIECES]
 
 
 @pytest.mark.parametrize("path", sorted(PEERS.rglob("*.py")), ids=lambda path: path.stem)
@@ -52,6 +59,7 @@ def test_performance_page_has_a_marker_for_every_table() -> None:
         "targets",
         "conversion",
         "reading",
+        "jpeg-decoders",
         "remote-reading",
         "raw-shares",
         "accelerators",

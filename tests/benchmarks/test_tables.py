@@ -70,6 +70,11 @@ def results() -> dict[str, Result]:
         *samples(reading.ORIGINALS, 1000, 9.0, work=0.8, case=reading.CROPS),
         *samples(reading.GRAIN.name, 1000, 9.0, work=0.4, case=reading.CROPS),
     ]
+    of_jpeg_decoders = [
+        *samples("tensorflow-decode", 1000, 9.0, work=0.9),
+        *samples("tensorflow-resize", 1000, 9.0, work=1.4),
+        *samples("simplejpeg-decode", 1000, 9.0, work=0.8),
+    ]
     of_remote_reading = [
         *samples(remote_reading.STREAMED, 1000, 9.0, work=0.1, case=remote_reading.BYTES),
         *samples(remote_reading.COPIED, 1000, 9.0, work=0.1, case=remote_reading.BYTES),
@@ -117,6 +122,7 @@ def results() -> dict[str, Result]:
     return {
         "conversion": result("conversion", of_conversion),
         "reading": result("reading", of_reading),
+        "jpeg-decoders": result("jpeg-decoders", of_jpeg_decoders),
         "remote-reading": result("remote-reading", of_remote_reading),
         "raw-shares": result("raw-shares", of_raw_shares),
         "accelerators": result("accelerators", of_accelerators),
@@ -189,6 +195,13 @@ def test_near_duplicates_table_has_a_row_per_number_of_images(results: dict[str,
     lines = make_tables(results)["near-duplicates"].splitlines()
     assert lines[-4:-2] == ["| 1,000 | 3.0 | 100 |", "| 10,000 | 8.0 | 100 |"]
     assert "pictures/near-duplicates.png" in lines[-1]
+
+
+def test_jpeg_decoders_table_has_the_time_of_the_resize_of_whole_decoders(
+    results: dict[str, Result],
+) -> None:
+    rows = make_tables(results)["jpeg-decoders"].splitlines()[2:]
+    assert rows == ["| TensorFlow | 0.90 | 0.50 | 1.40 |"]
 
 
 def test_remote_reading_table_leaves_out_copies_of_undecoded_images(

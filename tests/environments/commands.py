@@ -39,6 +39,7 @@ CALLS = {
     "salvage": "{shard} {new}",
     "adopt": "{loose}/train.tfrecord {loose} --dry-run",
     "stats": "{data} --plot {new}.png",
+    "quality": "{data} --grid {new}.png",
     "featurize": "{data} {new} --model mobilenet_v2 --weights none --image-size 32",
     "train": "{data} {new} --epochs 1 --image-size 12 --cache disk",
     "evaluate": "{run} {data}",

@@ -79,6 +79,7 @@ def _import_commands() -> None:
         "salvage",
         "adopt",
         "stats",
+        "quality",
     ):
         root.get_command(click.Context(root), name)
     modules = ("pyarrow.parquet", "matplotlib.figure", "records.stats", "records.verification")

@@ -34,6 +34,7 @@ LIGHT: dict[str, tuple[str, ...]] = {
     "prune": ("prune", "DATA", "--older-than", "0"),
     "stats": ("stats", "DATA"),
     "stats --near": ("stats", "DATA", "--near"),
+    "quality": ("quality", "DATA"),
     "inspect": ("inspect", "DATA"),
     "inspect --grid": ("inspect", "DATA", "--grid", "NEW.png"),
     "extract": ("extract", "DATA", "NEW"),

@@ -19,7 +19,7 @@ from tests.pipelines.conftest import Convert
 LIMIT_SECONDS = 60
 SHARD = "train-00000-of-00002.tfrecord"
 INDEX = "index/train-00000-of-00002.parquet"
-READERS = ("verify", "log", "files", "stats", "inspect")
+READERS = ("verify", "log", "files", "stats", "quality", "inspect")
 DATASET_FILES = ("dataset.json", "labels.txt", "rejects.jsonl", SHARD, INDEX)
 
 

@@ -109,6 +109,7 @@ _REQUIRED = {
     "log": ("data",),
     "open_dataset": ("data",),
     "prune": ("data",),
+    "quality": ("data",),
     "relabel": ("data", {"cat/0.png": "dog"}),
     "remove": ("data", ["cat/0.png"]),
     "repair": ("data", "photos"),

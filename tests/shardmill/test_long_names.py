@@ -23,6 +23,7 @@ LONG = ("o" * 300, "/".join(["o" * 200] * 30))
     [
         ("verify", "LONG"),
         ("stats", "LONG"),
+        ("quality", "LONG"),
         ("log", "LONG"),
         ("diff", "LONG", "LONG"),
         ("rollback", "LONG"),

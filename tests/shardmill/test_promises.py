@@ -92,6 +92,7 @@ def test_command_output_file_exists_is_refused_and_unchanged(
 def test_commands_output_files_are_all_new_files() -> None:
     assert {(name, option.opts[0]) for name, option in parameters(NewFile)} == {
         ("inspect", "--grid"), ("stats", "--plot"), ("stats", "--grid"), ("predict", "--csv"),
+        ("quality", "--grid"),
         ("predict", "--grid"), ("train", "--augment-preview"), ("diff", "--csv"),
         ("diff", "--plot"),
     }  # fmt: skip
@@ -198,6 +199,7 @@ def hostile_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "files",
         "stats",
         "stats --keys duplicates",
+        "quality",
         "extract",
         "compact --dry-run",
     ],
@@ -366,6 +368,7 @@ def test_pluralize_number_and_noun_agree(noun: str, nouns: str) -> None:
         ("verify", []),
         ("files", []),
         ("stats", []),
+        ("quality", []),
         ("inspect", []),
         ("extract", ["out\udcff"]),
         ("compact", ["out\udcff", "--dry-run"]),

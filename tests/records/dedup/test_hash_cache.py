@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from records import verify
 from records.dataset import open_dataset
 from records.dedup import hash_cache
-from records.dedup.hash_cache import STATES, DatasetHasher, Hashes, read_hashes, save_hashes
+from records.dedup.hash_cache import PERCEPTUAL_HASHES, STATES, Hashes, to_hashes
 from records.dedup.perceptual_hash import WINDOWS, WORDS, hash_picture
 from records.errors import CorruptDataError
-from records.format.layout import phash_name
+from records.format.layout import measurement_name
+from records.measurements import DatasetMeasurer
+from records.measurements.files import read_saved, save
 from records.storage import open_storage
 from tests.datasets import DatasetBuilder, Source, encode_picture
 
@@ -30,9 +34,9 @@ def folder(build_dataset: Callable[..., Path]) -> Path:
     return build_dataset()
 
 
-def hash_all(folder: Path) -> tuple[Hashes, DatasetHasher]:
-    hashing = DatasetHasher(open_dataset(folder))
-    return hashing.run(), hashing
+def hash_all(folder: Path) -> tuple[Hashes, DatasetMeasurer]:
+    hashing = DatasetMeasurer(open_dataset(folder), PERCEPTUAL_HASHES)
+    return to_hashes(hashing.run()), hashing
 
 
 def same(one: Hashes, other: Hashes) -> bool:
@@ -100,8 +104,8 @@ def test_hash_cache_changed_method_recomputes_all_hashes(
     folder: Path, count_hashed: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hash_all(folder)
-    monkeypatch.setattr(hash_cache, "METHOD", "another")
-    hash_all(folder)
+    other = replace(PERCEPTUAL_HASHES, method="another")
+    DatasetMeasurer(open_dataset(folder), other).run()
     assert len(count_hashed) == 2 * 17
 
 
@@ -117,8 +121,9 @@ def test_hash_cache_damaged_file_is_recomputed(folder: Path) -> None:
     storage, shard = open_storage(folder), open_dataset(folder)["test"].info.shards[0]
     for damage in damages:
         path.write_bytes(damage)
-        found = read_hashes(storage, shard)
-        assert found is None or same(found, Hashes(expected.states[-5:], expected.words[-5:]))
+        found = read_saved(storage, shard, PERCEPTUAL_HASHES)
+        last = Hashes(expected.states[-5:], expected.words[-5:])
+        assert found is None or same(to_hashes(found), last)
     hashes, hashing = hash_all(folder)
     assert same(hashes, expected)
     assert path.read_bytes() == damages[-1], "only the user knows whose file this is"
@@ -157,13 +162,14 @@ def test_hash_cache_disk_full_leaves_no_partial_file(
 def test_hash_cache_write_then_read_restores_states(folder: Path) -> None:
     shard = open_dataset(folder)["test"].info.shards[0]
     words = np.random.default_rng(0).integers(0, 2**64, (5, WINDOWS, WORDS), np.uint64)
-    hashes = Hashes(np.array([0, 1, 2, 0, 1], np.uint8), words)
-    storage = open_storage(folder)
-    save_hashes(storage, shard, hashes)
-    found = read_hashes(storage, shard)
+    states = [STATES[number] for number in (0, 1, 2, 0, 1)]
+    columns = [states, [each.astype("<u8").tobytes() for each in words]]
+    storage, schema = open_storage(folder), PERCEPTUAL_HASHES.schema
+    save(storage, shard, PERCEPTUAL_HASHES, pa.table(columns, schema=schema))
+    found = read_saved(storage, shard, PERCEPTUAL_HASHES)
     assert found is not None
-    assert same(found, hashes)
-    assert (folder / phash_name(shard.name)).exists()
+    assert same(to_hashes(found), Hashes(np.array([0, 1, 2, 0, 1], np.uint8), words))
+    assert (folder / measurement_name(shard.name, "hashes")).exists()
 
 
 def test_hash_cache_single_colour_images_have_state_flat(tmp_path: Path) -> None:
@@ -196,8 +202,8 @@ def test_hash_cache_on_object_storage_equals_local_hashes(
             with storage.create(path.relative_to(folder).as_posix()) as stream:
                 stream.write(path.read_bytes())
     expected, _ = hash_all(folder)
-    hashing = DatasetHasher(open_dataset(url))
-    assert same(hashing.run(), expected)
+    hashing = DatasetMeasurer(open_dataset(url), PERCEPTUAL_HASHES)
+    assert same(to_hashes(hashing.run()), expected)
     assert hashing.save_error is None
     assert sum(name.startswith("hashes/") for name in storage.list()) == SHARDS
     assert list(verify(url)) == []
