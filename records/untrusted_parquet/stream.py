@@ -99,6 +99,7 @@ class ParquetStream:
                 total_bytes += batch.nbytes
                 require_growth(total_bytes, self._allowed_bytes)
                 yield batch
+                del batch  # before the next one is decoded
         except (pa.ArrowException, OSError, ValueError) as error:
             raise InvalidParquetError(str(error)) from error
         if rows != self._rows:

@@ -63,6 +63,7 @@ def list_parquet(data: ContainerBytes) -> Iterator[Entry]:
         for row in _rows(file, columns, data.wanted):
             entry = _entry(data, row, columns, stem, offset)
             offset += entry.size_bytes
+            del row  # with its batch
             yield entry
     except InvalidParquetError as error:
         raise damaged(data, escape_for_display(str(error))) from error
@@ -84,6 +85,8 @@ def _rows(file: ParquetStream, columns: ParquetColumns, wanted: WantedFields) ->
         for values in found:
             yield _Row(number, *values)
             number += 1
+            del values
+        del batch, found  # before the next batch is decoded
 
 
 def _kept_cells(

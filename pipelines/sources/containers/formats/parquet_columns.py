@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -125,8 +126,8 @@ def image_values(batch: pa.RecordBatch, path: str) -> list[memoryview | None]:
     """Return the bytes of the images, without copies of them."""
     column = _column(batch, path)
     _, offsets, data = column.buffers()
-    item: Literal["q", "i"] = "q" if pa.types.is_large_binary(column.type) else "i"
-    ends = memoryview(offsets).cast("b").cast(item)[column.offset :][: len(column) + 1].tolist()
+    kind = np.int64 if pa.types.is_large_binary(column.type) else np.int32
+    ends = np.frombuffer(offsets, kind)[column.offset :][: len(column) + 1].tolist()
     content = memoryview(data if data is not None else b"")
     values: list[memoryview | None] = [content[start:end] for start, end in pairwise(ends)]
     if column.null_count:
@@ -138,7 +139,10 @@ def image_values(batch: pa.RecordBatch, path: str) -> list[memoryview | None]:
 def _column(batch: pa.RecordBatch, path: str) -> pa.Array:
     name, _, field = path.rpartition(".") if path not in batch.schema.names else (path, "", "")
     column = batch.column(name)
-    return pc.struct_field(column, field) if field else column
+    if not field:
+        return column
+    # Only a missing struct needs the slower function: its fields are missing, too.
+    return pc.struct_field(column, field) if column.null_count else column.field(field)
 
 
 def column_cells(batch: pa.RecordBatch, names: Sequence[str]) -> Iterator[Row]:
