@@ -13,7 +13,7 @@ from pipelines.incremental.labelling import digest_labelling, digest_labels
 from records.format.index import RowForm, label_lists, read_shard_index
 from records.format.layout import SPLITS
 from records.format.manifest import Manifest
-from records.format.rejects import read_all_rejects
+from records.format.rejects import read_newest_rejects
 from records.images import encoder_versions
 from records.runtime.row_table import RowTable, iter_rows
 from records.storage import Storage
@@ -73,26 +73,23 @@ def read_ingested_files(output: Storage, manifest: Manifest, renames: ClassRenam
         CorruptDataError: an index or a list of rejects is damaged or missing.
     """
     stored = RowTable(IngestedFile, _COLUMNS, _read_stored(output, manifest, renames)).to_table()
-    # By key: several generations may reject a file, and a later one may store it.
-    rejected = {file.key: file for file in _read_rejected(output, manifest)}
-    rejects = RowTable(IngestedFile, _COLUMNS, rejected.values()).to_table()
+    rejects = RowTable(IngestedFile, _COLUMNS, _read_rejected(output, manifest)).to_table()
     is_stored = pc.is_in(rejects["key"], value_set=stored["key"])
     return pa.concat_tables([stored, rejects.filter(pc.invert(is_stored))])
 
 
 def _read_rejected(output: Storage, manifest: Manifest) -> Iterator[IngestedFile]:
     versions = encoder_versions()
-    for generation, rejects in read_all_rejects(output, manifest):
+    for generation, reject in read_newest_rejects(output, manifest).values():
         # A compacted dataset has several versions of a library, joined by commas.
         newest = {name: them.split(", ")[-1] for name, them in generation.encoders.items()}
-        for reject in rejects:
-            yield IngestedFile(
-                key_from_text(reject.key),
-                reject.bytes,
-                None if reject.xxh3_128 is None else bytes.fromhex(reject.xxh3_128),
-                is_stored=False,
-                may_be_supported=reject.reason == "unsupported" and newest != versions,
-            )
+        yield IngestedFile(
+            key_from_text(reject.key),
+            reject.bytes,
+            None if reject.xxh3_128 is None else bytes.fromhex(reject.xxh3_128),
+            is_stored=False,
+            may_be_supported=reject.reason == "unsupported" and newest != versions,
+        )
 
 
 def _read_stored(

@@ -59,22 +59,34 @@ def read_all_rejects(
         yield generation, rejects
 
 
-def read_unresolved_rejects(storage: Storage, manifest: Manifest) -> list[Reject]:
-    """Return the newest reject of each file that no generation has stored, sorted by key.
+def read_newest_rejects(
+    storage: Storage, manifest: Manifest
+) -> dict[str, tuple[Generation, Reject]]:
+    """Return the newest reject of each file, and its generation, by key.
 
-    A file that was rejected, repaired and then stored by a later generation has none, also if its
-    record was removed after that.
+    If a generation removed the record of a file, the rejects of earlier generations do not count: a
+    generation in between stored the file. A reject of a file that is still stored counts.
+
+    Raises:
+        CorruptDataError: a list is missing or damaged.
+    """
+    newest: dict[str, tuple[Generation, Reject]] = {}
+    for generation, rejects in read_all_rejects(storage, manifest):
+        for removed in REMOVED.read_listed(storage, manifest, generation.number):
+            newest.pop(removed.key, None)
+        newest |= {reject.key: (generation, reject) for reject in rejects}
+    return newest
+
+
+def read_unresolved_rejects(storage: Storage, manifest: Manifest) -> list[Reject]:
+    """Return the newest reject of each file that no later generation has stored, sorted by key.
 
     Raises:
         CorruptDataError: a list of rejects or an index is missing or damaged.
     """
-    found = [each for _, rejects in read_all_rejects(storage, manifest) for each in rejects]
-    if len(manifest.generations) == 1:
-        return found
-    rejects = {reject.key: reject for reject in found}
-    for removed in REMOVED.read_all(storage, manifest):
-        rejects.pop(removed.key, None)
-    if rejects:
+    newest = read_newest_rejects(storage, manifest)
+    rejects = {key: reject for key, (_, reject) in newest.items()}
+    if rejects and len(manifest.generations) > 1:
         keys = pa.array(rejects, pa.string())
         for shard in (shard for split in manifest.splits.values() for shard in split.shards):
             stored = read_shard_index(storage, shard).table["key"].cast(pa.string())

@@ -92,6 +92,7 @@ class Model:
         for key in new - whole:
             state.rejected[key] = files[key]
         for key in whole:
+            state.rejected.pop(key, None)
             records[key] = Stored(files[key], classes[key], self._splits.get(key))
         return Changes(whole, new - whole, gone if accept_gone else set(), {*relabelled})
 
@@ -159,10 +160,7 @@ class Model:
                 self.state.records[key] = record._replace(class_name=name)
 
     def compact(self) -> None:
-        """Apply `compact`: the new dataset has one generation, without solved rejects."""
-        rejected = self.state.rejected
-        for key in rejected.keys() & self.state.records.keys():
-            del rejected[key]
+        """Apply `compact`: the new dataset has one generation."""
         self.generations.clear()
 
     def rollback(self, number: int, renamed: dict[str, str]) -> None:

@@ -16,8 +16,8 @@ from records.format import layout
 from records.format.manifest import read_manifest
 from records.storage import open_storage
 from shardmill.cli import shardmill
-from tests.pipelines.conftest import Convert
-from tests.pipelines.pictures import content_of, make_file, make_picture
+from tests.pipelines.conftest import Convert, rejects_of
+from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_picture
 
 
 @pytest.fixture
@@ -107,3 +107,23 @@ def test_command_reports_removed_and_corrected_images(data: Path, source: Path) 
     report = json.loads(result.stdout)
     assert (report["removed"], report["corrected"], report["counts"]["stored"]) == (2, 1, 1)
     assert report["differences"] == {"changed": 0, "gone": 2, "renamed": 1, "relabelled": 1}
+
+
+def test_file_rejected_after_its_record_was_removed_stays_a_known_reject(
+    convert: Convert, source: Path, output: Path, tmp_path: Path
+) -> None:
+    make_file(source, "dog/000.png", CORRUPT)
+    convert(test=0.3, append=True)
+    make_file(source, "dog/000.png", make_picture(501))
+    assert convert(append=True).counts.stored == 1
+    for key in ("cat/000.png", "dog/000.png"):
+        (source / key).unlink()
+    assert convert(append=True, accept_gone=True).removed == 2
+    for key in ("cat/000.png", "dog/000.png"):
+        make_file(source, key, CORRUPT)
+    assert convert(append=True).counts.rejected == 2
+    compact(str(output), str(tmp_path / "compacted"))
+    for dataset in (output, tmp_path / "compacted"):
+        report = convert(output=str(dataset), append=True)
+        assert (report.status, report.counts.rejected) == ("nothing-to-do", 0)
+    assert rejects_of(tmp_path / "compacted").keys() == {"cat/000.png", "dog/000.png"}
