@@ -36,7 +36,7 @@ _BATCH_ROWS = 64
 _BLOCK_BYTES = 64 << 10
 _BUFFER_BYTES = 1 << 20
 _UNBUFFERED_BYTES = 16 << 20
-"""The size of a row group up to which each column is read at once: that saves a copy."""
+"""The size of a row group up to which each column is read by one call: that saves a copy."""
 _LISTED_VALUE_BYTES = 64
 """The size of a value of a list as an object of Python."""
 
