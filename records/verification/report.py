@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from records.integrity.findings import FileCheck
 
 
-_NOT_REPAIRABLE = {"unexpected", "manifest"}
+_NOT_REPAIRABLE = {"unexpected", "manifest", "signature"}
 """The kinds of findings about files that `repair` does not change."""
 
 

@@ -8,8 +8,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 
 import shardmill as sm
+from records.cli.verify import verify
 from records.errors import CorruptDataError, InputNotFoundError, OutputError, UsageError
 from records.format.layout import SIGNATURE
 from records.signatures import read_public_key, read_signed_statement
@@ -113,6 +115,10 @@ def test_verify_unsigned_dataset_is_a_finding(data: Path, key: Path) -> None:
     (data / SIGNATURE).unlink()
     assert findings(data, key) == [("signature", "file not found")]
     assert list(sm.verify(data)) == []
+    public = str(key.with_suffix(".pub"))
+    result = CliRunner().invoke(verify, [str(data), "--signature", "--key", public, "--json"])
+    assert '"signature"' in result.output
+    assert "repair" not in result.output
 
 
 def test_verify_signature_of_an_earlier_generation_names_it(tmp_path: Path, key: Path) -> None:
