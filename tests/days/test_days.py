@@ -1,6 +1,6 @@
 """A hundred days in local folders; `tests/s3/test_days.py` has those in a bucket.
 
-SHARDMILL_TEST_DAYS=N passes N days.
+SHARDMILL_TEST_DAYS=N passes N days, at least 30: each run must have a kill.
 """
 
 from __future__ import annotations
