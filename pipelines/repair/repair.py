@@ -25,6 +25,7 @@ from records.errors import CorruptDataError, LockedError, UsageError
 from records.format.index import read_shard_index
 from records.format.layout import RUN_PLAN, index_name
 from records.format.manifest import read_manifest
+from records.format.metadata.card_file import update_card
 from records.generations import require_whole_dataset
 from records.runtime.shard_worker import OnProgress
 from records.storage import FolderLock, StagedFile, Storage, open_storage
@@ -75,6 +76,7 @@ def repair(options: ConvertOptions, on_progress: OnProgress | None = None) -> Re
             source = SourceImages(options, listed.present, storage, can_write=True)
             dataset = DatasetToRepair(storage, listed, damage, source, storage.overwrite)
             files = _Repair(dataset, lock, progress).run()
+            update_card(storage, listed.present)
             if not _has_run(storage):
                 remove_own_files(storage)
     elif not options.dry_run and list_own_files(storage) and not _has_run(storage):

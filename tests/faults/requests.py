@@ -23,13 +23,15 @@ def killed_at_request(number: int) -> Iterator[None]:
     """
     send, left = vars(FsspecStorage)["_retry"], number
 
-    def count(storage: FsspecStorage, name: str, action: Callable[[], Any]) -> Any:
+    def count(
+        storage: FsspecStorage, name: str, action: Callable[[], Any], *, writes: bool = False
+    ) -> Any:
         nonlocal left
         if threading.current_thread() is threading.main_thread():
             left -= 1
             if left <= 0:
                 raise KilledError
-        return send(storage, name, action)
+        return send(storage, name, action, writes=writes)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FsspecStorage, "_retry", count)

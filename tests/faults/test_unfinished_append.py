@@ -59,7 +59,7 @@ def test_verify_after_append_killed_at_any_call_has_note_and_no_finding(
             for command in ("verify", "stats", "inspect"):
                 result = CliRunner().invoke(shardmill, [command, str(output)])
                 assert result.exit_code == 0
-                assert f"unfinished run, started {unfinished['started']}: " in result.stderr
+                assert f", started {unfinished['started']}: " in result.stderr
         convert(output=str(output), append=True)
         assert list(verify(output)) == [], number
         if number == 1:

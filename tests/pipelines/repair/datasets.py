@@ -11,6 +11,7 @@ from pipelines.edit import relabel, remove
 from pipelines.options import ConvertOptions
 from pipelines.repair import RepairReport, make_options, repair
 from pipelines.report import Report
+from records.format.layout import CARD
 from records.storage import Storage, open_storage
 from tests.pipelines.pictures import CORRUPT, is_of_dataset, make_file, make_picture
 
@@ -53,9 +54,10 @@ def grow(source: Path, output: str, **given: Any) -> None:
 
 
 def read_all(location: str) -> dict[str, bytes]:
-    """Return all files of a dataset by name, except those that depend on times."""
+    """Return the files of a dataset by name, without its card and what depends on times."""
     storage = open_storage(location)
-    return {name: storage.read(name) for name in storage.list() if is_of_dataset(name)}
+    names = (name for name in storage.list() if is_of_dataset(name) and name != CARD)
+    return {name: storage.read(name) for name in names}
 
 
 def write_all(location: str, files: dict[str, bytes]) -> Storage:
