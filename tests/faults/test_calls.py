@@ -56,7 +56,7 @@ def require_whole_or_absent(output: Path) -> None:
         assert list(verify(output)) == []
 
 
-@pytest.mark.parametrize("step", [7, EVERY])
+@pytest.mark.parametrize("step", [13, EVERY])
 def test_convert_killed_at_any_call_then_rerun_gives_same_dataset(
     convert: Convert,
     tmp_path: Path,

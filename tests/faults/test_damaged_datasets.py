@@ -167,7 +167,7 @@ def damage_each(data: Path, other: Path, folder: Path, step: int) -> Iterator[Da
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("step", [37, EVERY])
+@pytest.mark.parametrize("step", [73, EVERY])
 def test_commands_without_keras_on_damaged_dataset_exit_as_documented(
     data: Path, other: Path, tmp_path: Path, step: int
 ) -> None:

@@ -73,7 +73,7 @@ print(calls)
 '''
 
 
-@pytest.mark.parametrize("step", [23, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [47, pytest.param(1, marks=pytest.mark.slow)])
 def test_convert_process_exits_at_any_call_then_rerun_completes(tmp_path: Path, step: int) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", _SCRIPT, str(tmp_path), str(step)],

@@ -135,7 +135,7 @@ def kill_children(photos: Path, folder: Path, expected: dict[str, bytes], wanted
 
 
 KILLS = [
-    3,
+    2,
     pytest.param(
         int(os.environ.get("SHARDMILL_TEST_KILLS", "100")),
         marks=[pytest.mark.slow, pytest.mark.timeout(3600)],

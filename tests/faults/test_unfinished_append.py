@@ -26,7 +26,7 @@ def die() -> None:
     raise KilledError
 
 
-@pytest.mark.parametrize("step", [23, EVERY])
+@pytest.mark.parametrize("step", [43, EVERY])
 def test_verify_after_append_killed_at_any_call_has_note_and_no_finding(
     convert: Convert, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:

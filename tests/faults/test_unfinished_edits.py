@@ -66,7 +66,7 @@ def compact_images(dataset: Path) -> None:
 @pytest.mark.parametrize(
     "edit", [remove_images, relabel_images, pytest.param(compact_images, marks=pytest.mark.slow)]
 )
-@pytest.mark.parametrize("step", [37, EVERY])
+@pytest.mark.parametrize("step", [73, EVERY])
 def test_edit_killed_at_any_call_is_whole_or_absent_and_is_finished_by_the_same_command(
     base: Path, tmp_path: Path, faults: Faults, edit: Callable[[Path], None], step: int
 ) -> None:
@@ -97,7 +97,7 @@ def test_edit_killed_at_any_call_is_whole_or_absent_and_is_finished_by_the_same_
     assert before in states
 
 
-@pytest.mark.parametrize("step", [59, EVERY])
+@pytest.mark.parametrize("step", [113, EVERY])
 @pytest.mark.parametrize("rename", [{}, pytest.param({"cat": "felis"}, marks=pytest.mark.slow)])
 def test_append_with_edits_killed_at_any_call_is_whole_or_absent_and_is_finished(
     base: Path,
@@ -141,7 +141,7 @@ def test_append_with_edits_killed_at_any_call_is_whole_or_absent_and_is_finished
     assert before in states
 
 
-@pytest.mark.parametrize("step", [59, EVERY])
+@pytest.mark.parametrize("step", [113, EVERY])
 def test_append_after_killed_removal_discards_it(
     base: Path, convert: Convert, tmp_path: Path, faults: Faults, step: int
 ) -> None:
@@ -168,7 +168,7 @@ def test_append_after_killed_removal_discards_it(
         number += step
 
 
-@pytest.mark.parametrize("step", [59, EVERY])
+@pytest.mark.parametrize("step", [113, EVERY])
 def test_removal_after_killed_append_discards_it(
     base: Path, convert: Convert, tmp_path: Path, faults: Faults, step: int
 ) -> None:

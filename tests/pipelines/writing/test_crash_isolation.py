@@ -72,7 +72,7 @@ def test_subprocess_normalizer_decoder_that_waits_becomes_rejection() -> None:
     assert rejection == Rejection("too-slow", "decoding takes over --image-timeout 1 s")
 
 
-@pytest.mark.parametrize("check", ["decode", "header"])
+@pytest.mark.parametrize("check", ["decode", pytest.param("header", marks=pytest.mark.slow)])
 def test_convert_decoder_over_time_limit_rejects_that_image_alone(
     check: Any, convert: Convert, source: Path, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

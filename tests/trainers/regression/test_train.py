@@ -191,7 +191,7 @@ def test_train_caches_give_weights_of_streaming(few: Path, tmp_path: Path) -> No
     assert math.isfinite(result.metrics["val_r2"])
 
 
-@pytest.mark.parametrize("split", ["train", "validation"])
+@pytest.mark.parametrize("split", ["train", pytest.param("validation", marks=pytest.mark.slow)])
 def test_train_damaged_records_are_left_out_and_the_others_keep_their_targets(
     few: Path, tmp_path: Path, split: str
 ) -> None:

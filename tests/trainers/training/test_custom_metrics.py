@@ -67,6 +67,7 @@ def interrupt(data: Path, run: Path, step: int) -> None:
         run_plan(plan_training(data, run, OPTIONS))
 
 
+@pytest.mark.slow
 def test_resume_metrics_of_any_shape_continue_within_epoch(data: Path, tmp_path: Path) -> None:
     run_plan(plan_training(data, tmp_path / "whole", OPTIONS))
     interrupt(data, tmp_path / "run", 3)

@@ -130,6 +130,7 @@ def test_resume_stopped_at_any_step_gives_same_weights_and_history(
     assert_same_run(undisturbed, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_resume_at_a_url_with_an_empty_disk_gives_same_weights_and_history(
     shapes: Path, tmp_path: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
