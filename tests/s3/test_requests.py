@@ -20,7 +20,7 @@ DAYS = 10
 FILES_OF_A_DAY = 1_500
 COMPACTED_AFTER = 5
 # Each generation after the first has two shards. Later runs read the indexes of all shards.
-MOST_REQUESTS, MOST_REQUESTS_PER_GENERATION = 100, 3
+MOST_REQUESTS, MOST_REQUESTS_PER_GENERATION = 120, 3
 MOST_SHARDS_OF_A_NEW_DATASET, FILES_PER_LISTING = 32, 1_000
 
 
