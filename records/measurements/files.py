@@ -58,11 +58,10 @@ def save(storage: Storage, shard: ShardInfo, measurement: Measurement, table: pa
     """
     name = measurement_name(shard.name, measurement.folder)
     if storage.stat(name) is not None and _read_facts(storage, name) is None:
-        nouns = measurement.folder
         raise OutputError(
-            f"the file contains no {nouns}: shardmill did not write it, or it is damaged",
+            "the file contains no measurements: shardmill did not write it, or it is damaged",
             path=storage.display_name(name),
-            hint=f"move the file away, so that {nouns} can be saved",
+            hint="move the file away, so that measurements can be saved",
         )
     try:
         storage.replace(name, _encode(shard, measurement, table))

@@ -18,8 +18,7 @@ class Measurement:
     """A function that measures an image, and the table of its results.
 
     Attributes:
-        folder: the folder of the saved tables in a dataset; also the plural noun for the
-            values in messages, such as `hashes`.
+        folder: the folder of the saved tables in a dataset, such as `hashes`.
         method: the name of the method; it must change whenever the values of an image change.
         schema: the columns of the table, without metadata.
         measure: a function of a module that returns the row of a record; other processes call it.
