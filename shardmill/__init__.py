@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from shardmill.datasets import append, compact, convert, extract, prune, rollback
     from shardmill.edits import relabel, remove, repair
     from shardmill.training import featurize, train
+    from trainers.comparison import runs
     from trainers.evaluation import evaluate
     from trainers.export import export
     from trainers.input import as_tf_dataset
@@ -63,6 +64,7 @@ _MODULES = {
     "remove": "shardmill.edits",
     "repair": "shardmill.edits",
     "rollback": "shardmill.datasets",
+    "runs": "trainers.comparison",
     "salvage": "records.salvage",
     "sign": "records.signatures",
     "stats": "records.stats",
@@ -97,6 +99,7 @@ __all__ = [
     "remove",
     "repair",
     "rollback",
+    "runs",
     "salvage",
     "sign",
     "stats",

@@ -70,6 +70,7 @@ _COMMANDS = {
     "featurize": ("trainers.cli.featurize", "Store the backbone features of every image."),
     "train": ("trainers.cli.train", "Train a model on a dataset."),
     "evaluate": ("trainers.cli.evaluate", "Measure a trained model on a split."),
+    "runs": ("trainers.cli.runs", "Compare runs: their results and options."),
     "predict": ("trainers.cli.predict", "Predict classes or numbers of images."),
     "export": ("trainers.cli.export", "Export a trained model for use in other programs."),
     "doctor": ("trainers.cli.doctor", "Show the devices and what limits training speed."),

@@ -114,6 +114,7 @@ _REQUIRED = {
     "remove": ("data", ["cat/0.png"]),
     "repair": ("data", "photos"),
     "rollback": ("data",),
+    "runs": ("run",),
     "salvage": ("a.tfrecord", "out"),
     "sign": ("data",),
     "stats": ("data",),
@@ -180,6 +181,8 @@ def test_argument_that_is_no_path_is_a_usage_error(
         ("train", "features"),
         ("featurize", "weights"),
         ("evaluate", "dataset"),
+        ("evaluate", "csv"),
+        ("runs", "chart"),
     ],
 )
 def test_optional_argument_that_is_no_path_is_a_usage_error(

@@ -8,6 +8,7 @@ Invalid arguments raise an error before Keras loads.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from records.arguments import NotNegative, check_arguments
 from records.dataset import Dataset, open_dataset
 from records.errors import InputNotFoundError, UsageError
 from records.runtime.progress import progress_bar
+from records.storage.exclusive import require_new
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from trainers.backend import start_backend
@@ -27,6 +29,7 @@ from trainers.evaluation.comparable import (
     require_same_preparation,
 )
 from trainers.evaluation.mistakes import locate_records, read_mistakes
+from trainers.evaluation.prediction_table import PredictionTable
 from trainers.evaluation.scoring import draw_metrics, new_scoring
 from trainers.input.selection import check_shards, select_for_evaluation, select_known
 from trainers.options import Mistakes
@@ -35,7 +38,6 @@ from trainers.runs.run_dir import Run, open_run
 from trainers.tasks.target import find_column
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterator
 
     import keras
@@ -83,6 +85,7 @@ def evaluate(
     *,
     mistakes: Mistakes = 0,
     skip_bad: NotNegative = 0,
+    csv: str | os.PathLike[str] | None = None,
     on_message: Callable[[str], None] | None = None,
 ) -> AnyEvaluation:
     """Evaluate a run on a split of a dataset.
@@ -100,6 +103,8 @@ def evaluate(
         mistakes: the maximum number of worst mistakes in the result.
         skip_bad: the maximum number of damaged records to skip; if there are more, the first one
             raises an error.
+        csv: the path of a new CSV file with a row per image: its key, its true and its predicted
+            class, and the score of each class; see `prediction_columns`.
         on_message: called with each line that the command line would print.
 
     Returns:
@@ -116,10 +121,13 @@ def evaluate(
         CorruptDataError: the weights, the thresholds or more than `skip_bad` records are damaged,
             or no record is intact.
         OutOfMemoryError: a batch does not fit into memory.
+        OutputError: the CSV file exists, or cannot be written.
     """
+    if csv is not None:
+        require_new(os.fspath(csv))
     opened = run if isinstance(run, Run) else open_run(run)
     plan = plan_evaluation(opened, dataset, split, skip_bad=skip_bad)
-    return evaluate_plan(plan, mistakes=mistakes, on_message=on_message)
+    return evaluate_plan(plan, mistakes=mistakes, csv=csv, on_message=on_message)
 
 
 def plan_evaluation(
@@ -158,7 +166,11 @@ def plan_evaluation(
 
 
 def evaluate_plan(
-    plan: EvaluationPlan, *, mistakes: int = 0, on_message: Callable[[str], None] | None = None
+    plan: EvaluationPlan,
+    *,
+    mistakes: int = 0,
+    csv: str | os.PathLike[str] | None = None,
+    on_message: Callable[[str], None] | None = None,
 ) -> AnyEvaluation:
     """Run a planned evaluation; see `evaluate`.
 
@@ -176,7 +188,10 @@ def evaluate_plan(
     labels = plan.run.labels
     model = load_model(plan.run)
     damaged = SkippedRecords(plan.dataset, (plan.selection,), plan.skip_bad, on_message=report)
-    scoring = _measure(plan, model, damaged, mistakes, report)
+    table = None if csv is None else PredictionTable(plan.run)
+    scoring = _measure(plan, model, damaged, mistakes, table, report)
+    if csv is not None and table is not None:
+        table.save(os.fspath(csv))
     keys = [mistake.key for mistake in scoring.ranked()]
     locations = locate_records(plan.dataset, plan.selection, keys)
     evaluation: AnyEvaluation = scoring.summarize(
@@ -190,6 +205,7 @@ def _measure(
     model: keras.Model,
     damaged: SkippedRecords,
     mistakes: int,
+    table: PredictionTable | None,
     report: Callable[[str], None],
 ) -> Scoring:
     """Score all intact records; start again without the damaged ones if there are some."""
@@ -197,10 +213,14 @@ def _measure(
 
     while True:
         scoring = new_scoring(plan.run, mistakes)
+        if table is not None:
+            table.restart()
         with locate_bad_records(plan.dataset, plan.selection, on_message=report):
             try:
                 for batch in score_batches(plan, model, damaged):
                     scoring.add(*batch)
+                    if table is not None:
+                        table.add(*batch)
             except TF_READ_ERRORS as error:
                 found = damaged.add_damaged(error)
                 if len(damaged.records) == plan.selection.records:

@@ -54,6 +54,17 @@ def measure(run: Path, **options: Any) -> RegressionEvaluation:
     return found
 
 
+def test_evaluate_csv_has_true_and_predicted_values(
+    drawn_run: Path, measured: dict[str, tuple[float, float]], tmp_path: Path
+) -> None:
+    measure(drawn_run, csv=tmp_path / "rows.csv")
+    with (tmp_path / "rows.csv").open(encoding="utf-8", newline="") as file:
+        rows = {row["key"]: (row["value"], row["predicted"]) for row in csv.DictReader(file)}
+    assert rows.keys() == measured.keys()
+    for key, values in rows.items():
+        assert [float(text) for text in values] == pytest.approx(measured[key], rel=1e-4)
+
+
 def test_evaluate_has_metrics_of_predictions(
     drawn_run: Path, measured: dict[str, tuple[float, float]]
 ) -> None:
