@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from trainers.evaluation import evaluate
     from trainers.export import export
     from trainers.input import as_tf_dataset
+    from trainers.label_errors import label_errors
     from trainers.models import register_model
     from trainers.prediction import Predictor
 
@@ -55,6 +56,7 @@ _MODULES = {
     "extract": "shardmill.datasets",
     "featurize": "shardmill.training",
     "inspect": "records.inspection",
+    "label_errors": "trainers.label_errors",
     "log": "records.history",
     "open_dataset": "records.dataset",
     "prune": "shardmill.datasets",
@@ -90,6 +92,7 @@ __all__ = [
     "extract",
     "featurize",
     "inspect",
+    "label_errors",
     "log",
     "open_dataset",
     "prune",
