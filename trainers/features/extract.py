@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 import xxhash
@@ -17,12 +16,11 @@ from trainers.input.bad_records import TF_READ_ERRORS, SkippedRecords, locate_ba
 from trainers.input.parallelism import parallel_map
 from trainers.input.pipeline import ShardSource, keep_selected
 from trainers.input.selection import Selection
-from trainers.models.build import build_network
-from trainers.models.pretrained import load_backbone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
+    import keras
     from numpy.typing import NDArray
 
     from records.dataset import Dataset
@@ -47,6 +45,11 @@ def build_extractor_network(architecture: Architecture, weights: str) -> Network
     Raises:
         InputNotFoundError, UsageError, CorruptDataError: as `load_backbone`.
     """
+    import keras
+
+    from trainers.models.build import build_network
+    from trainers.models.pretrained import load_backbone
+
     # Random weights are the same in every process, so that a run can be resumed.
     keras.utils.set_random_seed(_SEED)
     network = build_network(architecture)
