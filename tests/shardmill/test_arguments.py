@@ -106,6 +106,7 @@ _REQUIRED = {
     "extract": ("data", "out"),
     "featurize": ("data", "out"),
     "inspect": ("data",),
+    "label_errors": ("data",),
     "log": ("data",),
     "open_dataset": ("data",),
     "prune": ("data",),
@@ -124,6 +125,7 @@ _REQUIRED = {
 }
 _NAMED = {
     "featurize": {"model": "mobilenet_v2"},
+    "label_errors": {"model": "mobilenet_v2"},
     "prune": {"older_than": "1d"},
     "sign": {"key": "key.pem"},
 }
@@ -180,6 +182,7 @@ def test_argument_that_is_no_path_is_a_usage_error(
         ("train", "weights"),
         ("train", "features"),
         ("featurize", "weights"),
+        ("label_errors", "weights"),
         ("evaluate", "dataset"),
         ("evaluate", "csv"),
         ("runs", "chart"),

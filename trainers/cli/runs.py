@@ -36,5 +36,5 @@ def runs(runs: tuple[str, ...], *, chart: str | None, as_json: bool) -> None:
     """
     from trainers.comparison import runs as compare
 
-    compared = compare(*runs, chart=chart)
+    compared = compare(runs, chart=chart)
     print_result(compared, compared.lines(), as_json=as_json)

@@ -1,6 +1,6 @@
 """Comparison of runs: their results, and the options in which they differ.
 
-    print(runs("first", "second"))
+    print(runs(["first", "second"]))
 """
 
 from __future__ import annotations
@@ -132,12 +132,14 @@ class _Opened:
 
 @check_arguments
 def runs(
-    *locations: str | os.PathLike[str], chart: str | os.PathLike[str] | None = None
+    locations: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    chart: str | os.PathLike[str] | None = None,
 ) -> RunsComparison:
     """Compare runs: their results, and the options in which they differ.
 
     Args:
-        locations: the paths or URLs of one or more runs, which have completed an epoch.
+        locations: the path or URL of one or more runs, which have completed an epoch.
         chart: the path of a new PNG file with the validation metric and the validation loss of all
             runs by epoch.
 
@@ -148,11 +150,12 @@ def runs(
         OutputError: the chart exists, or cannot be written.
         StorageError: storage failed after retries.
     """
-    if not locations:
+    chosen = [locations] if isinstance(locations, str | os.PathLike) else locations
+    if not chosen:
         raise UsageError("no run is given", hint="name one or more: shardmill runs RUN…")
     if chart is not None:
         require_new(os.fspath(chart))
-    opened = [_open(open_run(location)) for location in locations]
+    opened = [_open(open_run(location)) for location in chosen]
     if chart is not None:
         write_new_file(os.fspath(chart), _draw(opened))
     return RunsComparison(

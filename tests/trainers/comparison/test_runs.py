@@ -67,7 +67,7 @@ def test_runs_have_results_of_saved_epoch_and_differing_options(tmp_path: Path) 
     first = make_run(tmp_path / "first", TrainOptions())
     flipped = TrainOptions(learning_rate=0.01, augment=Augmentation(flip="horizontal"))
     second = make_run(tmp_path / "second", flipped)
-    found = sm.runs(first, str(second))
+    found = sm.runs([first, str(second)])
     assert isinstance(found, RunsComparison)
     assert found.differences == {
         "learning_rate": (0.001, 0.01),
@@ -118,7 +118,7 @@ def test_runs_validated_on_different_images_are_noted(kind: str, tmp_path: Path)
         images=41 if kind == "images" else 40,
         digest="b" if kind == "digest" else "a",
     )
-    found = sm.runs(first, second)
+    found = sm.runs([first, second])
     assert found.same_validation is False
     assert "validated on different images" in found.lines()[-1]
 
@@ -140,7 +140,7 @@ def test_runs_missing_run_and_no_run_are_errors(tmp_path: Path) -> None:
     with pytest.raises(InputNotFoundError):
         sm.runs(tmp_path / "absent")
     with pytest.raises(UsageError, match="no run"):
-        sm.runs()
+        sm.runs([])
 
 
 def test_runs_trained_run_agrees_with_its_result(run_path: Path, tmp_path: Path) -> None:
