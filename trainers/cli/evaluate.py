@@ -43,6 +43,11 @@ _DEFAULT_MISTAKES = 25
     metavar="N",
     help="Number of worst mistakes to list and draw.",
 )
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Also draw which places of the worst mistakes support the prediction.",
+)
 @skip_bad_option("are skipped")
 @click.option(
     "--csv",
@@ -58,6 +63,7 @@ def evaluate(
     split: str | None,
     *,
     mistakes: int,
+    explain: bool,
     skip_bad: int,
     model: str | None,
     csv_path: str | None,
@@ -67,7 +73,8 @@ def evaluate(
 
     RUN and DATASET may be URLs (s3://, gs://, …).
     """
-    from trainers.evaluation.evaluate import draw_pictures, evaluate_plan, plan_evaluation
+    from trainers.evaluation.evaluate import evaluate_plan, plan_evaluation
+    from trainers.evaluation.pictures import draw_pictures
 
     plan = plan_evaluation(output.open_run(run, model), dataset, split, skip_bad=skip_bad)
     output.note_unfinished(plan.run)
@@ -81,5 +88,5 @@ def evaluate(
         print_json(evaluation)
     else:
         print_text(str(evaluation))
-    for drawn in draw_pictures(plan, evaluation):
+    for drawn in draw_pictures(plan, evaluation, explain=explain):
         output.log(drawn)

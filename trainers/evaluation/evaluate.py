@@ -28,12 +28,11 @@ from trainers.evaluation.comparable import (
     require_same_outputs,
     require_same_preparation,
 )
-from trainers.evaluation.mistakes import locate_records, read_mistakes
+from trainers.evaluation.mistakes import locate_records
 from trainers.evaluation.prediction_table import PredictionTable
-from trainers.evaluation.scoring import draw_metrics, new_scoring
+from trainers.evaluation.scoring import new_scoring
 from trainers.input.selection import check_shards, select_for_evaluation, select_known
 from trainers.options import Mistakes
-from trainers.plots.charts import plot_mistakes
 from trainers.runs.run_dir import Run, open_run
 from trainers.tasks.target import find_column
 
@@ -46,14 +45,6 @@ if TYPE_CHECKING:
     from trainers.evaluation.scoring import AnyEvaluation, Scoring
     from trainers.input.bad_records import SkippedRecords
     from trainers.input.selection import Selection
-
-_PICTURES = {
-    "confusion": "confusion matrix",
-    "calibration": "reliability diagram",
-    "average-precision": "average precision of each class",
-    "scatter": "predicted and true values",
-    "mistakes": "worst mistakes",
-}
 
 
 @dataclass(frozen=True)
@@ -249,46 +240,6 @@ def score_batches(
         for images, (labels, keys) in batches.as_numpy_iterator():
             yield np.asarray(model.predict_on_batch(images)), labels, keys
             bar.update(len(labels))
-
-
-def draw_pictures(plan: EvaluationPlan, evaluation: AnyEvaluation) -> Iterator[str]:
-    """Draw the metrics, and the worst mistakes if there are any, to `KIND-SPLIT.png`.
-
-    Yields:
-        The kind and the path of each picture, as one line.
-
-    Raises:
-        OutputError: the run folder cannot be written.
-        CorruptDataError: the record of a mistake is damaged.
-        UsageError: matplotlib is not installed.
-    """
-    for kind, drawn in draw_metrics(evaluation, plan.run.labels):
-        yield _draw(plan, evaluation, kind, drawn)
-    if evaluation.mistakes:
-        picture = plot_mistakes(evaluation, decode_mistakes(plan, evaluation))
-        yield _draw(plan, evaluation, "mistakes", picture)
-
-
-def _draw(plan: EvaluationPlan, evaluation: AnyEvaluation, kind: str, picture: bytes) -> str:
-    name = f"{kind}-{evaluation.split}.png"
-    plan.run.write_unrecorded(name, picture)
-    return f"{_PICTURES[kind]}: {plan.run.describe(name)}"
-
-
-def decode_mistakes(plan: EvaluationPlan, evaluation: AnyEvaluation) -> NDArray[np.uint8]:
-    """Return the decoded images of the mistakes, uint8 (mistakes, *shape)."""
-    import tensorflow as tf
-
-    from trainers.input.decode import decode_images
-
-    records = read_mistakes(plan.dataset, plan.selection, evaluation.mistakes)
-    encoded = tf.constant([record.image for record in records])
-    options = plan.dataset.manifest.settings.images
-    config = plan.run.config
-    pixels: NDArray[np.uint8] = decode_images(
-        encoded, options, config.shape, config.decoder
-    ).numpy()
-    return pixels
 
 
 def _open_dataset(run: Run, location: str | os.PathLike[str] | None) -> Dataset:

@@ -11,6 +11,7 @@ import numpy as np
 from records.pictures.fonts import drawable, find_font
 from records.text.formatting import pluralize
 from trainers.plots.image_grid import Tile, draw_tiles, shorten
+from trainers.plots.overlay import overlay_activation
 from trainers.plots.style import new_figure, new_font, render_png
 
 if TYPE_CHECKING:
@@ -320,7 +321,10 @@ def plot_predictions(predictions: Sequence[FilePrediction]) -> Figure:
     for prediction in predictions[:GRID_IMAGES]:
         name = os.fspath(prediction.path).rpartition("/")[2]
         assert prediction.pixels is not None
-        tiles.append(Tile(prediction.pixels, _title(prediction), (name,)))
+        pixels = prediction.pixels
+        if prediction.activation is not None:
+            pixels = overlay_activation(pixels, prediction.activation)
+        tiles.append(Tile(pixels, _title(prediction), (name,)))
     return draw_tiles(tiles)
 
 

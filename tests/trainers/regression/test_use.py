@@ -21,7 +21,8 @@ from shardmill.cli import shardmill
 from tests.trainers.drawn import DISCS, FILES, draw_disc, known
 from tests.trainers.shard_executor import Here
 from trainers.evaluation import RegressionEvaluation, evaluate
-from trainers.evaluation.evaluate import draw_pictures, plan_evaluation
+from trainers.evaluation.evaluate import plan_evaluation
+from trainers.evaluation.pictures import draw_pictures
 from trainers.export import export
 from trainers.options import Augmentation
 from trainers.plots.augment_preview import draw_variants, make_variants, preview_augmentation
