@@ -112,7 +112,7 @@ def label_errors(
 
     from trainers.label_errors import label_errors as find
 
-    with progress_callback("extracting features", unit="images") as on_progress:
+    with progress_callback("extracting features", unit="images", quiet=keys) as on_progress:
         found = find(
             opened,
             model=model,

@@ -1,6 +1,6 @@
 """Comparison of runs: their results, and the options in which they differ.
 
-    print(runs(["first", "second"]))
+print(runs(["first", "second"]))
 """
 
 from __future__ import annotations
@@ -89,7 +89,9 @@ class RunsComparison(msgspec.Struct, frozen=True):
     def lines(self) -> list[str]:
         """Return a table of the runs, a table of the differences, and notes."""
         numbers = [str(number) for number in range(1, len(self.runs) + 1)]
-        rows = [("", "run", "model", "validation", "loss", "epoch", "time")]
+        rows: list[tuple[str, ...]] = [
+            ("", "run", "model", "validation", "loss", "epoch", "time"),
+        ]
         rows += [
             (number, *_describe(each)) for number, each in zip(numbers, self.runs, strict=True)
         ]
@@ -200,7 +202,9 @@ def _find_differences(opened: Sequence[Run]) -> dict[str, tuple[Any, ...]]:
     configs = [_flatten(_settings(run)) for run in opened]
     names = {name: None for config in configs for name in config}
     values = {name: tuple(config.get(name) for config in configs) for name in names}
-    return {name: found for name, found in values.items() if any(each != found[0] for each in found)}
+    return {
+        name: found for name, found in values.items() if any(each != found[0] for each in found)
+    }
 
 
 def _settings(run: Run) -> dict[str, Any]:

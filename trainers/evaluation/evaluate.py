@@ -180,7 +180,7 @@ def evaluate_plan(
     model = load_model(plan.run)
     damaged = SkippedRecords(plan.dataset, (plan.selection,), plan.skip_bad, on_message=report)
     table = None if csv is None else PredictionTable(plan.run)
-    scoring = _measure(plan, model, damaged, mistakes, table, report)
+    scoring = _measure(plan, model, damaged, mistakes=mistakes, table=table, report=report)
     if csv is not None and table is not None:
         table.save(os.fspath(csv))
     keys = [mistake.key for mistake in scoring.ranked()]
@@ -195,6 +195,7 @@ def _measure(
     plan: EvaluationPlan,
     model: keras.Model,
     damaged: SkippedRecords,
+    *,
     mistakes: int,
     table: PredictionTable | None,
     report: Callable[[str], None],

@@ -19,9 +19,22 @@ from records.errors import UsageError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_POOLING = (layers.MaxPooling2D, layers.AveragePooling2D, layers.GlobalAveragePooling2D,
-            layers.GlobalMaxPooling2D)  # fmt: skip
-_NO_MAP = (layers.Dropout, layers.Reshape, layers.Flatten, layers.InputLayer)
+_BEHIND_MAP = (
+    layers.AveragePooling2D,
+    layers.Dropout,
+    layers.Flatten,
+    layers.GlobalAveragePooling2D,
+    layers.GlobalMaxPooling2D,
+    layers.MaxPooling2D,
+    layers.SpatialDropout2D,
+)
+"""The layers that may follow the last convolutional map."""
+_CONVOLUTIONS = (
+    keras.Model,  # a backbone
+    layers.Conv2D,
+    layers.DepthwiseConv2D,
+    layers.SeparableConv2D,
+)
 
 
 class ClassActivation:
@@ -73,17 +86,21 @@ class ClassActivation:
 
 def _find_map(model: keras.Model) -> keras.KerasTensor:
     """Return the last convolutional map, before it is pooled. Raises UsageError."""
-    for layer in reversed(getattr(model, "layers", [])):
-        if isinstance(layer, (*_POOLING, *_NO_MAP)):
-            continue
-        found = getattr(layer, "output", None)
-        if len(getattr(found, "shape", ())) == 4 and min(found.shape[1:3]) > 1:
-            return found
-    raise UsageError(
-        "the model has no convolutional map to explain a prediction with",
-        got=model.name,
-        expected="a functional model with a layer whose output is (batch, height, width, channels)",
-    )
+    found = None
+    every = getattr(model, "layers", [])
+    for layer in reversed(every):
+        # The input of the next layer, because the output of a backbone is that of its own graph.
+        if isinstance(layer, _BEHIND_MAP) and len(layer.input.shape) == 4:
+            found = layer.input
+        elif found is not None:
+            break
+    if found is None or not any(isinstance(layer, _CONVOLUTIONS) for layer in every):
+        raise UsageError(
+            "the model has no convolutional map to explain a prediction with",
+            got=model.name,
+            expected="a functional model with convolutions, and pooling or Flatten behind them",
+        )
+    return found
 
 
 def _logits(head: keras.Model, feature_map: Any, outputs: Any) -> Any:

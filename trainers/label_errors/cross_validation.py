@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MOST_ITERATIONS = 200
-STRENGTH = 0.01
-"""The inverse of the L2 penalty of a head: a strong penalty, so that a head does not learn wrong
-labels by heart."""
+_STRENGTH = 10.0
+"""The inverse of the L2 penalty of a head: for features of unit length, a penalty so strong that a
+head does not learn wrong labels by heart."""
 
 
 def cross_validate(
@@ -33,8 +33,8 @@ def cross_validate(
     """Return the probability of each class for each image, by a head that has not seen the image.
 
     The images are divided into folds: each fold has about the same fraction of each class, and no
-    group is divided. For each fold, a linear head (multinomial logistic regression on standardized
-    features) is fitted to the other folds.
+    group is divided. For each fold, a linear head (multinomial logistic regression on features of
+    unit length) is fitted to the other folds.
 
     Args:
         features: the features, (images, features).
@@ -64,8 +64,8 @@ def cross_validate(
         warnings.simplefilter("ignore")
         for known, held_out in splitter.split(features, labels, groups):
             head = pipeline.make_pipeline(
-                preprocessing.StandardScaler(),
-                linear.LogisticRegression(C=STRENGTH, max_iter=_MOST_ITERATIONS),
+                preprocessing.Normalizer(),
+                linear.LogisticRegression(C=_STRENGTH, max_iter=_MOST_ITERATIONS),
             )
             head.fit(features[known], labels[known])
             probabilities[np.ix_(held_out, head.classes_)] = head.predict_proba(features[held_out])

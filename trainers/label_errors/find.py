@@ -1,7 +1,7 @@
 """Search for wrong labels of a dataset.
 
-    found = label_errors("data", model="mobilenet_v2")
-    print(found)
+found = label_errors("data", model="mobilenet_v2")
+print(found)
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from records.format.layout import SplitName
     from trainers.features.load import OnProgress
+
 
 class _Images(NamedTuple):
     """The images that have features.
@@ -160,7 +162,7 @@ def _load(
     on_progress: OnProgress | None,
 ) -> _Images:
     """Return the features of all records of all splits that are not damaged."""
-    plan = plan_backbone(dataset, options)
+    architecture = plan_backbone(dataset, options)
     start_backend()
 
     from trainers.features.extract import build_extractor_network
@@ -170,8 +172,8 @@ def _load(
     source = load_or_extract(
         dataset,
         selections,
-        build_extractor_network(plan.architecture, options.weights),
-        plan.architecture,
+        build_extractor_network(architecture, options.weights),
+        architecture,
         store=None,
         skip_bad=options.skip_bad,
         on_message=on_message,
@@ -185,9 +187,9 @@ def _load(
     return _Images(features.reshape(len(intact), -1), labels[intact], groups, intact)
 
 
-def _splits(dataset: Dataset) -> list[str]:
+def _splits(dataset: Dataset) -> list[SplitName]:
     """Return the names of the splits with images, in the order of the index rows."""
-    return [name for name in SPLITS if name in dataset and dataset[name]]
+    return [name for name in SPLITS if dataset.get(name)]
 
 
 def _number_groups(dataset: Dataset) -> NDArray[np.int64]:
@@ -212,7 +214,7 @@ class _Places:
         self._splits = _splits(dataset)
         self._ends = np.cumsum([len(dataset[name]) for name in self._splits])
 
-    def of(self, numbers: NDArray[np.int64]) -> Sequence[tuple[str, str, int]]:
+    def of(self, numbers: NDArray[np.int64]) -> Sequence[tuple[str, SplitName, int]]:
         """Return key, split and index row of each image."""
         rows = self._rows[numbers]
         splits = np.searchsorted(self._ends, rows, side="right").tolist()

@@ -112,10 +112,14 @@ class LabelErrors(msgspec.Struct, frozen=True):
         if self.damaged_records:
             damaged = f", without {pluralize(self.damaged_records, 'damaged record')}"
         return [
-            f"{pluralize(self.images, 'image')}{damaged}: accuracy {accuracy} "
-            f"in {self.folds} folds with {self.model}",
-            f"{pluralize(len(self.candidates), 'label')} may be wrong, "
-            f"{pluralize(len(self.outliers), 'outlier')}",
+            (
+                f"{pluralize(self.images, 'image')}{damaged}: accuracy {accuracy} "
+                f"in {self.folds} folds with {self.model}"
+            ),
+            (
+                f"{pluralize(len(self.candidates), 'label')} may be wrong, "
+                f"{pluralize(len(self.outliers), 'outlier')}"
+            ),
             *_table(self._candidate_rows(), len(self.candidates)),
             *_table(self._outlier_rows(), len(self.outliers)),
             *_table(self._overlap_rows(), len(self.overlaps)),

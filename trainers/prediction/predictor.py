@@ -216,7 +216,7 @@ class Predictor:
         """Complete each prediction with its classes, its value or its rejection."""
         for batch in _fill_batches(prepared, self.run.config.options.batch_size):
             images = [image for _, image in batch if not isinstance(image, Rejection)]
-            scores = self._model_scores(images) if images else ()
+            scores = self._model_scores(images) if images else np.empty((0, 0))
             rows = iter(scores)
             maps = iter(self._activations(images, scores) if explain and images else ())
             for empty, image in batch:
