@@ -46,7 +46,7 @@ class Outlier(msgspec.Struct, frozen=True):
         key: the key of the image.
         split: the split of the image.
         class_name: the class that the dataset has.
-        distance: the Mahalanobis distance of its features to the mean of the nearest class.
+        distance: the cosine distance of its features to the mean of the nearest class, 0 to 2.
         row: the number of the index row of the image, from 0, over all splits.
     """
 
@@ -137,7 +137,7 @@ class LabelErrors(msgspec.Struct, frozen=True):
     def _outlier_rows(self) -> Iterator[tuple[str, ...]]:
         yield "outlier", "distance", "split", "key"
         for each in self.outliers[:_SHOWN]:
-            yield each.class_name, f"{each.distance:.1f}", each.split, each.key
+            yield each.class_name, f"{each.distance:.3f}", each.split, each.key
 
     def _overlap_rows(self) -> Iterator[tuple[str, ...]]:
         yield "confused classes", "", "images"
