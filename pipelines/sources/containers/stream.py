@@ -17,6 +17,7 @@ import xxhash
 from pipelines.sources.containers.byte_window import ContainerBytes, damaged
 from pipelines.sources.containers.entry import Entry, is_image_name, refuse
 from pipelines.sources.reader import HEAD_BYTES
+from records.storage.staging import UnnamedFile
 
 STEP_BYTES = 256 << 10
 _MAX_GROWTH = 1000
@@ -128,6 +129,7 @@ class StreamBytes:
         self.end: int | None = None
         self.wanted = data.wanted
         self.notes = data.notes
+        self.copy: UnnamedFile | None = None
         self._data = data
         self._pieces = decompress(data) if pieces is None else pieces
         self._start = 0

@@ -2,23 +2,30 @@
 
 The members of a compressed archive can only be read from its beginning, but shards read their
 images in the order of hashes. So the driver decompresses each such container once, into the work
-folder of the output, and workers read ranges of this copy.
+folder of the output, and workers read ranges of this copy. The copies of some kinds are written
+while the containers are listed: see `NewCopies`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from pipelines.sources.containers.byte_window import ContainerBytes
 from pipelines.sources.containers.kinds import kind_of
 from pipelines.sources.containers.member import Container
 from records.format.layout import WORK_FOLDER
-from records.storage import Storage
+from records.storage import Storage, local_path
+from records.storage.local import LocalStorage
+from records.storage.staging import UnnamedFile, open_unnamed
 
 if TYPE_CHECKING:
     from pipelines.sources.containers.stream import StreamBytes
+
+_MOST_NEW_COPIES = 128
+"""Each is an open file until the output is locked, and a process has at least 1,024 of them."""
 
 
 def copy_name(number: int, container: Container) -> str:
@@ -26,28 +33,79 @@ def copy_name(number: int, container: Container) -> str:
     return f"{WORK_FOLDER}/unpacked/{number:05d}-{container.fingerprint:016x}"
 
 
-def write_copies(containers: Sequence[ContainerBytes], output: Storage) -> int:
+class NewCopies:
+    """Copies that are written while the containers are listed; a context manager.
+
+    The run has not locked its output at this time. So these copies have no names, and nothing of
+    them remains after an error or a kill. There may be none: then `write_copies` reads the
+    container again.
+
+    Args:
+        output: the local path or URL of the output.
+    """
+
+    def __init__(self, output: str) -> None:
+        self._folder = local_path(output)
+        self._files: dict[int, UnnamedFile] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files.values():
+            file.close()
+
+    def open(self, number: int, container: Container) -> UnnamedFile | None:
+        """Return the file for the copy of a container; None if its listing writes none."""
+        if self._folder is None or len(self._files) >= _MOST_NEW_COPIES:
+            return None
+        if not kind_of(container.key).copies_when_listed:
+            return None
+        file = open_unnamed(Path(self._folder).absolute())
+        if file is not None:
+            self._files[number] = file
+        return file
+
+    def publish(self, number: int, output: Storage, name: str) -> bool:
+        """Give the copy of a container its name, and return whether it has one."""
+        file = self._files.pop(number, None)
+        if file is None or not isinstance(output, LocalStorage):
+            return False
+        return file.publish(output.path / name)
+
+
+def write_copies(
+    containers: Sequence[ContainerBytes], output: Storage, new: NewCopies | None = None
+) -> int:
     """Write the copies that do not exist yet, and return their number.
 
     Args:
         containers: the containers of the source.
-        output: the storage of the dataset.
+        output: the storage of the dataset; the caller holds its lock.
+        new: copies that the listing has written.
 
     Raises:
         CorruptDataError: a container is damaged.
         OutputError: the output cannot be written.
         StorageError: storage failed after retries.
     """
-    written = 0
-    for data in containers:
-        name = copy_name(data.number, data.container)
-        if not data.container.is_unpacked or output.stat(name) is not None:
-            continue
-        with output.create(name) as stream:
-            for piece in kind_of(data.container.key).unpack(data):
-                stream.write(piece)
-        written += 1
-    return written
+    unpacked = (data for data in containers if data.container.is_unpacked)
+    return sum(_write_copy(data, output, new) for data in unpacked)
+
+
+def _write_copy(data: ContainerBytes, output: Storage, new: NewCopies | None) -> bool:
+    """Write a copy, and return True; return False if there is one that can be used."""
+    kind, name = kind_of(data.container.key), copy_name(data.number, data.container)
+    if new is not None and new.publish(data.number, output, name):
+        return True
+    if kind.copies_when_listed and output.is_local:
+        output.remove(name)  # a killed run may have published it, and it would not be durable
+    elif output.stat(name) is not None:
+        return False
+    with output.create(name) as stream:
+        for piece in kind.unpack(data):
+            stream.write(piece)
+    return True
 
 
 class UnstoredCopy:
