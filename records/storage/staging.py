@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from records.storage.errors import translate_write_errors
 
 _BUFFER_BYTES = 8 << 20
+_UNNAMED_BUFFER_BYTES = 1 << 20
 
 
 class StagedStream:
@@ -71,15 +72,14 @@ class UnnamedFile:
     """
 
     def __init__(self, descriptor: int) -> None:
-        self._descriptor: int | None = descriptor
+        self._stream = open(descriptor, "wb", buffering=_UNNAMED_BUFFER_BYTES)  # noqa: SIM115
         self._is_complete = False
 
     def write(self, data: bytes | memoryview, /) -> None:
         """Append `data`, unless the file is dropped."""
-        left = memoryview(data)
         try:
-            while left and self._descriptor is not None:
-                left = left[os.write(self._descriptor, left) :]
+            if not self._stream.closed:
+                self._stream.write(data)
         except OSError:
             self.close()
 
@@ -96,18 +96,19 @@ class UnnamedFile:
             path: the name, on the same file system.
         """
         try:
-            if self._descriptor is None or not self._is_complete:
+            if self._stream.closed or not self._is_complete:
                 return False
+            self._stream.flush()
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
             folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 # With the descriptor of a folder, Python calls linkat(2), which follows this link.
-                own = f"/proc/self/fd/{self._descriptor}"
+                own = f"/proc/self/fd/{self._stream.fileno()}"
                 os.link(own, path.name, dst_dir_fd=folder, follow_symlinks=True)
             finally:
                 os.close(folder)
-        except OSError:  # another file system, or no /proc
+        except OSError:  # a full disk, another file system, or no /proc
             return False
         finally:
             self.close()
@@ -115,9 +116,8 @@ class UnnamedFile:
 
     def close(self) -> None:
         """Close the file; without a name, it is removed."""
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            os.close(descriptor)
+        with suppress(OSError):  # of bytes that are not written yet
+            self._stream.close()
 
 
 def open_unnamed(folder: Path) -> UnnamedFile | None:

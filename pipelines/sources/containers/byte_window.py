@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from pipelines.sources.containers.member import Container
@@ -33,7 +33,7 @@ class ContainerBytes(Protocol):
     notes: list[str]
     """Remarks on the content, for the report."""
     copy: UnnamedFile | None
-    """The file for the unpacked copy, if the lister writes it; see `Kind.copies_when_listed`."""
+    """The file to which the lister of an unpacked container also writes the copy, if any."""
 
     def read(self, offset: int, size_bytes: int) -> bytes:
         """Return bytes from `offset`; fewer than `size_bytes` only at the end."""
@@ -127,6 +127,14 @@ def read_container(read: Callable[[], bytes], shown: str) -> bytes:
         raise InputNotFoundError(
             "the container cannot be read", path=shown, got=error.rejection.detail
         ) from error
+
+
+def copied(pieces: Iterator[bytes], copy: UnnamedFile | None) -> Iterator[bytes]:
+    """Yield pieces of an unpacked container, written to its copy if there is a file for it."""
+    for piece in pieces:
+        if copy is not None:
+            copy.write(piece)
+        yield piece
 
 
 def damaged(data: ContainerBytes, what: str, offset: int | None = None) -> CorruptDataError:

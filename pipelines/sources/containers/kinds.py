@@ -28,8 +28,6 @@ class Kind(NamedTuple):
             members refer; None if they refer to the container.
         gives: what each image has in the container, for messages.
         options: the options for several labels and for columns that apply to the container.
-        copies_when_listed: whether the lister also writes the unpacked copy if there is a file for
-            it: `ContainerBytes.copy`.
     """
 
     name: str
@@ -37,7 +35,6 @@ class Kind(NamedTuple):
     unpacker: str | None = None
     gives: str = "no labels and no columns"
     options: frozenset[str] = frozenset()
-    copies_when_listed: bool = False
 
     @property
     def is_unpacked(self) -> bool:
@@ -90,7 +87,6 @@ _KINDS: dict[str, Kind] = {
         "formats.parquet.list_parquet",
         "formats.parquet.unpack_parquet",
         options=_ALL,
-        copies_when_listed=True,
     ),
     **dict.fromkeys(_TFRECORD_SUFFIXES, _TFRECORD),
     **dict.fromkeys((f"{suffix}.gz" for suffix in _TFRECORD_SUFFIXES), _COMPRESSED_TFRECORD),

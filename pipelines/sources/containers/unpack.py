@@ -1,9 +1,8 @@
 """Unpacked copies of containers whose images are not ranges of bytes.
 
 The members of a compressed archive can only be read from its beginning, but shards read their
-images in the order of hashes. So the driver decompresses each such container once, into the work
-folder of the output, and workers read ranges of this copy. The copies of some kinds are written
-while the containers are listed: see `NewCopies`.
+images in the order of hashes. So each such container is decompressed once, into the work folder of
+the output, and workers read ranges of this copy. If possible, the listing writes it: `NewCopies`.
 """
 
 from __future__ import annotations
@@ -57,9 +56,8 @@ class NewCopies:
 
     def open(self, number: int, container: Container) -> UnnamedFile | None:
         """Return the file for the copy of a container; None if its listing writes none."""
-        if self._folder is None or len(self._files) >= _MOST_NEW_COPIES:
-            return None
-        if not kind_of(container.key).copies_when_listed:
+        is_full = len(self._files) >= _MOST_NEW_COPIES
+        if self._folder is None or is_full or not container.is_unpacked:
             return None
         file = open_unnamed(Path(self._folder).absolute())
         if file is not None:
@@ -95,15 +93,15 @@ def write_copies(
 
 def _write_copy(data: ContainerBytes, output: Storage, new: NewCopies | None) -> bool:
     """Write a copy, and return True; return False if there is one that can be used."""
-    kind, name = kind_of(data.container.key), copy_name(data.number, data.container)
+    name = copy_name(data.number, data.container)
     if new is not None and new.publish(data.number, output, name):
         return True
-    if kind.copies_when_listed and output.is_local:
-        output.remove(name)  # a killed run may have published it, and it would not be durable
+    if output.is_local:
+        output.remove(name)  # of a killed run: it may not be durable
     elif output.stat(name) is not None:
         return False
     with output.create(name) as stream:
-        for piece in kind.unpack(data):
+        for piece in kind_of(data.container.key).unpack(data):
             stream.write(piece)
     return True
 

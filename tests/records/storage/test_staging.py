@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from pathlib import Path
@@ -50,19 +49,14 @@ def test_unnamed_file_that_is_not_complete_is_not_published(tmp_path: Path) -> N
     assert path.read_bytes() == b"old"
 
 
-def test_unnamed_file_that_cannot_be_written_is_dropped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object) -> int:
-        raise OSError(errno.ENOSPC, "full")
-
-    file = written(tmp_path)
-    with monkeypatch.context() as full:
-        full.setattr(os, "write", fail)
+def test_unnamed_file_that_cannot_be_written_is_dropped(tmp_path: Path) -> None:
+    for size in (1, 3 << 20):
+        file = UnnamedFile(os.open("/dev/full", os.O_WRONLY))
+        file.write(bytes(size))
         file.write(b"x")
-    file.write(b"y")
-    file.finish()
-    assert not file.publish(tmp_path / "file")
+        file.finish()
+        assert not file.publish(tmp_path / "file")
+        file.close()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -112,7 +112,7 @@ def test_parquet_without_a_new_copy_is_decoded_again(
     if failure == "no such files":
         monkeypatch.setattr(unpack, "open_unnamed", lambda _folder: None)
     elif failure == "full disk":
-        monkeypatch.setattr(os, "write", fail)
+        monkeypatch.setattr(UnnamedFile, "write", lambda self, _data: self.close())
     else:
         monkeypatch.setattr(os, "link", fail)
     convert(source=str(path), output=str(tmp_path / "b"), **OPTIONS)
