@@ -12,7 +12,8 @@ from typing import BinaryIO, cast
 from records.storage.errors import translate_write_errors
 
 _BUFFER_BYTES = 8 << 20
-_UNNAMED_BUFFER_BYTES = 1 << 20
+_UNNAMED_BUFFER_BYTES = 64 << 10
+"""Small: a run may have hundreds of these files, and each of them keeps its buffer."""
 
 
 class StagedStream:

@@ -7,6 +7,7 @@ the output, and workers read ranges of this copy. If possible, the listing write
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
@@ -23,9 +24,6 @@ from records.storage.staging import UnnamedFile, open_unnamed
 if TYPE_CHECKING:
     from pipelines.sources.containers.stream import StreamBytes
 
-_MOST_NEW_COPIES = 128
-"""Each is an open file until the output is locked, and a process has at least 1,024 of them."""
-
 
 def copy_name(number: int, container: Container) -> str:
     """Return the name of the copy of a container in the output."""
@@ -37,7 +35,7 @@ class NewCopies:
 
     The run has not locked its output at this time. So these copies have no names, and nothing of
     them remains after an error or a kill. There may be none: then `write_copies` reads the
-    container again.
+    container again. Each is an open file: they are at most half of those that this process may open.
 
     Args:
         output: the local path or URL of the output.
@@ -45,6 +43,7 @@ class NewCopies:
 
     def __init__(self, output: str) -> None:
         self._folder = local_path(output)
+        self._most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
         self._files: dict[int, UnnamedFile] = {}
 
     def __enter__(self) -> Self:
@@ -56,7 +55,7 @@ class NewCopies:
 
     def open(self, number: int, container: Container) -> UnnamedFile | None:
         """Return the file for the copy of a container; None if its listing writes none."""
-        is_full = len(self._files) >= _MOST_NEW_COPIES
+        is_full = len(self._files) >= self._most
         if self._folder is None or is_full or not container.is_unpacked:
             return None
         file = open_unnamed(Path(self._folder).absolute())
