@@ -122,7 +122,7 @@ class UnnamedFile:
 
 
 def open_unnamed(folder: Path) -> UnnamedFile | None:
-    """Return a file that can be published in a folder; None if the system has no such files.
+    """Return a file that can be published in a folder; None if the system has none.
 
     Args:
         folder: the absolute path of the folder, which need not exist.
