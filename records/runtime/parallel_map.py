@@ -292,8 +292,12 @@ class _MadeItems(Generic[_Item]):
             with self._changed:
                 self._size -= size
                 self._changed.notify()
-        if self._error is not None:
-            raise self._error
+        error, self._error = self._error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # a cycle with this frame would keep what the items hold
 
     def stop(self) -> None:
         """Make the thread end after the item that it makes."""

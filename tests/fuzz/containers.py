@@ -105,6 +105,7 @@ def check_container(suffix: str) -> Callable[[bytes], None]:
 
     return check
 
+
 def _check_copy(
     file: OneFile, container: Container, copies: NewCopies, output: LocalStorage
 ) -> None:

@@ -35,7 +35,7 @@ class NewCopies:
 
     The run has not locked its output at this time. So these copies have no names, and nothing of
     them remains after an error or a kill. There may be none: then `write_copies` reads the
-    container again. Each is an open file: they are at most half of those that this process may open.
+    container again. They are at most half of the files that this process may open.
 
     Args:
         output: the local path or URL of the output.

@@ -45,7 +45,7 @@ def image_content(batch: pa.RecordBatch, path: str) -> bytes | memoryview:
     return content[int(ends[0]) : int(ends[-1])]
 
 
-def _ends_and_content(column: pa.Array) -> tuple[NDArray[np.signedinteger], memoryview]:
+def _ends_and_content(column: pa.Array) -> tuple[NDArray[Any], memoryview]:
     """Return the start of the first value and the end of each, of shape (N + 1,), and all bytes."""
     _, offsets, data = column.buffers()
     kind = np.int64 if pa.types.is_large_binary(column.type) else np.int32

@@ -58,9 +58,10 @@ def stop_before_shards(convert: Convert, monkeypatch: pytest.MonkeyPatch, path: 
     def stop(*_: Any) -> None:
         raise KeyError
 
-    with monkeypatch.context() as patched, pytest.raises(KeyError):
+    with monkeypatch.context() as patched:
         patched.setattr(shard, "convert_images", stop)
-        convert(source=str(path), **OPTIONS)
+        with pytest.raises(KeyError):
+            convert(source=str(path), **OPTIONS)
 
 
 def test_parquet_is_decoded_once_and_its_copy_is_its_images(
@@ -166,7 +167,7 @@ def test_parquet_error_while_listing_leaves_neither_files_nor_threads(
     path.write_bytes(content)
     found = []
     for _ in range(3):
-        with pytest.raises(CorruptDataError, match="damaged.*CRC"):
+        with pytest.raises(CorruptDataError, match=r"damaged.*CRC"):
             convert(source=str(path), **OPTIONS)
         found.append((os.listdir("/proc/self/fd"), threading.active_count()))
     assert found[0] == found[1] == found[2]
