@@ -17,7 +17,7 @@ import pytest
 from pipelines.sources.containers import unpack
 from pipelines.writing import shard
 from records.errors import CorruptDataError, StorageError
-from records.storage.staging import UnnamedFile
+from records.storage.staging import UnnamedFile, open_unnamed
 from records.untrusted_parquet import ParquetStream
 from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import content_of, make_picture
@@ -99,12 +99,12 @@ def test_parquet_copy_of_a_killed_run_is_replaced(
 def test_parquet_without_a_new_copy_is_decoded_again(
     convert: Convert,
     path: Path,
-    tmp_path: Path,
     decodings: list[int],
     monkeypatch: pytest.MonkeyPatch,
     failure: str,
 ) -> None:
-    convert(source=str(path), output=str(tmp_path / "a"), **OPTIONS)
+    first, second = path.with_name("a"), path.with_name("b")
+    convert(source=str(path), output=str(first), **OPTIONS)
     assert len(decodings) == 1
 
     def fail(*_: object, **_options: object) -> int:
@@ -116,22 +116,21 @@ def test_parquet_without_a_new_copy_is_decoded_again(
         monkeypatch.setattr(UnnamedFile, "write", lambda self, _data: self.close())
     else:
         monkeypatch.setattr(os, "link", fail)
-    convert(source=str(path), output=str(tmp_path / "b"), **OPTIONS)
+    convert(source=str(path), output=str(second), **OPTIONS)
     assert len(decodings) == 3
-    assert content_of(tmp_path / "a") == content_of(tmp_path / "b")
+    assert content_of(first) == content_of(second)
 
 
 def test_parquet_of_a_run_that_may_write_nothing_has_no_new_copy(
     convert: Convert, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[Path] = []
-    real = unpack.open_unnamed
 
-    def open_unnamed(folder: Path) -> UnnamedFile | None:
+    def open_one(folder: Path) -> UnnamedFile | None:
         opened.append(folder)
-        return real(folder)
+        return open_unnamed(folder)
 
-    monkeypatch.setattr(unpack, "open_unnamed", open_unnamed)
+    monkeypatch.setattr(unpack, "open_unnamed", open_one)
     convert(source=str(path), dry_run=True, **OPTIONS)
     assert opened == []
     convert(source=str(path), **OPTIONS)
@@ -169,7 +168,8 @@ def test_parquet_error_while_listing_leaves_neither_files_nor_threads(
     for _ in range(3):
         with pytest.raises(CorruptDataError, match=r"damaged.*CRC"):
             convert(source=str(path), **OPTIONS)
-        found.append((os.listdir("/proc/self/fd"), threading.active_count()))
+        files = sorted(each.name for each in Path("/proc/self/fd").iterdir())
+        found.append((files, threading.active_count()))
     assert found[0] == found[1] == found[2]
     assert not output.exists()
 
