@@ -7,6 +7,7 @@ from pipelines.sources.base import SourceFilter, SourceImage, Sources, read_sour
 from pipelines.sources.class_layout import NO_CLASSES
 from pipelines.sources.containers import (
     ContainerFiles,
+    NewCopies,
     find_in_folder,
     find_named,
     locate_source,
@@ -30,12 +31,18 @@ from records.text.formatting import pluralize
 __all__ = ["SourceImage", "Sources", "list_sources"]
 
 
-def list_sources(options: ConvertOptions, base: Manifest | None = None) -> Sources:
+def list_sources(
+    options: ConvertOptions,
+    base: Manifest | None = None,
+    *,
+    new_copies: NewCopies | None = None,
+) -> Sources:
     """List the images of the source and assign a label to each.
 
     Args:
         options: the source, and the selection of its images.
         base: the manifest of the dataset to append to; classes keep their labels.
+        new_copies: the copies of containers that the listing writes, if it may.
 
     Raises:
         UsageError: a link leads out of the source, class names collide, or a list is invalid.
@@ -48,11 +55,11 @@ def list_sources(options: ConvertOptions, base: Manifest | None = None) -> Sourc
     files: SourceFiles = open_source(located.folder, follow_symlinks=follow_symlinks)
     if located.name is not None:
         found = find_named(located, files, follow_symlinks=follow_symlinks)
-        files = _open_containers(located.folder, files, found, options)
+        files = _open_containers(located.folder, files, found, options, new_copies)
     if options.list is not None:
         sources = list_image_list(options, source_filter, files)
     else:
-        sources, files = _list_folder(options, source_filter, files, located.folder)
+        sources, files = _list_folder(options, source_filter, files, located.folder, new_copies)
     if sources.columns is None:
         _require_no_columns(options, base)
     sources.location = located.folder
@@ -88,7 +95,11 @@ def _describe_containers(sources: Sources, files: ContainerFiles) -> None:
 
 
 def _open_containers(
-    location: str, files: SourceFiles, found: list[ListedFile], options: ConvertOptions
+    location: str,
+    files: SourceFiles,
+    found: list[ListedFile],
+    options: ConvertOptions,
+    new_copies: NewCopies | None,
 ) -> ContainerFiles:
     containers = [
         Container(file.key, file.size_bytes, file.fingerprint, kind_of(file.key).is_unpacked)
@@ -101,6 +112,7 @@ def _open_containers(
         containers,
         for_list=is_list,
         wanted=NO_FIELDS if is_list else _wanted_fields(options),
+        new_copies=new_copies,
     )
 
 
@@ -117,12 +129,16 @@ def _wanted_fields(options: ConvertOptions) -> WantedFields:
 
 
 def _list_folder(
-    options: ConvertOptions, source_filter: SourceFilter, files: SourceFiles, location: str
+    options: ConvertOptions,
+    source_filter: SourceFilter,
+    files: SourceFiles,
+    location: str,
+    new_copies: NewCopies | None,
 ) -> tuple[Sources, SourceFiles]:
     """List the images of a folder, or of the containers in a folder without images."""
     listing = files.walk(follow_symlinks=options.follow_symlinks)
     if not isinstance(files, ContainerFiles) and (found := find_in_folder(listing)):
-        files = _open_containers(location, files, found, options)
+        files = _open_containers(location, files, found, options, new_copies)
         listing = files.walk()
     if isinstance(files, ContainerFiles) and files.members.given is not None:
         return list_labelled(options, source_filter, files), files
