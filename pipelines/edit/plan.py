@@ -54,7 +54,8 @@ Rename = Callable[[Labels], Labels]
 _NONE: Mapping[str, str] = {}
 
 
-def _keep(labels: Labels) -> Labels:
+def keep_labels(labels: Labels) -> Labels:
+    """Return the same labels: no class is renamed."""
     return labels
 
 
@@ -86,7 +87,7 @@ class Edits:
 
 
 def find_edits(
-    output: Storage, base: Manifest, labels: LabelMap, edit: Edit, rename: Rename = _keep
+    output: Storage, base: Manifest, labels: LabelMap, edit: Edit, rename: Rename = keep_labels
 ) -> Edits:
     """Return the edits of a dataset.
 
@@ -107,7 +108,7 @@ def find_edits(
         if not edits:
             continue
         start = len(found.images)
-        renamed = (_with_labels(row, rename(row.all_labels)) for row in index.rows())
+        renamed = (with_labels(row, rename(row.all_labels)) for row in index.rows())
         for number, row in enumerate(renamed):
             new = edits.get(number, row.all_labels)
             if new is None:
@@ -115,7 +116,7 @@ def find_edits(
                 continue
             if new != row.all_labels:
                 found.relabelled.append(relabelled_record(row, new, labels))
-            found.images.append(record_to_copy(_with_labels(row, new), split, first + number))
+            found.images.append(record_to_copy(with_labels(row, new), split, first + number))
         rows = range(start, len(found.images))
         found.shards[split].append(_EditedShard(info, count_labels(index.table), rows))
     found.removed.sort(key=lambda record: key_from_text(record.key))
@@ -252,7 +253,8 @@ def iter_indexes(
             first += shard.records
 
 
-def _with_labels(row: IndexRow, labels: Labels) -> IndexRow:
+def with_labels(row: IndexRow, labels: Labels) -> IndexRow:
+    """Return the row of a record with other labels."""
     if row.labels is None:
         return row._replace(label=labels[0])
     return row._replace(labels=labels)

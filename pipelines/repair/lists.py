@@ -9,7 +9,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from pipelines.edit.plan import relabelled_record, removed_record
+from pipelines.edit.plan import (
+    Rename,
+    keep_labels,
+    relabelled_record,
+    removed_record,
+    with_labels,
+)
+from pipelines.incremental.class_renames import find_renames
 from pipelines.repair.damage import Damage, expected_digests
 from pipelines.repair.dataset import DatasetToRepair
 from pipelines.repair.listed import ListedFiles
@@ -50,7 +57,7 @@ def remake_list(name: str, dataset: DatasetToRepair) -> bytes | None:
 
 
 def _iter_contents(name: str, dataset: DatasetToRepair) -> Iterator[bytes]:
-    storage, listed, damage, source, _ = dataset
+    storage, listed, damage, source, *_ = dataset
     yield b""
     for other in _find_equal(listed.lists[name], listed, damage):
         yield storage.read(other)
@@ -99,7 +106,9 @@ def _iter_edits(kind: str, generation: int, dataset: DatasetToRepair) -> Iterato
     if generation not in manifests or generation - 1 not in manifests:
         return
     base, edited = manifests[generation - 1], manifests[generation]
-    before, after = _rows_of_one(base, edited, dataset), _rows_of_one(edited, base, dataset)
+    renames = find_renames(edited.generations[-1].renamed_classes, base)
+    before = _rows_of_one(base, edited, dataset, renames.apply)
+    after = _rows_of_one(edited, base, dataset)
     keys = sorted(before, key=key_from_text)
     if kind == layout.REMOVED:
         removed = [removed_record(*before[key], edited.labels) for key in keys if key not in after]
@@ -115,11 +124,20 @@ def _iter_edits(kind: str, generation: int, dataset: DatasetToRepair) -> Iterato
         yield RELABELLED.encode(msgspec.structs.replace(each, source=source) for each in relabelled)
 
 
-def _rows_of_one(manifest: Manifest, other: Manifest, dataset: DatasetToRepair) -> dict[str, _Row]:
-    """Return the rows of the shards that only the first of two manifests lists, by key."""
+def _rows_of_one(
+    manifest: Manifest, other: Manifest, dataset: DatasetToRepair, rename: Rename = keep_labels
+) -> dict[str, _Row]:
+    """Return the rows of the shards that only the first of two manifests lists, by key.
+
+    Args:
+        manifest: the manifest.
+        other: the other manifest.
+        dataset: the dataset.
+        rename: the function that returns the labels of a record after its classes are renamed.
+    """
     common = shard_names(other)
     return {
-        row.key: _Row(row, split)
+        row.key: _Row(with_labels(row, rename(row.all_labels)), split)
         for split, info in manifest.splits.items()
         for shard in info.shards
         if shard.name not in common

@@ -9,8 +9,9 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.planning.existing_splits import existing_splits
-from pipelines.planning.plan import PlannedShard, make_plan
+from pipelines.incremental.append import read_existing_splits
+from pipelines.planning.existing_splits import ExistingSplits, existing_splits
+from pipelines.planning.plan import Plan, PlannedShard, make_plan
 from pipelines.repair.dataset import DatasetToRepair
 from pipelines.repair.listed import ListedShard
 from pipelines.repair.reindex import encode_rows
@@ -20,9 +21,11 @@ from pipelines.writing.shard import make_reject, write_record
 from records.errors import CorruptDataError, UsageError
 from records.format.digest import digest_of
 from records.format.index import IndexRow, Reject, read_shard_index
+from records.format.manifest import Generation, Manifest
 from records.format.rejects import read_rejects
 from records.format.shard import ShardWriter
 from records.images import Rejection
+from records.storage import Storage
 from records.text.keys import key_from_text
 
 
@@ -65,12 +68,25 @@ def convert_again(shard: ListedShard, dataset: DatasetToRepair) -> tuple[Remade,
 
 def _find_plan(shard: ListedShard, dataset: DatasetToRepair) -> PlannedShard | None:
     """Return the plan of a shard; None if no selection of the images has the plan digest."""
-    generation, listed = shard.written_by, dataset.listed
-    manifest = listed.manifests.get(generation.number, shard.manifest)
-    before = listed.manifests.get(generation.number - 1)
+    generation = shard.written_by
+    manifest = dataset.listed.manifests.get(generation.number, shard.manifest)
+    made = generation.number, manifest.labels
+    if (plan := dataset.plans.get(made)) is None:
+        plan = next(_iter_plans(generation, manifest, dataset), None)
+    if plan is None:  # it may be found after the index of another generation is repaired
+        return None
+    dataset.plans[made] = plan
+    return next((each for each in plan.shards if each.name == shard.info.name), None)
+
+
+def _iter_plans(
+    generation: Generation, manifest: Manifest, dataset: DatasetToRepair
+) -> Iterator[Plan]:
+    """Yield the plans of selections of the images that have the plan digest of a generation."""
+    before = dataset.listed.manifests.get(generation.number - 1)
     if generation.number > 1 and before is None:
-        return None  # its manifest was pruned
-    existing = None if before is None else existing_splits(before)
+        return  # its manifest was pruned
+    existing = None if before is None else _existing_splits(before, dataset.storage)
     for images in _iter_selections(generation.number, dataset):
         sources = replace(dataset.source.listing, labels=manifest.labels, images=new_image_table())
         for batch in images.to_batches():
@@ -81,9 +97,14 @@ def _find_plan(shard: ListedShard, dataset: DatasetToRepair) -> PlannedShard | N
                 sources, manifest.settings, existing=existing, generation=generation.number
             )
             if plan.digest == generation.plan_digest:
-                found = {each.name: each for each in plan.shards}
-                return found.get(shard.info.name)
-    return None
+                yield plan
+
+
+def _existing_splits(before: Manifest, storage: Storage) -> ExistingSplits:
+    try:
+        return read_existing_splits(storage, before)
+    except CorruptDataError:  # an index with groups is damaged, too
+        return existing_splits(before)
 
 
 def _iter_selections(generation: int, dataset: DatasetToRepair) -> Iterator[pa.Table]:

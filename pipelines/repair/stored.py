@@ -80,9 +80,12 @@ class StoredRecords:
         return (files & self._damage.keys()) - {shard.info.name}
 
     def read(self, place: Place, row: IndexRow, labels: LabelMap) -> bytes | None:
-        """Return the payload of a record with the labels of a row; None if it is damaged now."""
+        """Return the payload of a record with the labels of a row; None if it is damaged now.
+
+        A label may have another name in the generation of the record.
+        """
         payload = self._read(place)
-        if payload is None or place.row.all_labels == row.all_labels:
+        if payload is None or _name(place.row, place.decoder.labels) == _name(row, labels):
             return payload
         return relabel_payload(payload, row.all_labels, labels)
 
@@ -206,6 +209,11 @@ def _describes(row: IndexRow, payload: bytes, decoder: RecordDecoder) -> bool:
     begin = row.image_offset - row.offset - HEADER_BYTES
     image = payload[begin : begin + row.stored_bytes]
     return str(xxhash.xxh3_128_hexdigest(image)) == row.source_xxh3_128
+
+
+def _name(row: IndexRow, labels: LabelMap) -> list[tuple[int, str]]:
+    """Return the labels of a row with their names."""
+    return [(label, labels[label]) for label in row.all_labels]
 
 
 def _key_of(frame: Frame) -> str:

@@ -185,7 +185,7 @@ def test_remove_condition_without_match_writes_nothing(data: Path) -> None:
 def test_remove_dry_run_writes_nothing(data: Path) -> None:
     before = content_of(data)
     report = remove(str(data), keys=["cat/000.png", "cat/001.png"], dry_run=True)
-    assert (report.status, report.removed, report.generation) == ("planned", 2, 1)
+    assert (report.status, report.removed, report.generation) == ("planned", 2, 2)
     assert report.old_shards
     assert content_of(data) == before
 
