@@ -6,6 +6,7 @@ and removes no file, so a rollback can be rolled back.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Literal, NamedTuple
@@ -163,7 +164,13 @@ def _plan(storage: Storage, to: int | None) -> _Plan:
 
 
 def _content(manifest: Manifest) -> tuple[object, ...]:
-    return manifest.splits, manifest.labels, manifest.description
+    """Return what a rollback takes back: records, classes, description and lists of edits.
+
+    A generation may have the records of another one, and keep other images out.
+    """
+    lists = {layout.REMOVED, layout.RELABELLED}
+    edits = {name: it for name, it in manifest.files.items() if posixpath.basename(name) in lists}
+    return manifest.splits, manifest.labels, manifest.description, edits
 
 
 def _report(storage: Storage, plan: _Plan, status: Status) -> RollbackReport:

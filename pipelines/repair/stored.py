@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import BinaryIO, NamedTuple
 
@@ -42,6 +42,10 @@ class Place(NamedTuple):
     decoder: RecordDecoder
 
 
+_Finder = Callable[[ListedShard, Index, Sequence[IndexRow]], Iterator[Place]]
+"""A function that yields the places of lost records of a damaged shard."""
+
+
 class StoredRecords:
     """The intact records of all files of a dataset.
 
@@ -62,22 +66,32 @@ class StoredRecords:
         damaged shards, and in the shards of other generations, which may contain it with other
         labels.
         """
+        finders = (self._find_moved, self._find_misplaced, self._find_in_generations)
+        return self._find(shard, index, finders)
+
+    def find_borrowed(self, shard: ListedShard, index: Index) -> set[str]:
+        """Return other damaged shards whose files have records of a shard, as after an exchange.
+
+        A shard of another generation is not one of them: it has these records also when repaired.
+        """
+        places = self._find(shard, index, (self._find_moved, self._find_misplaced))
+        return {place.file for place in places if place is not None} - {shard.info.name}
+
+    def _find(
+        self, shard: ListedShard, index: Index, finders: Iterable[_Finder]
+    ) -> list[Place | None]:
+        """Return the place of each record of a damaged shard: its own, or that of a finder."""
         rows, name, decoder = index.rows(), shard.info.name, shard.decoder
         found: list[Place | None] = [
             self._require(Place(name, row, decoder)) if name in self._damage else None
             for row in rows
         ]
-        for find in (self._find_moved, self._find_misplaced, self._find_in_generations):
+        for find in finders:
             missing = {rows[number].key: number for number, it in enumerate(found) if it is None}
             if missing:
                 for place in find(shard, index, [rows[number] for number in missing.values()]):
                     found[missing[place.row.key]] = place
         return found
-
-    def find_borrowed(self, shard: ListedShard, index: Index) -> set[str]:
-        """Return the other damaged shards whose files have records of a shard."""
-        files = {place.file for place in self.find(shard, index) if place is not None}
-        return (files & self._damage.keys()) - {shard.info.name}
 
     def read(self, place: Place, row: IndexRow, labels: LabelMap) -> bytes | None:
         """Return the payload of a record with the labels of a row; None if it is damaged now.
