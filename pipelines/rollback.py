@@ -15,6 +15,7 @@ import msgspec
 
 from pipelines.clean import remove_run
 from pipelines.fingerprints import forget_fingerprints
+from pipelines.run_state import has_state
 from pipelines.writing.publish import derived_files
 from records.errors import CorruptDataError, UsageError
 from records.format import layout
@@ -116,7 +117,9 @@ def rollback(
     if dry_run:
         return _report(storage, _plan(storage, to), "planned")
     provenance = make_provenance("rollback", message=message)
-    _plan(storage, to)  # an error leaves no lock behind
+    plan = _plan(storage, to)  # an error leaves no lock behind
+    if plan.manifest is None and not has_state(storage):
+        return _report(storage, plan, "rolled-back")
     with storage.lock() as lock:
         _require_no_other_run(storage)
         if to is None:

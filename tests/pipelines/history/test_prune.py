@@ -294,6 +294,21 @@ def test_prune_keeps_the_state_of_an_unfinished_run(aged: Grown) -> None:
     assert storage.read(".shardmill/plan.json") == b"{}"
 
 
+def test_prune_removes_the_staged_files_of_a_killed_process(aged: Grown) -> None:
+    storage = open_storage(aged.location)
+    storage.replace(".shardmill/staging/.0123456789abcdef-shard", b"?")
+    prune(aged.location, older_than="1d")
+    assert not storage.list(layout.WORK_FOLDER)
+
+
+def test_prune_of_a_generation_that_another_process_prunes_meanwhile(
+    aged: Grown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_storage(aged.location).remove(layout.saved_manifest_name(2))
+    monkeypatch.setattr("pipelines.prune.list_saved", lambda _storage: [1, 2, 3, 4, 5])
+    assert prune(aged.location, older_than="1d").generations == (1, 3, 4, 5)
+
+
 def test_prune_while_another_run_writes_is_refused(tmp_path: Path) -> None:
     grown = Grown(tmp_path / "source", str(tmp_path / "data"))
     grown.grow(2)

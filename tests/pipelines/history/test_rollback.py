@@ -83,6 +83,29 @@ def test_rollback_twice_has_nothing_to_do(grown: Grown) -> None:
     assert layout.WORK_FOLDER not in {name.partition("/")[0] for name in before}
 
 
+def test_rollback_that_has_nothing_to_do_writes_nothing(grown: Grown) -> None:
+    storage = open_storage(grown.location)
+    storage.remove(layout.CARD)
+    before = storage.list()
+    assert rollback(grown.location, to=4).status == "nothing-to-do"
+    assert storage.list() == before
+
+
+def test_rollback_leaves_a_damaged_generation(grown: Grown) -> None:
+    """The fingerprints are those of its files, which are unknown: the next append reads all."""
+    storage = open_storage(grown.location)
+    assert len(read_fingerprints(storage))
+    indexes = (name for name in storage.list("generations/0004") if name.endswith(".parquet"))
+    storage.remove(next(indexes))
+    roll_back(grown, 3)
+    assert keys_at(grown.location) == grown.keys[3]
+    assert list(verify(grown.location, decode=True)) == []
+    assert len(read_fingerprints(storage)) == 0
+    report = grown.append(["cat/next.png"])
+    assert keys_at(grown.location) == grown.keys[4] | {"cat/next.png"}
+    assert (report.differences.changed, report.differences.renamed) == (0, 0)
+
+
 def test_rollback_dry_run_writes_nothing(grown: Grown) -> None:
     storage = open_storage(grown.location)
     before = {name: storage.read(name) for name in storage.list()}
