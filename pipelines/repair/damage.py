@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Literal
 
 from pipelines.repair.listed import ListedFiles, is_derived
@@ -19,6 +20,22 @@ from records.storage.ownership import is_own
 DamageKind = Literal["missing", "size", "content", "unreadable"]
 Damage = Mapping[str, DamageKind]
 """The damaged files by name."""
+
+
+@contextmanager
+def ignoring_damage(storage: Storage) -> Iterator[None]:
+    """Ignore that a file is missing or damaged; a local file that cannot be read is damaged, too.
+
+    Raises:
+        StorageError: a store failed after retries.
+    """
+    try:
+        yield
+    except (FileNotFoundError, CorruptDataError):
+        pass
+    except StorageError:
+        if not storage.is_local:
+            raise
 
 
 def find_damage(

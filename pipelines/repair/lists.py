@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
@@ -17,10 +16,9 @@ from pipelines.edit.plan import (
     with_labels,
 )
 from pipelines.incremental.class_renames import find_renames
-from pipelines.repair.damage import Damage, expected_digests
+from pipelines.repair.damage import Damage, expected_digests, ignoring_damage
 from pipelines.repair.dataset import DatasetToRepair
 from pipelines.repair.listed import ListedFiles
-from records.errors import CorruptDataError
 from records.format import layout
 from records.format.digest import FileDigest, digest_of
 from records.format.edits import RELABELLED, REMOVED
@@ -70,7 +68,7 @@ def _iter_contents(name: str, dataset: DatasetToRepair) -> Iterator[bytes]:
         yield _encode(rejects)
         yield _encode({each.key: each for each in source.listing.rejects} | rejects)
     elif kind in {layout.REMOVED, layout.RELABELLED}:
-        with suppress(CorruptDataError):  # an index is damaged
+        with ignoring_damage(storage):  # an index is damaged
             yield from _iter_edits(kind, generation.number, dataset)
     elif kind == layout.SKIPPED:
         yield b"".join(msgspec.json.encode(file) + b"\n" for file in source.listing.left_out)
@@ -95,7 +93,7 @@ def _iter_rejects(
 ) -> Iterator[tuple[str, Reject]]:
     """Yield the rejects in the indexes of a generation, by key."""
     for shard in listed.written_in(generation.number):
-        with suppress(FileNotFoundError, CorruptDataError):
+        with ignoring_damage(storage):
             summary = read_index_file(storage, layout.index_name(shard.info.name)).summary
             yield from ((reject.key, reject) for reject in summary.rejects)
 

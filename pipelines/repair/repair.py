@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, cast
 
 from pipelines.options import ConvertOptions
-from pipelines.repair.damage import Damage, expected_digests, find_damage
+from pipelines.repair.damage import Damage, expected_digests, find_damage, ignoring_damage
 from pipelines.repair.dataset import DatasetToRepair
 from pipelines.repair.dry_run import DryRunStorage, discard
 from pipelines.repair.explain import UNKNOWN_ROWS, explain_file, explain_index, explain_shard
@@ -21,7 +21,7 @@ from pipelines.repair.report import RepairedFile, RepairReport
 from pipelines.repair.source import SourceImages
 from pipelines.repair.stored import StoredRecords
 from pipelines.sources.path_checks import check_locations
-from records.errors import CorruptDataError, LockedError, UsageError
+from records.errors import LockedError, UsageError
 from records.format.index import read_shard_index
 from records.format.layout import index_name
 from records.format.manifest import read_manifest
@@ -177,7 +177,7 @@ class _Repair:
         storage, held = self._dataset.storage, set[str]()
         for shard in damaged if len(damaged) > 1 else ():
             stored = StoredRecords(storage, self._listed, self._damage)
-            with suppress(CorruptDataError):  # the index is damaged, too
+            with ignoring_damage(storage):  # the index is damaged, too
                 index = read_shard_index(storage, shard.info, shard.form)
                 held |= stored.find_borrowed(shard, index)
         return held

@@ -12,13 +12,14 @@ import pyarrow.compute as pc
 from pipelines.incremental.append import read_existing_splits
 from pipelines.planning.existing_splits import ExistingSplits, existing_splits
 from pipelines.planning.plan import Plan, PlannedShard, make_plan
+from pipelines.repair.damage import ignoring_damage
 from pipelines.repair.dataset import DatasetToRepair
 from pipelines.repair.listed import ListedShard
 from pipelines.repair.reindex import encode_rows
 from pipelines.repair.remake import NotTheSameError, Remade, has_hashes
 from pipelines.sources.base import new_image_table
 from pipelines.writing.shard import make_reject, write_record
-from records.errors import CorruptDataError, UsageError
+from records.errors import UsageError
 from records.format.digest import digest_of
 from records.format.index import IndexRow, Reject, read_shard_index
 from records.format.manifest import Generation, Manifest
@@ -101,10 +102,9 @@ def _iter_plans(
 
 
 def _existing_splits(before: Manifest, storage: Storage) -> ExistingSplits:
-    try:
+    with ignoring_damage(storage):  # an index with groups may be damaged, too
         return read_existing_splits(storage, before)
-    except CorruptDataError:  # an index with groups is damaged, too
-        return existing_splits(before)
+    return existing_splits(before)
 
 
 def _iter_selections(generation: int, dataset: DatasetToRepair) -> Iterator[pa.Table]:
@@ -134,11 +134,11 @@ def _iter_other_keys(generation: int, dataset: DatasetToRepair, has_mixed: bool)
         is_edit = bool(other.removed or other.relabelled)
         is_new = not is_edit or (has_mixed and bool(other.counts.stored))
         if other.number < generation or (other.number > generation and is_new):
-            with suppress(CorruptDataError):
+            with ignoring_damage(storage):
                 keys = read_shard_index(storage, shard.info).table["key"]
                 yield from map(key_from_text, keys.to_pylist())
     for each in listed.present.generations:
         if each.number != generation:
-            with suppress(CorruptDataError, FileNotFoundError):
+            with ignoring_damage(storage):
                 rejects = read_rejects(storage, each.number)
                 yield from (key_from_text(reject.key) for reject in rejects)

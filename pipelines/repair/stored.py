@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from pipelines.repair.damage import Damage
+from pipelines.repair.damage import Damage, ignoring_damage
 from pipelines.repair.listed import ListedFiles, ListedShard
 from pipelines.writing.copy import relabel_payload
 from records.dataset.record import RecordDecoder, decode_record
-from records.errors import CorruptDataError, StorageError
+from records.errors import CorruptDataError
 from records.format.columns import pack_values
 from records.format.index import Index, IndexRow, read_shard_index
 from records.format.label_map import LabelMap
@@ -108,26 +108,19 @@ class StoredRecords:
 
     def _read(self, place: Place) -> bytes | None:
         """Return an intact payload that a row describes; None if it is different or missing."""
-        row = place.row
-        reader = self._open(place.file)
+        row, reader = place.row, self._open(place.file)
         if reader is None:
             return None
-        try:
+        with ignoring_damage(self._storage):
             payload = reader.read(FrameLocation(row.offset, row.length), record=0)
-        except (CorruptDataError, FileNotFoundError):
-            return None
-        except StorageError:
-            if not self._storage.is_local:
-                raise
-            return None
-        return payload if _describes(row, payload, place.decoder) else None
+            return payload if _describes(row, payload, place.decoder) else None
+        return None
 
     def _open(self, name: str) -> ShardReader | None:
         if name not in self._readers:
-            try:
+            self._readers[name] = None
+            with ignoring_damage(self._storage):
                 self._readers[name] = ShardReader(_open_ranges(self._storage, name))
-            except (FileNotFoundError, CorruptDataError):
-                self._readers[name] = None
         return self._readers[name]
 
     def _find_moved(
@@ -136,19 +129,13 @@ class StoredRecords:
         """Yield the records that damage has moved within their shard."""
         name, decoder = shard.info.name, shard.decoder
         wanted = {row.key: row for row in rows}
-        try:
-            with self._storage.open(name) as stream:
-                for item in read_skipping_damage(PartialStream(stream), name, IndexLookup(index)):
-                    row = wanted.get(_key_of(item)) if isinstance(item, Frame) else None
-                    if row is not None and isinstance(item, Frame):
-                        place = Place(name, _move(row, item.offset), decoder)
-                        if frame_size_bytes(len(item.payload)) == row.length and self._read(place):
-                            yield place
-        except (FileNotFoundError, CorruptDataError):
-            return
-        except StorageError:
-            if not self._storage.is_local:
-                raise
+        with ignoring_damage(self._storage), self._storage.open(name) as stream:
+            for item in read_skipping_damage(PartialStream(stream), name, IndexLookup(index)):
+                row = wanted.get(_key_of(item)) if isinstance(item, Frame) else None
+                if row is not None and isinstance(item, Frame):
+                    place = Place(name, _move(row, item.offset), decoder)
+                    if frame_size_bytes(len(item.payload)) == row.length and self._read(place):
+                        yield place
 
     def _find_misplaced(
         self, shard: ListedShard, _index: Index, rows: Sequence[IndexRow]
@@ -184,9 +171,10 @@ class StoredRecords:
         for other in self._listed.shards.values():
             if other.generations & shard.generations:
                 continue
-            try:
+            index: Index | None = None
+            with ignoring_damage(self._storage):
                 index = read_shard_index(self._storage, other.info, other.form)
-            except CorruptDataError:
+            if index is None:
                 continue
             is_wanted = pc.is_in(index.table["key"], value_set=wanted)
             for number in pc.indices_nonzero(is_wanted).to_pylist():

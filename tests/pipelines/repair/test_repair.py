@@ -23,7 +23,7 @@ from pipelines.repair.repair import _Progress
 from pipelines.rollback import rollback
 from pipelines.writing.publish import derived_files
 from records import verify
-from records.errors import InputNotFoundError, TooManyRejectsError, UsageError
+from records.errors import InputNotFoundError, StorageError, TooManyRejectsError, UsageError
 from records.format import layout
 from records.format.index import read_index
 from records.format.layout import index_name
@@ -31,6 +31,7 @@ from records.format.manifest import Manifest, file_names, read_manifest, shard_n
 from records.format.shard import ShardWriter, read_shard
 from records.images import ImageOptions, encoder_versions
 from records.storage import Storage, open_storage
+from records.storage.local import LocalStorage
 from shardmill.cli import shardmill
 from tests.pipelines.pictures import CORRUPT, make_file, make_picture
 from tests.pipelines.repair.datasets import (
@@ -602,3 +603,25 @@ def test_repair_of_appended_images_of_known_groups_plans_their_generation_again(
             storage.remove(name)
     del described["stratify"]
     require_same(made, data, run_repair(data, source, list=str(file), **described))
+
+
+@pytest.mark.parametrize("damaged", [[SHARD], [SHARD, index_name(SHARD)]], ids=["shard", "both"])
+def test_repair_of_local_files_that_cannot_be_read(
+    first: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: list[str]
+) -> None:
+    """As with a defective disk, or without permission."""
+    data = str(tmp_path / "data")
+    storage = first.write(data)
+    storage.remove(next(name for name in first.shards if name != SHARD))
+    open_descriptor = LocalStorage._open_descriptor
+
+    def refuse(storage: LocalStorage, name: str) -> int:
+        if name in damaged:
+            raise StorageError("the file cannot be read", path=storage.display_name(name))
+        return open_descriptor(storage, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalStorage, "_open_descriptor", refuse)
+        report = run_repair(data, first.source)
+    assert {file.file for file in report.files if file.damage == "unreadable"} == {*damaged}
+    require_same(first, data, report)
