@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import BinaryIO, NamedTuple
@@ -28,6 +29,8 @@ from records.storage.base import split_parts
 
 _TRIED_ROWS = 8
 """The rows of a damaged shard that are tried in another damaged file before the rest of them."""
+_MOST_OPEN = 64
+"""The shards that are open at the same time: each remote one has a buffer of some megabytes."""
 _IMAGE_FIELDS = (
     "stored_bytes", "format", "width", "height", "channels", "source_bytes", "source_xxh3_128",
     "changes",
@@ -57,7 +60,7 @@ class StoredRecords:
 
     def __init__(self, storage: Storage, listed: ListedFiles, damage: Damage) -> None:
         self._storage, self._listed, self._damage = storage, listed, damage
-        self._readers: dict[str, ShardReader | None] = {}
+        self._readers: OrderedDict[str, ShardReader | None] = OrderedDict()
 
     def find(self, shard: ListedShard, index: Index) -> list[Place | None]:
         """Return the place of each record of a damaged shard; None for a record that is lost.
@@ -117,10 +120,14 @@ class StoredRecords:
         return None
 
     def _open(self, name: str) -> ShardReader | None:
-        if name not in self._readers:
-            self._readers[name] = None
-            with ignoring_damage(self._storage):
-                self._readers[name] = ShardReader(_open_ranges(self._storage, name))
+        if name in self._readers:
+            self._readers.move_to_end(name)
+            return self._readers[name]
+        self._readers[name] = None
+        with ignoring_damage(self._storage):
+            self._readers[name] = ShardReader(_open_ranges(self._storage, name))
+        if len(self._readers) > _MOST_OPEN:
+            self._readers.popitem(last=False)
         return self._readers[name]
 
     def _find_moved(
@@ -148,7 +155,7 @@ class StoredRecords:
             if any(map(self._require, islice(places, _TRIED_ROWS))):
                 yield from filter(self._require, places)
             else:
-                del self._readers[name]  # of many damaged shards, few have such records
+                self._readers.pop(name, None)  # of many damaged shards, few have such records
 
     def _find_in_generations(
         self, shard: ListedShard, _index: Index, rows: Sequence[IndexRow]

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import shutil
+import weakref
 from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
@@ -625,3 +626,30 @@ def test_repair_of_local_files_that_cannot_be_read(
         report = run_repair(data, first.source)
     assert {file.file for file in report.files if file.damage == "unreadable"} == {*damaged}
     require_same(first, data, report)
+
+
+def test_repair_of_a_compacted_dataset_keeps_few_shards_open(
+    grown: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of its shards can have records of all shards of earlier generations."""
+    data = str(tmp_path / "data")
+    storage = grown.write(data)
+    compact(data, in_place=True)
+    made = read_made(grown.source, data)
+    for name in shard_names(read_manifest(storage)):
+        storage.remove(name)
+    make_file(tmp_path / "other", "cat/1.png")
+    opened, most = weakref.WeakSet[Any](), 0
+    open_random_access = LocalStorage.open_random_access
+
+    def count(storage: LocalStorage, name: str) -> Any:
+        nonlocal most
+        reader = open_random_access(storage, name)
+        opened.add(reader)
+        most = max(most, len(opened))
+        return reader
+
+    monkeypatch.setattr(LocalStorage, "open_random_access", count)
+    monkeypatch.setattr("pipelines.repair.stored._MOST_OPEN", 2)
+    require_same(made, data, run_repair(data, tmp_path / "other"))
+    assert most == 3  # the next one is opened before another one is closed
