@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import NamedTuple
@@ -148,11 +148,23 @@ def add_edits(plan: Plan, edits: Edits) -> Plan:
         for shard in members
         if (by := replaced[shard.info.name].by) is not None
     )
-    digest = xxhash.xxh3_128(plan.digest.encode())
-    digest.update(msgspec.msgpack.encode((edits.removed, edits.relabelled, edits.renamed_classes)))
+    digest = digest_edits(plan.digest, edits.removed, edits.relabelled, edits.renamed_classes)
     return replace(
-        plan, shards=shards, digest=str(digest.hexdigest()), copies=copies, replaced=replaced
+        plan, shards=shards, digest=digest, copies=copies, replaced=replaced
     )
+
+
+def digest_edits(
+    plan_digest: str,
+    removed: Sequence[RemovedRecord],
+    relabelled: Sequence[RelabelledRecord],
+    renamed_classes: Mapping[str, str],
+) -> str:
+    """Return the digest of a plan that also has edits."""
+    names = dict(sorted(renamed_classes.items()))  # as a manifest has them
+    digest = xxhash.xxh3_128(plan_digest.encode())
+    digest.update(msgspec.msgpack.encode((removed, relabelled, names)))
+    return str(digest.hexdigest())
 
 
 def _name_copies(

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.edit.plan import digest_edits
 from pipelines.incremental.append import read_existing_splits
 from pipelines.planning.existing_splits import ExistingSplits, existing_splits
 from pipelines.planning.plan import Plan, PlannedShard, make_plan
@@ -21,7 +22,9 @@ from pipelines.sources.base import new_image_table
 from pipelines.writing.shard import make_reject, write_record
 from records.errors import UsageError
 from records.format.digest import digest_of
+from records.format.edits import RELABELLED, REMOVED
 from records.format.index import IndexRow, Reject, read_shard_index
+from records.format.layout import parse_shard_name
 from records.format.manifest import Generation, Manifest
 from records.format.rejects import read_rejects
 from records.format.shard import ShardWriter
@@ -77,28 +80,49 @@ def _find_plan(shard: ListedShard, dataset: DatasetToRepair) -> PlannedShard | N
     if plan is None:  # it may be found after the index of another generation is repaired
         return None
     dataset.plans[made] = plan
-    return next((each for each in plan.shards if each.name == shard.info.name), None)
+    return _find_shard(plan, shard.info.name)
+
+
+def _find_shard(plan: Plan, name: str) -> PlannedShard | None:
+    """Return the shard of a plan by its number: those of new images follow the copies of a run."""
+    parts = parse_shard_name(name)
+    planned = [each for each in plan.shards if parts is not None and each.split == parts.split]
+    number = -1 if parts is None else parts.number - parts.of + len(planned)
+    return planned[number] if 0 <= number < len(planned) else None
 
 
 def _iter_plans(
     generation: Generation, manifest: Manifest, dataset: DatasetToRepair
 ) -> Iterator[Plan]:
     """Yield the plans of selections of the images that have the plan digest of a generation."""
+    if not generation.counts.stored + generation.counts.rejected:
+        return  # an edit or a compaction: it has no image of the source
     before = dataset.listed.manifests.get(generation.number - 1)
     if generation.number > 1 and before is None:
         return  # its manifest was pruned
-    existing = None if before is None else _existing_splits(before, dataset.storage)
+    storage = dataset.storage
+    existing = None if before is None else _existing_splits(before, storage)
     for images in _iter_selections(generation.number, dataset):
         sources = replace(dataset.source.listing, labels=manifest.labels, images=new_image_table())
         for batch in images.to_batches():
             columns = dict(zip(batch.schema.names, batch.columns, strict=True))
             sources.add_columns(columns.pop("split").to_pylist(), **columns)
-        with suppress(UsageError):  # a split would be empty
+        # A split would be empty, or a list of edits is damaged, too.
+        with suppress(UsageError), ignoring_damage(storage):
             plan = make_plan(
                 sources, manifest.settings, existing=existing, generation=generation.number
             )
-            if plan.digest == generation.plan_digest:
+            if _add_edits(plan.digest, generation, manifest, storage) == generation.plan_digest:
                 yield plan
+
+
+def _add_edits(digest: str, generation: Generation, manifest: Manifest, storage: Storage) -> str:
+    """Return the digest of a plan with the edits of the same run, if it had any."""
+    if not (generation.removed or generation.relabelled or generation.renamed_classes):
+        return digest
+    removed = REMOVED.read_listed(storage, manifest, generation.number)
+    relabelled = RELABELLED.read_listed(storage, manifest, generation.number)
+    return digest_edits(digest, removed, relabelled, generation.renamed_classes)
 
 
 def _existing_splits(before: Manifest, storage: Storage) -> ExistingSplits:

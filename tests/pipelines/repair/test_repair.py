@@ -267,6 +267,20 @@ def test_repair_of_new_shards_without_indexes_converts_their_generation_again(
     require_same(grown, place, run_repair(place, grown.source))
 
 
+def test_repair_of_new_shards_without_indexes_of_a_generation_that_also_edits(
+    grown: Made, place: str
+) -> None:
+    storage = grown.write(place)
+    written = [name for name in grown.shards if name.startswith("generations/0005/")]
+    keys = {name: read_index(storage, index_name(name)).keys(0, 1)[0] for name in written}
+    new = [name for name in written if keys[name].partition("/")[2].startswith("3-")]
+    assert 0 < len(new) < len(written)
+    for name in new:
+        storage.remove(name)
+        storage.remove(index_name(name))
+    require_same(grown, place, run_repair(place, grown.source))
+
+
 def test_repair_of_an_edited_shard_without_index_is_refused(grown: Made, place: str) -> None:
     storage = grown.write(place)
     name = next(name for name in grown.shards if name.startswith("generations/0003/"))
