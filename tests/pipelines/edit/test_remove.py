@@ -157,7 +157,7 @@ def test_rollback_before_an_image_was_kept_out_lets_it_return(
 
 
 def test_edits_without_effect_keep_the_unfinished_run_of_another_command(
-    data: Path, convert: Convert, source: Path
+    data: Path, convert: Convert, source: Path, logged: pytest.LogCaptureFixture
 ) -> None:
     make_file(source, "cat/new.png", make_picture(900))
     for number in range(30):
@@ -167,8 +167,21 @@ def test_edits_without_effect_keep_the_unfinished_run_of_another_command(
     assert remove(str(data), where="width > 1000").status == "nothing-to-do"
     assert relabel(str(data), {"cat/000.png": ("cat",)}).status == "nothing-to-do"
     assert compact(str(data), in_place=True).status == "nothing-to-do"
+    assert not any("unfinished run" in line for line in logged.messages)
     report = convert(append=True, quarantine=True)
     assert (report.counts.stored, report.shards_kept > 0) == (1, True)
+    assert list(verify(data)) == []
+
+
+def test_remove_logs_that_it_discards_the_unfinished_run_of_another_command(
+    data: Path, convert: Convert, source: Path, logged: pytest.LogCaptureFixture
+) -> None:
+    for number in range(30):
+        make_file(source, f"cat/bad{number}.png", CORRUPT)
+    with pytest.raises(TooManyRejectsError):
+        convert(append=True)
+    assert remove(str(data), keys=["cat/000.png"]).removed == 1
+    assert f"{data}: the unfinished run of `shardmill convert` is removed" in logged.messages
     assert list(verify(data)) == []
 
 
