@@ -119,14 +119,15 @@ def test_damaged_saved_manifest_is_one_finding_and_an_error(
     assert keys_at(grown.location) == grown.keys[4]
 
 
-def test_compact_of_a_generation_of_a_damaged_dataset(grown: Grown, tmp_path: Path) -> None:
-    storage = open_storage(grown.location)
-    indexes = (name for name in storage.list("generations/0004") if name.endswith(".parquet"))
+def test_compact_of_a_generation_of_a_damaged_dataset(tmp_path: Path) -> None:
+    grown = Grown(tmp_path / "source", str(tmp_path / "data"))
+    grown.grow(2)
+    storage, new = open_storage(grown.location), str(tmp_path / "new")
+    indexes = (name for name in storage.list("generations/0002") if name.endswith(".parquet"))
     storage.remove(next(indexes))
-    new = str(tmp_path / "new")
-    assert compact(grown.at(3), new).status == "converted"
-    assert keys_at(new) == grown.keys[3]
-    assert compact(grown.at(3), new).status == "nothing-to-do"
+    assert compact(grown.at(1), new).status == "converted"
+    assert keys_at(new) == grown.keys[1]
+    assert compact(grown.at(1), new).status == "nothing-to-do"
     assert list(verify(new, decode=True)) == []
     assert len(read_fingerprints(open_storage(new))) == 0
 

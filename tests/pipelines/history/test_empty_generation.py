@@ -21,7 +21,7 @@ from tests.pipelines.history.grown import keys_at
 from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_picture
 
 
-@pytest.fixture(params=[None, "|"], ids=["one label", "labels"])
+@pytest.fixture(params=["|", pytest.param(None, marks=pytest.mark.slow)], ids=["labels", "label"])
 def data(request: pytest.FixtureRequest, convert: Convert, tmp_path: Path) -> Path:
     """Return a dataset whose second generation has rejects, and no record."""
     rows, source = ["path,label,age"], tmp_path / "photos"

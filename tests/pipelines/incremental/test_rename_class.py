@@ -176,7 +176,7 @@ def test_append_exchanges_the_names_of_two_classes(
     assert list(verify(grown, decode=True)) == []
 
 
-@pytest.mark.parametrize("new", ["cat", "fox"], ids=["exchange", "chain"])
+@pytest.mark.parametrize("new", ["cat", pytest.param("fox", marks=pytest.mark.slow)])
 def test_same_renames_again_have_no_effect(
     grown: Path, append: Convert, source: Path, new: str
 ) -> None:
