@@ -149,9 +149,7 @@ def add_edits(plan: Plan, edits: Edits) -> Plan:
         if (by := replaced[shard.info.name].by) is not None
     )
     digest = digest_edits(plan.digest, edits.removed, edits.relabelled, edits.renamed_classes)
-    return replace(
-        plan, shards=shards, digest=digest, copies=copies, replaced=replaced
-    )
+    return replace(plan, shards=shards, digest=digest, copies=copies, replaced=replaced)
 
 
 def digest_edits(

@@ -63,9 +63,7 @@ class EditReport(msgspec.Struct, frozen=True, kw_only=True):
     shardmill_version: str = __version__
 
 
-def report_edits(
-    run: Run, manifest: Manifest, *, status: EditStatus, dry_run: bool
-) -> EditReport:
+def report_edits(run: Run, manifest: Manifest, *, status: EditStatus, dry_run: bool) -> EditReport:
     """Return the report of a run that has ended or, in a dry run, of its plan.
 
     Args:

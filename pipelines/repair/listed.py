@@ -121,9 +121,7 @@ def read_listed_files(storage: Storage) -> ListedFiles:
     lists = {name: it for name, it in present.files.items() if name not in derived}
     for manifest in manifests.values():
         lists |= {name: it for name, it in manifest.files.items() if not is_derived(name)}
-    return ListedFiles(
-        manifests, _list_shards(manifests), lists, derived, tuple(sorted(damaged))
-    )
+    return ListedFiles(manifests, _list_shards(manifests), lists, derived, tuple(sorted(damaged)))
 
 
 def _list_shards(manifests: Mapping[int, Manifest]) -> dict[str, ListedShard]:
