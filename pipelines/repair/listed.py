@@ -17,7 +17,6 @@ from records.format.manifest import Generation, Manifest, ShardInfo, read_manife
 from records.generations import list_saved, read_saved
 from records.storage import Storage
 
-
 _DERIVED = {layout.LABELS, layout.TFDS_INFO, layout.TFDS_FEATURES, layout.CROISSANT}
 
 

@@ -6,11 +6,13 @@ import json
 import os
 import random
 import shutil
+import sys
 import weakref
 from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import fsspec
 import pytest
@@ -20,7 +22,7 @@ import shardmill as sm
 from pipelines.compact import compact
 from pipelines.prune import prune
 from pipelines.repair import RepairReport
-from pipelines.repair.repair import _Progress
+from pipelines.repair.damage import find_damage
 from pipelines.rollback import rollback
 from pipelines.writing.publish import derived_files
 from records import verify
@@ -522,16 +524,17 @@ def test_repair_restores_no_file_of_a_generation_that_was_pruned_meanwhile(
     storage = grown.write(data)
     old = next(name for name in grown.shards if name not in shard_names(read_manifest(storage)))
     storage.remove(old)
-    check, checks = _Progress.check, 0
+    checks = 0
 
-    def check_and_prune(progress: _Progress, *given: Any) -> Any:
+    def check_and_prune(*given: Any, **options: Any) -> Any:
         nonlocal checks
-        found, checks = check(progress, *given), checks + 1
+        found, checks = find_damage(*given, **options), checks + 1
         if checks == 1:
             prune(data, older_than="0")
         return found
 
-    monkeypatch.setattr(_Progress, "check", check_and_prune)
+    module = sys.modules["pipelines.repair.repair"]  # the package has a function of this name
+    monkeypatch.setattr(module, "find_damage", check_and_prune)
     report = run_repair(data, grown.source)
     assert (report.status, report.files, checks) == ("nothing-to-do", (), 2)
     assert storage.stat(old) is None
@@ -607,8 +610,8 @@ def test_repair_of_appended_images_of_known_groups_plans_their_generation_again(
     for number in (1, 2):
         make_source(source, number, images=40)
         rows = ["path,labels,group"]
-        for place, path in enumerate(sorted(source.rglob("*.png"))):
-            labels = ("cat", "dog|wet", "wet", "")[place % 4]
+        for path in sorted(source.rglob("*.png")):
+            labels = ("cat", "dog|wet", "wet", "")[crc32(path.name.encode()) % 4]
             rows.append(f"{path.relative_to(source)},{labels},g{path.stem[-1]}")
         file = make_file(tmp_path, "list.csv", "\n".join(rows).encode())
         convert_source(source, data, append=number > 1, list=str(file), **described)
@@ -628,7 +631,7 @@ def test_repair_of_local_files_that_cannot_be_read(
     data = str(tmp_path / "data")
     storage = first.write(data)
     storage.remove(next(name for name in first.shards if name != SHARD))
-    open_descriptor = LocalStorage._open_descriptor
+    open_descriptor = LocalStorage._open_descriptor  # noqa: SLF001
 
     def refuse(storage: LocalStorage, name: str) -> int:
         if name in damaged:
