@@ -27,7 +27,7 @@ from records.storage import open_storage
 from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import content_of, make_file, make_picture
 
-EVERY = pytest.param(range(1, 40), marks=pytest.mark.slow)
+EVERY = pytest.param(range(1, 40), marks=[pytest.mark.slow, pytest.mark.timeout(3600)])
 STEPS = 9
 NAMES = ("cat", "dog", "élan", "a long name of a class")
 ORDER = (*NAMES, "fox", "gnu")
