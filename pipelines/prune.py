@@ -23,7 +23,7 @@ from records.generations import list_saved, read_provenance, read_saved, require
 from records.runtime.storage_patience import parse_duration
 from records.storage import FolderLock, Storage, open_storage
 from records.storage.local import LocalStorage
-from records.storage.work_folder import list_own_files, remove_own_files, warn_kept
+from records.storage.work_folder import has_unfinished_run, remove_own_files, warn_kept
 from records.text.escaping import escape_for_display
 from records.text.formatting import format_bytes, pluralize
 
@@ -113,11 +113,10 @@ def prune(dataset: str, *, older_than: str, dry_run: bool = False) -> PruneRepor
         names = {name: _size(storage, name) for name in _all_files(plan)}
         present = {name: size for name, size in names.items() if size is not None}
         return _report(storage, plan, present, (), dry_run=dry_run)
-    has_state = bool(list_own_files(storage))
     with storage.lock() as lock:
         plan = _plan(storage, seconds)
         removed, kept = _remove(storage, plan, lock)
-        if not has_state:
+        if not has_unfinished_run(storage):
             remove_own_files(storage)
     warn_kept(storage, kept)
     return _report(storage, plan, removed, tuple(kept), dry_run=False)
@@ -151,7 +150,10 @@ def _plan(storage: Storage, seconds: float) -> _Plan:
     for number in list_saved(storage):
         if number >= newest:
             continue  # a run that was killed before it published has saved the present manifest
-        manifest = _read(storage, number)
+        try:
+            manifest = _read(storage, number)
+        except FileNotFoundError:
+            continue  # another process has pruned it since the listing
         age = _age_seconds(storage, number)
         if age is None:
             plan.unknown.append(number)

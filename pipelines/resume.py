@@ -84,8 +84,8 @@ def _check_sizes(run: Run, manifest: Manifest) -> None:
                 path=output.display_name(shard.name),
                 expected=pluralize(shard.bytes, "byte"),
                 got="no file" if present is None else pluralize(present.size_bytes, "byte"),
-                hint="list all damage with `shardmill verify`, and"
-                f" {run.command} into another output",
+                hint="list all damage with `shardmill verify`, and repair it with"
+                f" `shardmill repair`, or {run.command} into another output",
             )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import NamedTuple
@@ -54,7 +54,8 @@ Rename = Callable[[Labels], Labels]
 _NONE: Mapping[str, str] = {}
 
 
-def _keep(labels: Labels) -> Labels:
+def keep_labels(labels: Labels) -> Labels:
+    """Return the same labels: no class is renamed."""
     return labels
 
 
@@ -86,7 +87,7 @@ class Edits:
 
 
 def find_edits(
-    output: Storage, base: Manifest, labels: LabelMap, edit: Edit, rename: Rename = _keep
+    output: Storage, base: Manifest, labels: LabelMap, edit: Edit, rename: Rename = keep_labels
 ) -> Edits:
     """Return the edits of a dataset.
 
@@ -107,7 +108,7 @@ def find_edits(
         if not edits:
             continue
         start = len(found.images)
-        renamed = (_with_labels(row, rename(row.all_labels)) for row in index.rows())
+        renamed = (with_labels(row, rename(row.all_labels)) for row in index.rows())
         for number, row in enumerate(renamed):
             new = edits.get(number, row.all_labels)
             if new is None:
@@ -115,7 +116,7 @@ def find_edits(
                 continue
             if new != row.all_labels:
                 found.relabelled.append(relabelled_record(row, new, labels))
-            found.images.append(record_to_copy(_with_labels(row, new), split, first + number))
+            found.images.append(record_to_copy(with_labels(row, new), split, first + number))
         rows = range(start, len(found.images))
         found.shards[split].append(_EditedShard(info, count_labels(index.table), rows))
     found.removed.sort(key=lambda record: key_from_text(record.key))
@@ -147,11 +148,21 @@ def add_edits(plan: Plan, edits: Edits) -> Plan:
         for shard in members
         if (by := replaced[shard.info.name].by) is not None
     )
-    digest = xxhash.xxh3_128(plan.digest.encode())
-    digest.update(msgspec.msgpack.encode((edits.removed, edits.relabelled, edits.renamed_classes)))
-    return replace(
-        plan, shards=shards, digest=str(digest.hexdigest()), copies=copies, replaced=replaced
-    )
+    digest = digest_edits(plan.digest, edits.removed, edits.relabelled, edits.renamed_classes)
+    return replace(plan, shards=shards, digest=digest, copies=copies, replaced=replaced)
+
+
+def digest_edits(
+    plan_digest: str,
+    removed: Sequence[RemovedRecord],
+    relabelled: Sequence[RelabelledRecord],
+    renamed_classes: Mapping[str, str],
+) -> str:
+    """Return the digest of a plan that also has edits."""
+    names = dict(sorted(renamed_classes.items()))  # as a manifest has them
+    digest = xxhash.xxh3_128(plan_digest.encode())
+    digest.update(msgspec.msgpack.encode((removed, relabelled, names)))
+    return str(digest.hexdigest())
 
 
 def _name_copies(
@@ -252,7 +263,8 @@ def iter_indexes(
             first += shard.records
 
 
-def _with_labels(row: IndexRow, labels: Labels) -> IndexRow:
+def with_labels(row: IndexRow, labels: Labels) -> IndexRow:
+    """Return the row of a record with other labels."""
     if row.labels is None:
         return row._replace(label=labels[0])
     return row._replace(labels=labels)

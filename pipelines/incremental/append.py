@@ -36,8 +36,9 @@ from records.format.index import read_shard_index
 from records.format.layout import SPLITS
 from records.format.manifest import Manifest, Settings, read_manifest
 from records.format.skipped import read_skipped
+from records.runtime.logging import log_line
 from records.storage import Storage
-from records.storage.work_folder import unfinished_command
+from records.storage.work_folder import describe_command, unfinished_command
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from records.text.keys import key_from_text, key_to_text
@@ -251,7 +252,13 @@ def discard_stale_run(run: Run, *, keep: str | None = None) -> None:
         return
     found, present = read_run(run.output), (run.plan.digest, encoders())
     is_stale = found is not None and (found.plan_digest, found.encoders) != present
-    if is_stale or command not in {None, run.command}:
+    is_other = command is not None and command != run.command
+    # A run that was killed after it published has nothing to lose.
+    published = None if run.base is None else run.base.generations[-1].plan_digest
+    if is_other and found is not None and found.plan_digest != published:
+        name, _ = describe_command(str(command))
+        log_line(f"{run.output.url}: the unfinished run of `{name}` is removed")
+    if is_stale or is_other:
         remove_run(run.output, keep=keep)
 
 

@@ -69,7 +69,8 @@ def renamed_labels(before: LabelMap, after: LabelMap) -> frozenset[int]:
 def find_renames(given: Mapping[str, str] | Sequence[str] | None, base: Manifest) -> ClassRenames:
     """Return the renames that have an effect on a dataset.
 
-    A rename that an earlier run has applied has none: the dataset has only the new name.
+    A rename that an earlier run has applied has none: the dataset has only the new name, or another
+    class got the old name from the same renames, as in an exchange.
 
     Args:
         given: the values of `--rename-class`, `OLD=NEW`; in Python also a mapping.
@@ -81,7 +82,9 @@ def find_renames(given: Mapping[str, str] | Sequence[str] | None, base: Manifest
     """
     pairs, numbers = _read_pairs(given), label_ids(base.labels)
     _require_known(pairs, base.labels)
-    names = {old: new for old, new in pairs.items() if old in numbers}
+    names = {
+        old: new for old, new in pairs.items() if old in numbers and not _is_applied(old, new, base)
+    }
     targets = [names.get(name, name) for name in base.labels]
     # A class that keeps its name keeps its label; otherwise, the first class gets the name.
     keepers = {name: label for label, name in reversed([*enumerate(targets)])}
@@ -97,6 +100,15 @@ def find_renames(given: Mapping[str, str] | Sequence[str] | None, base: Manifest
     check_labels(labels, path=_OPTION)
     notes = tuple(_notes(pairs, names, records, {base.labels[label] for label in merged}))
     return ClassRenames(names, labels, merged, notes)
+
+
+def _is_applied(old: str, new: str, base: Manifest) -> bool:
+    """Return whether the class `old` got its name from renames that gave `new` to another class."""
+    for generation in reversed(base.generations):
+        names = generation.renamed_classes
+        if old in names.values():
+            return names.get(old) == new
+    return False
 
 
 def _read_pairs(given: Mapping[str, str] | Sequence[str] | None) -> dict[str, str]:
@@ -150,7 +162,10 @@ def _notes(
         elif old in names:
             yield f"class {first} renamed to {second}: {images}"
         else:
-            yield f"{_OPTION} {first}={second} has no effect: no image has the class {first}"
+            why = f"no image has the class {first}"
+            if records.get(old):
+                why = "an earlier run has applied it"
+            yield f"{_OPTION} {first}={second} has no effect: {why}"
 
 
 def _count(base: Manifest, label: int) -> int:

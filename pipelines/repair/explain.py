@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 
-from pipelines.repair.listed import ListedFiles, ListedShard
+from pipelines.repair.listed import ListedFiles, ListedShard, is_derived
 from pipelines.repair.remake import Remade
 from pipelines.repair.versions import describe_other_encoders, describe_other_pyarrow
 from records.format import layout
@@ -33,9 +33,11 @@ def explain_index(shard: ListedShard, storage: Storage) -> str:
 
 
 def explain_file(name: str, listed: ListedFiles) -> str:
-    """Return why a list or a saved manifest is not repaired."""
+    """Return why a file other than a shard or an index is not repaired."""
     if name in listed.damaged:
         return f"no other file has its content; {_RESTORE}"
     if posixpath.basename(name) in {layout.REMOVED, layout.RELABELLED}:
         return f"the generations before and after these edits do not give this list; {_RESTORE}"
+    if is_derived(name):
+        return f"the manifest lists other content than this version derives from it; {_RESTORE}"
     return f"the source does not give this list again; {_RESTORE}"

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, cast
 
 from pipelines.options import ConvertOptions
-from pipelines.repair.damage import Damage, expected_digests, find_damage
+from pipelines.repair.damage import Damage, expected_digests, find_damage, ignoring_damage
 from pipelines.repair.dataset import DatasetToRepair
 from pipelines.repair.dry_run import DryRunStorage, discard
 from pipelines.repair.explain import UNKNOWN_ROWS, explain_file, explain_index, explain_shard
@@ -21,16 +21,16 @@ from pipelines.repair.report import RepairedFile, RepairReport
 from pipelines.repair.source import SourceImages
 from pipelines.repair.stored import StoredRecords
 from pipelines.sources.path_checks import check_locations
-from records.errors import CorruptDataError, LockedError, UsageError
+from records.errors import LockedError, UsageError
 from records.format.index import read_shard_index
-from records.format.layout import RUN_PLAN, index_name
+from records.format.layout import index_name
 from records.format.manifest import read_manifest
 from records.format.metadata.card_file import update_card
 from records.generations import require_whole_dataset
 from records.runtime.shard_worker import OnProgress
 from records.storage import FolderLock, StagedFile, Storage, open_storage
 from records.storage.urls import redact_url
-from records.storage.work_folder import list_own_files, remove_own_files, unfinished_command
+from records.storage.work_folder import has_unfinished_run, list_own_files, remove_own_files
 from records.text.escaping import escape_for_display
 
 
@@ -64,30 +64,32 @@ def repair(options: ConvertOptions, on_progress: OnProgress | None = None) -> Re
     files: list[RepairedFile] = []
     if damage and options.dry_run:
         source = SourceImages(options, listed.present, storage, can_write=False)
-        dataset = DatasetToRepair(storage, listed, damage, source, storage.overwrite)
+        dataset = DatasetToRepair(storage, listed, damage, source, storage.overwrite, {})
         files = _Repair(dataset, None, progress).run()
     elif damage:
         with storage.lock() as lock:
-            if read_manifest(storage) != listed.present:
-                listed = _read_listed_files(storage)
-                damage = progress.check(storage, listed)
-            else:  # another run may have repaired files before this one got the lock
+            # Another run may have changed the dataset, or repaired files, before this one got the
+            # lock. The files of a generation that was pruned must not return.
+            again = _read_listed_files(storage)
+            if again.has_manifests_of(listed):
                 damage = find_damage(storage, listed, damage)
+            else:
+                listed, damage = again, progress.check(storage, again)
             source = SourceImages(options, listed.present, storage, can_write=True)
-            dataset = DatasetToRepair(storage, listed, damage, source, storage.overwrite)
+            dataset = DatasetToRepair(storage, listed, damage, source, storage.overwrite, {})
             files = _Repair(dataset, lock, progress).run()
             update_card(storage, listed.present)
-            if not _has_run(storage):
-                remove_own_files(storage)
-    elif not options.dry_run and list_own_files(storage) and not _has_run(storage):
+            _remove_rest(storage)
+    elif not options.dry_run and list_own_files(storage) and not has_unfinished_run(storage):
         with suppress(LockedError), storage.lock():  # the rest of a repair that was killed
-            remove_own_files(storage)
+            _remove_rest(storage)
     return _report(options, files, time.monotonic() - started_at)
 
 
-def _has_run(storage: Storage) -> bool:
-    """Return whether the work folder has the state of a run, which can be resumed."""
-    return unfinished_command(storage) is not None or storage.stat(RUN_PLAN) is not None
+def _remove_rest(storage: Storage) -> None:
+    """Remove the staged files of repairs, but not the state of an unfinished run."""
+    if not has_unfinished_run(storage):
+        remove_own_files(storage)
 
 
 def _read_listed_files(storage: Storage) -> ListedFiles:
@@ -175,7 +177,7 @@ class _Repair:
         storage, held = self._dataset.storage, set[str]()
         for shard in damaged if len(damaged) > 1 else ():
             stored = StoredRecords(storage, self._listed, self._damage)
-            with suppress(CorruptDataError):  # the index is damaged, too
+            with ignoring_damage(storage):  # the index is damaged, too
                 index = read_shard_index(storage, shard.info, shard.form)
                 held |= stored.find_borrowed(shard, index)
         return held

@@ -139,8 +139,8 @@ def publish(run: Run, result: ConversionResult, report: Report, *, lock: FolderL
     _publish_manifest(run, make_manifest(run, result), files, lock=lock)
 
 
-def publish_edits(run: Run, result: ConversionResult, *, lock: FolderLock) -> None:
-    """Write the files of a generation that edits earlier ones, and the manifest last.
+def publish_edits(run: Run, result: ConversionResult, *, lock: FolderLock) -> Manifest:
+    """Write the files of a generation that edits earlier ones, and the manifest last; return it.
 
     The report of the last conversion is kept.
 
@@ -151,7 +151,7 @@ def publish_edits(run: Run, result: ConversionResult, *, lock: FolderLock) -> No
     """
     lock.ensure_held()
     files = _write_lists(run, result)
-    _publish_manifest(run, make_manifest(run, result), files, lock=lock)
+    return _publish_manifest(run, make_manifest(run, result), files, lock=lock)
 
 
 def _write_lists(run: Run, result: ConversionResult) -> dict[str, FileDigest]:
@@ -172,8 +172,8 @@ def _write_lists(run: Run, result: ConversionResult) -> dict[str, FileDigest]:
 
 def _publish_manifest(
     run: Run, manifest: Manifest, files: Mapping[str, FileDigest], *, lock: FolderLock
-) -> None:
-    """Write the files that follow from a manifest, and then the manifest.
+) -> Manifest:
+    """Write the files that follow from a manifest, and then the manifest; return it.
 
     Args:
         run: the run.
@@ -198,6 +198,7 @@ def _publish_manifest(
         write_file(output, layout.MANIFEST, encode_manifest(manifest))
     else:
         replace_manifest(output, base, manifest)
+    return manifest
 
 
 def _make_provenance(run: Run) -> Provenance:

@@ -176,6 +176,30 @@ def test_append_exchanges_the_names_of_two_classes(
     assert list(verify(grown, decode=True)) == []
 
 
+@pytest.mark.parametrize("new", ["cat", pytest.param("fox", marks=pytest.mark.slow)])
+def test_same_renames_again_have_no_effect(
+    grown: Path, append: Convert, source: Path, new: str
+) -> None:
+    """A class has the old name also after the renames."""
+    before = classes_of(grown)
+    for name in ("cat", "dog"):
+        for path in (source / name).iterdir():
+            path.rename(path.with_name(f"{name}-{path.name}"))
+    append()
+    for old, name in (("dog", "tmp"), ("cat", "dog"), ("tmp", new)):
+        (source / old).rename(source / name)
+    names = {"cat": "dog", "dog": new}
+    append(rename_class=names)
+    assert classes_of(grown) == renamed(before, **names)
+    files = content_of(grown)
+    report = append(rename_class=names)
+    assert (report.status, report.class_renamed) == ("nothing-to-do", ())
+    note = f"--rename-class dog={new} has no effect: an earlier run has applied it"
+    assert note in report.notes
+    assert content_of(grown) == files
+    assert list(verify(grown, decode=True)) == []
+
+
 @pytest.mark.slow
 def test_append_renames_a_class_without_images(grown: Path, append: Convert, source: Path) -> None:
     relabel(str(grown), {f"eel/{number}.png": ("dog",) for number in range(4)})
