@@ -23,14 +23,13 @@ from pipelines.repair.stored import StoredRecords
 from pipelines.sources.path_checks import check_locations
 from records.errors import CorruptDataError, LockedError, UsageError
 from records.format.index import read_shard_index
-from records.format.layout import RUN_PLAN, index_name
+from records.format.layout import index_name
 from records.format.manifest import read_manifest
 from records.format.metadata.card_file import update_card
 from records.generations import require_whole_dataset
 from records.runtime.shard_worker import OnProgress
-from records.storage import FolderLock, StagedFile, Storage, open_storage
-from records.storage.urls import redact_url
-from records.storage.work_folder import list_own_files, remove_own_files, unfinished_command
+from records.storage import FolderLock, StagedFile, Storage, open_storage, redact_url
+from records.storage.work_folder import has_run, list_own_files, remove_own_files
 from records.text.escaping import escape_for_display
 
 
@@ -77,17 +76,12 @@ def repair(options: ConvertOptions, on_progress: OnProgress | None = None) -> Re
             dataset = DatasetToRepair(storage, listed, damage, source, storage.overwrite)
             files = _Repair(dataset, lock, progress).run()
             update_card(storage, listed.present)
-            if not _has_run(storage):
+            if not has_run(storage):
                 remove_own_files(storage)
-    elif not options.dry_run and list_own_files(storage) and not _has_run(storage):
+    elif not options.dry_run and list_own_files(storage) and not has_run(storage):
         with suppress(LockedError), storage.lock():  # the rest of a repair that was killed
             remove_own_files(storage)
     return _report(options, files, time.monotonic() - started_at)
-
-
-def _has_run(storage: Storage) -> bool:
-    """Return whether the work folder has the state of a run, which can be resumed."""
-    return unfinished_command(storage) is not None or storage.stat(RUN_PLAN) is not None
 
 
 def _read_listed_files(storage: Storage) -> ListedFiles:

@@ -21,6 +21,7 @@ Command = Literal["convert", "compact", "adopt", "remove", "relabel", "rollback"
 _CLEANED = ("convert", "compact", "remove", "relabel", "rollback", "WriteDataset")
 PARTS = f"{WORK_FOLDER}/parts"
 """The folder of the images that a Beam pipeline has staged."""
+_PLAN = f"{WORK_FOLDER}/plan.json"
 _COMMAND = f"{WORK_FOLDER}/command"
 _KEY = f"{WORK_FOLDER}/key"
 _RUN = f"{WORK_FOLDER}/run"
@@ -62,6 +63,11 @@ def unfinished_command(storage: Storage) -> str | None:
             return None
         return "predict" if storage.list(_RUN) else "featurize"
     return recorded if recorded in get_args(Command) else None
+
+
+def has_run(storage: Storage) -> bool:
+    """Return whether the work folder has the state of a run, which can be resumed."""
+    return unfinished_command(storage) is not None or storage.stat(_PLAN) is not None
 
 
 def run_of_other_command(storage: Storage, command: str) -> OutputError:

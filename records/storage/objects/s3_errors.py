@@ -51,6 +51,8 @@ _HINT_NO_CREDENTIALS = (
 _INVALID_TOKEN = {"ExpiredToken", "InvalidToken", "TokenRefreshRequired"}
 """Refused credentials that S3 reports with the status 400."""
 _OTHER_REGION = {"AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
+_BAD_REQUEST = "400"
+"""The status, and the code of a response without a body."""
 _HINT_REGION = (
     "set AWS_DEFAULT_REGION to the region of the bucket{region}, or AWS_ENDPOINT_URL to the server"
     " URL"
@@ -96,6 +98,11 @@ def translate_errors(
         raise UnavailableError(type(error).__name__) from error
 
 
+def is_unexplained(error: StorageError) -> bool:
+    """Return whether a store has refused a HEAD with 400: the response has no body."""
+    return error.got == _BAD_REQUEST
+
+
 def _explain_response(
     error: ClientError, path: str, bucket: str, *, writes: bool, signed: Callable[[], bool]
 ) -> Exception:
@@ -129,7 +136,7 @@ def _explain_response(
 def _region_hint(status: int, code: str, headers: dict[str, str]) -> str | None:
     region = headers.get("x-amz-bucket-region")
     # The response to a HEAD has no body that explains it: S3 answers 400 in another region.
-    if status in {301, 307} or code in _OTHER_REGION or code == "400":
+    if status in {301, 307} or code in _OTHER_REGION or code == _BAD_REQUEST:
         return _HINT_REGION.format(region=f", {region}" if region else "")
     return None
 
