@@ -36,7 +36,7 @@ from records.storage.retry import FSSPEC_RETRY, RetryPolicy, retry
 from records.storage.staging import staged_upload
 from records.storage.urls import join_location, scheme_of
 from records.text.escaping import escape_for_display
-from records.text.urls import redact_url
+from records.text.urls import redact_location, redact_url
 
 _T = TypeVar("_T")
 _WITHOUT_FOLDERS = {"gcs", "abfs", "abfss", "oss"}
@@ -334,7 +334,7 @@ def _status(error: Exception) -> object:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return redact_location((str(error).splitlines() or [type(error).__name__])[0])
 
 
 def _already_exists(error: Exception) -> bool:

@@ -20,6 +20,7 @@ import shardmill as sm
 from records import verify
 from records.cli.quality import ISSUES
 from records.dataset import open_dataset
+from records.errors import UsageError
 from records.quality import measurement
 from records.quality.pixels import SIDE_PX, reduce_image, score_pixels
 from records.quality.rules import RULES, Rule, apply_rule, size_measurements
@@ -165,6 +166,13 @@ def test_quality_undecodable_image_is_counted_and_has_no_pixel_issue(tmp_path: P
     assert (found.images, found.undecodable) == (5, 1)
     assert [each for each in found.findings if each.key == "b/0.png"] == []
     assert "1 cannot be decoded" in repr(found)
+
+
+def test_quality_only_unknown_issue_is_an_error(dataset: Path) -> None:
+    found = sm.quality(dataset)
+    assert set(found.only(["dark"]).issues) == {"dark"}
+    with pytest.raises(UsageError, match="unknown issue, expected dark, bright, .*, got blury"):
+        found.only(["dark", "blury"])
 
 
 def test_quality_rules_and_options_have_the_same_names() -> None:

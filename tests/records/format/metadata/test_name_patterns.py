@@ -37,3 +37,8 @@ def test_glob_patterns_of_many_files_are_few() -> None:
 def test_glob_patterns_of_huge_count_depend_on_files_alone() -> None:
     names = ["a-00000-of-99999999999.tfrecord", "b-000000-of-000001.tfrecord", "c.tfrecord"]
     assert glob_patterns(names) == names
+
+
+def test_glob_patterns_of_digits_other_than_ascii_are_the_names() -> None:
+    names = ["a-٠٠٠٠٠-of-٠٠٠٠٣.tfrecord", "a-٠٠٠٠٢-of-٠٠٠٠٣.tfrecord"]
+    assert glob_patterns(names) == names
