@@ -8,7 +8,7 @@ from typing import NamedTuple
 from pipelines.writing.publish import derived_files
 from records.dataset.record import RecordDecoder
 from records.errors import CorruptDataError
-from records.format.digest import FileDigest
+from records.format.digest import FileDigest, digest_of
 from records.format.index import RowForm
 from records.format.layout import SplitName, generation_folder, parent, saved_manifest_name
 from records.format.manifest import Generation, Manifest, ShardInfo, read_manifest
@@ -57,7 +57,8 @@ class ListedFiles(NamedTuple):
         manifests: the manifest of each generation by its number, the newest first.
         shards: the shards by name.
         lists: the digests of the lists, such as `rejects.jsonl`, by name.
-        derived: the files whose content follows from the present manifest, by name.
+        derived: the files whose content follows from the present manifest, by name; a file that
+            another version of shardmill has derived is one of the lists.
         damaged: the names of the saved manifests that are damaged.
     """
 
@@ -97,11 +98,22 @@ def read_listed_files(storage: Storage) -> ListedFiles:
             damaged.append(saved_manifest_name(number))
     lists: dict[str, FileDigest] = {}
     for manifest in manifests.values():
-        derived = derived_files(manifest)
-        lists |= {name: it for name, it in manifest.files.items() if name not in derived}
-    return ListedFiles(
-        manifests, _list_shards(manifests), lists, derived_files(present), tuple(sorted(damaged))
-    )
+        names = derived_files(manifest)
+        lists |= {name: it for name, it in manifest.files.items() if name not in names}
+    derived = _derived_files(present)
+    # Another version of shardmill has derived the others.
+    lists |= {name: it for name, it in present.files.items() if name not in derived}
+    return ListedFiles(manifests, _list_shards(manifests), lists, derived, tuple(sorted(damaged)))
+
+
+def _derived_files(manifest: Manifest) -> dict[str, bytes]:
+    """Return the files that follow from a manifest, if it lists them with this content."""
+    digests = manifest.files
+    return {
+        name: content
+        for name, content in derived_files(manifest).items()
+        if digests.get(name) == digest_of(content)
+    }
 
 
 def _list_shards(manifests: Mapping[int, Manifest]) -> dict[str, ListedShard]:

@@ -25,6 +25,7 @@ from records.format import layout
 from records.format.index import read_index
 from records.format.layout import index_name
 from records.format.manifest import file_names, read_manifest, shard_names
+from records.format.metadata import croissant
 from records.format.shard import ShardWriter, read_shard
 from records.images import ImageOptions, encoder_versions
 from records.storage import Storage, open_storage
@@ -440,6 +441,18 @@ def test_repair_of_an_intact_dataset_does_nothing(first: Made, place: str) -> No
     report = run_repair(place, first.source)
     assert (report.status, report.files) == ("nothing-to-do", ())
     assert storage.list() == sorted({**first.files, **first.varying})
+
+
+def test_repair_keeps_a_file_that_another_version_has_derived(
+    first: Made, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = first.write(place)
+    monkeypatch.setattr(croissant, "_VERSION", "another")
+    assert run_repair(place, first.source).status == "nothing-to-do"
+    storage.remove(SHARD)
+    require_same(first, place, run_repair(place, first.source))
+    storage.replace("croissant.json", b"x")
+    assert "another version" in problem_of(run_repair(place, first.source), "croissant.json")
 
 
 def test_repair_dry_run_writes_nothing(first: Made, place: str) -> None:
