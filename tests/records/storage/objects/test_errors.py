@@ -192,6 +192,19 @@ def test_s3_connection_error_raises_storage_error_without_secrets(
     assert "secret" not in str(found.value)
 
 
+@pytest.mark.usefixtures("_signed")
+@pytest.mark.parametrize("error", [NoCredentialsError(), SSOTokenLoadError(error_msg="secret")])
+def test_s3_write_without_credentials_raises_output_error(
+    storage: ObjectStorage, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(connect(), "put_object", fail)
+    with pytest.raises(OutputError, match=r"credentials (are missing|have expired)"):
+        storage.replace("a", b"")
+
+
 @pytest.mark.parametrize("address", ["host:80", "http://user:secret@[host"])
 def test_s3_invalid_endpoint_url_raises_usage_error_without_secrets(
     storage: ObjectStorage, monkeypatch: pytest.MonkeyPatch, address: str
