@@ -98,7 +98,7 @@ def parse_description(content: bytes, *, path: str) -> Description:
     text = decode_strict_text(content, path=path)
     try:
         values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also an integer with too many digits
         raise UsageError(
             "the description is not valid TOML",
             path=path,

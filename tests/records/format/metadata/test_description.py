@@ -55,6 +55,7 @@ def test_parse_description_returns_every_key() -> None:
         ('url = "ftp://example.org"', "`url` is not a URL, expected https://…, got ftp://"),
         ("name", "it.toml: the description is not valid TOML"),
         ("a = " + "[" * 9999, "it.toml: the description is not valid TOML"),
+        ("a = " + "1" * 9999, "it.toml: the description is not valid TOML"),
         ("#" * MAX_FILE_BYTES, "it.toml: the description is too large"),
     ],
 )
