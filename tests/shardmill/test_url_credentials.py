@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 import shardmill as sm
-from records.errors import InputNotFoundError, ShardmillError, UsageError
+from records.errors import InputNotFoundError, ShardmillError
 from shardmill.cli import shardmill
 from shardmill.interrupted import resume_hint
 from tests.pipelines.pictures import make_folders
@@ -63,6 +63,6 @@ def test_hint_to_resume_has_no_password() -> None:
 
 @pytest.mark.parametrize("location", ["https://[host/data", "file://[host/nothing"])
 def test_url_that_is_invalid_is_an_error_of_one_line(location: str) -> None:
-    with pytest.raises((UsageError, InputNotFoundError)) as found:
+    with pytest.raises(ShardmillError) as found:
         list(sm.verify(location))
     assert "\n" not in str(found.value)
