@@ -94,9 +94,7 @@ def open_named_file(location: str | os.PathLike[str]) -> tuple[Storage, str]:
     return open_storage(folder) if path is None else LocalStorage(path, follow_links=True), name
 
 
-def read_named_file(
-    location: str | os.PathLike[str], *, most_bytes: int | None = None
-) -> bytes:
+def read_named_file(location: str | os.PathLike[str], *, most_bytes: int | None = None) -> bytes:
     """Return the content of a file that the user names: also of a pipe or of standard input.
 
     Args:

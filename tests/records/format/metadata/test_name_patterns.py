@@ -40,5 +40,6 @@ def test_glob_patterns_of_huge_count_depend_on_files_alone() -> None:
 
 
 def test_glob_patterns_of_digits_other_than_ascii_are_the_names() -> None:
-    names = ["a-٠٠٠٠٠-of-٠٠٠٠٣.tfrecord", "a-٠٠٠٠٢-of-٠٠٠٠٣.tfrecord"]
+    digits = [chr(ord("\N{ARABIC-INDIC DIGIT ZERO}") + number) * 5 for number in range(4)]
+    names = [f"a-{digits[number]}-of-{digits[3]}.tfrecord" for number in (0, 2)]
     assert glob_patterns(names) == names
