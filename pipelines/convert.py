@@ -56,6 +56,7 @@ from records.runtime.shard_worker import OnProgress, Worker
 from records.storage import FolderLock, Storage, absolute_location, open_storage
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
+from records.text.urls import redact_location
 
 
 def convert(options: ConvertOptions, on_progress: OnProgress | None = None) -> Report:
@@ -113,7 +114,8 @@ def _list_and_plan(options: ConvertOptions, copies: NewCopies) -> Run:
     )
     settings = msgspec.structs.replace(settings, columns=sources.columns or ())
     if sources.understood is not None:
-        log_line(f"{escape_for_display(str(options.list or options.source))}: {sources.understood}")
+        listed = escape_for_display(redact_location(str(options.list or options.source)))
+        log_line(f"{listed}: {sources.understood}")
     _require_images(sources, options)
     if base is None:
         plan = make_plan(sources, settings)

@@ -15,7 +15,8 @@ from records.errors import OutputError, UsageError
 from records.runtime.extras import require_extra
 from records.storage.errors import HINT_FIX, translate_write_errors
 from records.storage.exclusive import replace_file, require_outside
-from records.storage.urls import local_path, redact_url
+from records.storage.urls import local_path
+from records.text.urls import redact_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

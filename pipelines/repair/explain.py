@@ -7,6 +7,7 @@ import posixpath
 from pipelines.repair.listed import ListedFiles, ListedShard, is_derived
 from pipelines.repair.remake import Remade
 from pipelines.repair.versions import describe_other_encoders, describe_other_pyarrow
+from pipelines.writing.publish import derived_files
 from records.format import layout
 from records.storage import Storage
 from records.text.formatting import pluralize
@@ -36,6 +37,8 @@ def explain_file(name: str, listed: ListedFiles) -> str:
     """Return why a file other than a shard or an index is not repaired."""
     if name in listed.damaged:
         return f"no other file has its content; {_RESTORE}"
+    if name in derived_files(listed.present):
+        return f"another version of shardmill has derived it from the manifest; {_RESTORE}"
     if posixpath.basename(name) in {layout.REMOVED, layout.RELABELLED}:
         return f"the generations before and after these edits do not give this list; {_RESTORE}"
     if is_derived(name):

@@ -28,8 +28,7 @@ from records.format.manifest import read_manifest
 from records.format.metadata.card_file import update_card
 from records.generations import require_whole_dataset
 from records.runtime.shard_worker import OnProgress
-from records.storage import FolderLock, StagedFile, Storage, open_storage
-from records.storage.urls import redact_url
+from records.storage import FolderLock, StagedFile, Storage, open_storage, redact_url
 from records.storage.work_folder import has_unfinished_run, list_own_files, remove_own_files
 from records.text.escaping import escape_for_display
 

@@ -120,17 +120,25 @@ def translate_write_errors(
         raise OutputError(f"{message}: {reason}", path=path, hint=hint) from error
 
 
-def access_denied(path: str, *, writes: bool, hint: str, got: str | None = None) -> ShardmillError:
-    """Return the error for a request whose credentials a store refuses.
+def access_denied(
+    path: str,
+    *,
+    writes: bool,
+    hint: str,
+    got: str | None = None,
+    what: str = "access is denied",
+) -> ShardmillError:
+    """Return the error for a request whose credentials are missing, or are refused by a store.
 
     Args:
         path: the URL.
         writes: whether the request writes.
         hint: how to set the credentials.
         got: the response of the store.
+        what: the problem.
     """
     kind: type[ShardmillError] = OutputError if writes else AccessDeniedError
-    return kind("access is denied", path=path, got=got, hint=hint)
+    return kind(what, path=path, got=got, hint=hint)
 
 
 def conditional_writes_unsupported(path: str) -> OutputError:

@@ -14,8 +14,9 @@ from records.storage import open_storage
 from records.storage.atomic import link_exclusive, locked_staged_file, remove_staged_files
 from records.storage.errors import HINT_FIX, translate_write_errors
 from records.storage.local import LocalStorage
-from records.storage.urls import local_path, redact_url, split_location
+from records.storage.urls import local_path, split_location
 from records.text.escaping import escape_for_display
+from records.text.urls import redact_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

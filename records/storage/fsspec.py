@@ -34,8 +34,9 @@ from records.storage.remote.patience import Patience, UnavailableError
 from records.storage.remote.range_stream import SizedRangeReader, open_seekable
 from records.storage.retry import FSSPEC_RETRY, RetryPolicy, retry
 from records.storage.staging import staged_upload
-from records.storage.urls import join_location, redact_url, scheme_of
+from records.storage.urls import join_location, scheme_of
 from records.text.escaping import escape_for_display
+from records.text.urls import redact_location, redact_url
 
 _T = TypeVar("_T")
 _WITHOUT_FOLDERS = {"gcs", "abfs", "abfss", "oss"}
@@ -160,7 +161,7 @@ class FsspecStorage:
             yield staged
             staged.flush()
             try:
-                self._retry(name, lambda: self._upload(staged.path, name), writes=True)
+                self._write(name, lambda: self._upload(staged.path, name))
             except FileExistsError:
                 require_identical(self, name, staged.content())
 
@@ -170,13 +171,11 @@ class FsspecStorage:
         with staged_upload() as staged:
             yield staged
             staged.flush()
-            self._make_folder(name)
-            self._retry(name, lambda: self._fs.put_file(staged.path, self._path(name)))
+            self._write(name, lambda: self._fs.put_file(staged.path, self._path(name)))
 
     def replace(self, name: str, data: bytes) -> None:
         """See `Storage.replace`."""
-        self._make_folder(name)
-        self._retry(name, lambda: self._fs.pipe_file(self._path(name), data), writes=True)
+        self._write(name, lambda: self._fs.pipe_file(self._path(name), data))
 
     def compare_and_swap(self, name: str, old: bytes, new: bytes) -> None:
         """See `Storage.compare_and_swap`."""
@@ -194,8 +193,10 @@ class FsspecStorage:
         """See `Storage.remove_folder`; the lease remains until it is released."""
         path = self._path(name)
         self._fs.invalidate_cache()
-        if self._fs.exists(path):
-            entries = [path] if name != WORK_FOLDER else self._fs.ls(path, detail=False)
+        if self._retry(name, lambda: self._fs.exists(path)):
+            entries = [path]
+            if name == WORK_FOLDER:
+                entries = self._retry(name, lambda: self._fs.ls(path, detail=False))
             for entry in entries:
                 if not str(entry).endswith(LEASE):
                     self._retry(name, partial(self._fs.rm, entry, recursive=True), writes=True)
@@ -206,10 +207,7 @@ class FsspecStorage:
 
     def put_if_absent(self, name: str, data: bytes) -> str:
         """See `ConditionalStore.put_if_absent`."""
-        self._make_folder(name)
-        self._retry(
-            name, lambda: self._fs.pipe_file(self._path(name), data, mode="create"), writes=True
-        )
+        self._write(name, lambda: self._fs.pipe_file(self._path(name), data, mode="create"))
         return _tag(data)
 
     def put_if_match(self, name: str, data: bytes, tag: str) -> str:
@@ -247,13 +245,18 @@ class FsspecStorage:
         # Some file systems ignore `mode` (sftp, local): the lease excludes other writers.
         if self._fs.exists(self._path(name)):
             raise FileExistsError(self.display_name(name))
-        self._make_folder(name)
         self._fs.put_file(local, self._path(name), mode="create")
 
-    def _make_folder(self, name: str) -> None:
-        # Object stores have no folders, and a request to create a folder may create a bucket.
-        if scheme_of(self._full_url) not in _WITHOUT_FOLDERS:
-            self._fs.makedirs(self._path(name).rpartition("/")[0], exist_ok=True)
+    def _write(self, name: str, action: Callable[[], object]) -> None:
+        """Call an action that writes a file, in a folder that exists."""
+
+        def write() -> None:
+            # Object stores have no folders, and a request to create a folder may create a bucket.
+            if scheme_of(self._full_url) not in _WITHOUT_FOLDERS:
+                self._fs.makedirs(self._path(name).rpartition("/")[0], exist_ok=True)
+            action()
+
+        self._retry(name, write, writes=True)
 
     def _retry(self, name: str, action: Callable[[], _T], *, writes: bool = False) -> _T:
         path = self.display_name(name)
@@ -331,7 +334,7 @@ def _status(error: Exception) -> object:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return redact_location((str(error).splitlines() or [type(error).__name__])[0])
 
 
 def _already_exists(error: Exception) -> bool:

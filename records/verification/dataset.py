@@ -26,6 +26,7 @@ from records.dataset.record import RecordDecoder
 from records.dataset.resolve import resolve_path
 from records.errors import CorruptDataError, UsageError
 from records.format.layout import MANIFEST, generation_folder, parent, parse_shard_name
+from records.format.manifest import read_manifest
 from records.generations import read_generation
 from records.integrity.findings import FileCheck, Finding, finding_from_error
 from records.runtime.cpu import available_cpus
@@ -110,13 +111,25 @@ def check_files(
         return
     if key is not None:
         yield check_signature(storage, manifest, key)
+    is_signed = key is not None
     unfinished, known = find_unfinished(storage)
-    is_present = generation is None
-    findings = list(check_side_files(storage, manifest, known, is_present=is_present))
+    side_files = check_side_files(
+        storage,
+        manifest,
+        known,
+        is_present=generation is None or manifest == read_manifest(storage),
+        trusts_runs=not is_signed,
+    )
     is_converted = manifest.adopted is None
-    yield FileCheck(MANIFEST, findings=findings, unfinished=unfinished, is_repairable=is_converted)
-    sha256 = key is not None
-    yield from _check_dataset(storage, manifest, decode=decode, processes=processes, sha256=sha256)
+    yield FileCheck(
+        MANIFEST,
+        findings=list(side_files),
+        unfinished=unfinished,
+        is_repairable=is_converted,
+    )
+    yield from _check_dataset(
+        storage, manifest, decode=decode, processes=processes, sha256=is_signed
+    )
 
 
 def _check_dataset(

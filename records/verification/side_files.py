@@ -47,6 +47,7 @@ def check_side_files(
     known_shards: Collection[str] = (),
     *,
     is_present: bool = True,
+    trusts_runs: bool = True,
 ) -> Iterator[Finding]:
     """Yield a finding for each unlisted file, and each side file that contradicts the manifest.
 
@@ -59,6 +60,8 @@ def check_side_files(
         known_shards: shards that are expected, with their indexes, although no manifest lists them.
         is_present: whether this is the present generation. A later generation may have replaced the
             files whose content follows from the manifest: they are not read.
+        trusts_runs: whether a file may differ that an unfinished run has recorded as its own. The
+            record is a file in the dataset, so it does not prove who wrote the other one.
     """
     listed = shard_names(manifest).union(known_shards)
     for saved in list_saved(storage):
@@ -73,7 +76,7 @@ def check_side_files(
             continue
         if not is_present and (name in implied or name == layout.CROISSANT):
             continue
-        findings = list(_check_digest(storage, name, digest))
+        findings = list(_check_digest(storage, name, digest, trusts_runs=trusts_runs))
         if not findings and name in lists:
             check, generation = lists[name]
             findings = list(check(storage, generation))
@@ -142,12 +145,14 @@ def _check_names(
             yield Finding("unexpected", name, f"{layout.MANIFEST} does not list this file")
 
 
-def _check_digest(storage: Storage, name: str, expected: FileDigest) -> Iterator[Finding]:
+def _check_digest(
+    storage: Storage, name: str, expected: FileDigest, *, trusts_runs: bool
+) -> Iterator[Finding]:
     try:
         with storage.open(name) as stream:
             found = digest_stream(stream)
         # A run that is not finished may have replaced the file.
-        if found != expected and not is_own(storage, name):
+        if found != expected and not (trusts_runs and is_own(storage, name)):
             kind = _KINDS.get(posixpath.basename(name), "tfds")
             yield Finding(kind, name, f"the content does not match {layout.MANIFEST}")
     except FileNotFoundError:

@@ -31,6 +31,7 @@ from records.format import layout
 from records.format.index import read_index
 from records.format.layout import index_name
 from records.format.manifest import Manifest, file_names, read_manifest, shard_names
+from records.format.metadata import croissant
 from records.format.shard import ShardWriter, read_shard
 from records.images import ImageOptions, encoder_versions
 from records.storage import Storage, open_storage
@@ -463,6 +464,18 @@ def test_repair_of_an_intact_dataset_does_nothing(first: Made, place: str) -> No
     assert storage.list() == sorted({**first.files, **first.varying})
 
 
+def test_repair_keeps_a_file_that_another_version_has_derived(
+    first: Made, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = first.write(place)
+    monkeypatch.setattr(croissant, "_VERSION", "another")
+    assert run_repair(place, first.source).status == "nothing-to-do"
+    storage.remove(SHARD)
+    require_same(first, place, run_repair(place, first.source))
+    storage.replace("croissant.json", b"x")
+    assert "another version" in problem_of(run_repair(place, first.source), "croissant.json")
+
+
 def test_repair_dry_run_writes_nothing(first: Made, place: str) -> None:
     storage = first.write(place)
     storage.remove(SHARD)
@@ -581,24 +594,6 @@ def test_repair_of_the_lists_of_a_generation_that_merges_classes(tmp_path: Path)
         assert made.files[name]
         storage.remove(name)
     require_same(made, data, run_repair(data, source))
-
-
-def test_repair_keeps_a_file_that_another_version_has_derived(
-    first: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Only a file with the digest in the manifest may take its place."""
-    data = str(tmp_path / "data")
-    storage = first.write(data)
-
-    def derive(manifest: Manifest) -> dict[str, bytes]:
-        return {**derived_files(manifest), layout.CROISSANT: b"{}", "later.json": b""}
-
-    monkeypatch.setattr("pipelines.repair.listed.derived_files", derive)
-    assert run_repair(data, first.source).status == "nothing-to-do"
-    storage.remove(layout.CROISSANT)
-    problem = problem_of(run_repair(data, first.source), layout.CROISSANT)
-    assert "other content than this version derives" in problem
-    assert storage.stat(layout.CROISSANT) is None
 
 
 @pytest.mark.slow

@@ -109,6 +109,26 @@ def test_s3_write_error_response_maps_to_error(
     assert message in str(found.value)
 
 
+@pytest.mark.parametrize(
+    ("code", "kind", "message"),
+    [
+        ("ExpiredToken", AccessDeniedError, "access is denied, got 400 ExpiredToken; check"),
+        ("InvalidRequest", StorageError, "refused a request, got 400 InvalidRequest"),
+        ("400", StorageError, "got 400; set AWS_DEFAULT_REGION to the region of the bucket"),
+    ],
+)
+@pytest.mark.usefixtures("_signed")
+def test_s3_refused_head_has_the_reason_of_a_get(
+    storage: ObjectStorage, code: str, kind: type[ShardmillError], message: str
+) -> None:
+    with respond("head_object", 400, "400") as stubber:
+        stubber.add_client_error("get_object", service_error_code=code, http_status_code=400)
+        with pytest.raises(kind) as found:
+            storage.stat("a")
+    assert message in str(found.value)
+    assert type(found.value) is kind
+
+
 @pytest.mark.usefixtures("_signed")
 def test_s3_put_conflict_is_retried() -> None:
     storage = open_object_storage("s3://photos/data", patience_seconds=60)
@@ -170,6 +190,19 @@ def test_s3_connection_error_raises_storage_error_without_secrets(
         storage.read("a")
     assert found.value.exit_code == exit_code
     assert "secret" not in str(found.value)
+
+
+@pytest.mark.usefixtures("_signed")
+@pytest.mark.parametrize("error", [NoCredentialsError(), SSOTokenLoadError(error_msg="secret")])
+def test_s3_write_without_credentials_raises_output_error(
+    storage: ObjectStorage, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(connect(), "put_object", fail)
+    with pytest.raises(OutputError, match=r"credentials (are missing|have expired)"):
+        storage.replace("a", b"")
 
 
 @pytest.mark.parametrize("address", ["host:80", "http://user:secret@[host"])
