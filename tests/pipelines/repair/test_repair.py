@@ -31,7 +31,6 @@ from records.format import layout
 from records.format.index import read_index
 from records.format.layout import index_name
 from records.format.manifest import Manifest, file_names, read_manifest, shard_names
-from records.format.metadata import croissant
 from records.format.shard import ShardWriter, read_shard
 from records.images import ImageOptions, encoder_versions
 from records.storage import Storage, open_storage
@@ -465,15 +464,21 @@ def test_repair_of_an_intact_dataset_does_nothing(first: Made, place: str) -> No
 
 
 def test_repair_keeps_a_file_that_another_version_has_derived(
-    first: Made, place: str, monkeypatch: pytest.MonkeyPatch
+    first: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    storage = first.write(place)
-    monkeypatch.setattr(croissant, "_VERSION", "another")
-    assert run_repair(place, first.source).status == "nothing-to-do"
-    storage.remove(SHARD)
-    require_same(first, place, run_repair(place, first.source))
-    storage.replace("croissant.json", b"x")
-    assert "another version" in problem_of(run_repair(place, first.source), "croissant.json")
+    """Only a file with the digest in the manifest may take its place."""
+    data = str(tmp_path / "data")
+    storage = first.write(data)
+
+    def derive(manifest: Manifest) -> dict[str, bytes]:
+        return {**derived_files(manifest), layout.CROISSANT: b"{}", "later.json": b""}
+
+    monkeypatch.setattr("pipelines.repair.listed.derived_files", derive)
+    assert run_repair(data, first.source).status == "nothing-to-do"
+    storage.remove(layout.CROISSANT)
+    problem = problem_of(run_repair(data, first.source), layout.CROISSANT)
+    assert "other content than this version derives" in problem
+    assert storage.stat(layout.CROISSANT) is None
 
 
 def test_repair_dry_run_writes_nothing(first: Made, place: str) -> None:
