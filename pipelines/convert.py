@@ -26,8 +26,9 @@ from pipelines.incremental.append import (
     select_new,
 )
 from pipelines.incremental.class_renames import find_renames, renamed_labels
+from pipelines.incremental.diff import SourceDiff
 from pipelines.options import ConvertOptions
-from pipelines.planning.plan import make_plan
+from pipelines.planning.plan import Plan, make_plan
 from pipelines.report import Report, report_finished
 from pipelines.resume import check_unchanged, find_finished, find_unfinished, prepare_output
 from pipelines.run import Run
@@ -46,13 +47,14 @@ from pipelines.writing.publish import (
 from pipelines.writing.results import collect_results
 from pipelines.writing.shard import ConvertJob, estimate_costs, write_shard
 from records.errors import InputNotFoundError
-from records.format.manifest import Manifest
+from records.format.manifest import Manifest, Settings
 from records.format.metadata.description import read_description
 from records.runtime.logging import log_line
 from records.runtime.malloc import table_blocks_returned
 from records.runtime.processes import Division
 from records.runtime.shard_worker import OnProgress, Worker
-from records.storage import FolderLock, absolute_location, open_storage
+from records.runtime.telemetry import phase
+from records.storage import FolderLock, Storage, absolute_location, open_storage
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 
@@ -102,16 +104,33 @@ def _list_and_plan(options: ConvertOptions) -> Run:
     options = options.with_settings(settings)
     if base is not None:
         renames = find_renames(options.rename_class, base)
-    sources = list_sources(options, base and msgspec.structs.replace(base, labels=renames.labels))
+    with phase("list"):
+        listed_for = base and msgspec.structs.replace(base, labels=renames.labels)
+        sources = list_sources(options, listed_for)
     settings = msgspec.structs.replace(settings, columns=sources.columns or ())
     if sources.understood is not None:
         log_line(f"{escape_for_display(str(options.list or options.source))}: {sources.understood}")
     _require_images(sources, options)
-    if base is None:
-        plan = make_plan(sources, settings)
-        return Run(options, sources, plan, output, started_at=started_at, description=description)
-    renames.check_source(sources)
-    diff = select_new(sources, output, base, options, renames)
+    diff: SourceDiff | None = None
+    with phase("plan"):
+        if base is None:
+            plan = make_plan(sources, settings)
+        else:
+            renames.check_source(sources)
+            diff = select_new(sources, output, base, options, renames)
+            plan = _plan_generation(sources, settings, output, base, diff, options)
+    return Run(options, sources, plan, output, base, diff, started_at, description=description)
+
+
+def _plan_generation(
+    sources: Sources,
+    settings: Settings,
+    output: Storage,
+    base: Manifest,
+    diff: SourceDiff,
+    options: ConvertOptions,
+) -> Plan:
+    """Return the plan of a generation that adds the new images of a source to a dataset."""
     plan = make_plan(
         sources,
         settings,
@@ -119,11 +138,11 @@ def _list_and_plan(options: ConvertOptions) -> Run:
         generation=base.generations[-1].number + 1,
     )
     edits = find_source_edits(output, base, plan.labels, diff, accept_gone=options.accept_gone)
-    if edits is not None:
-        require_records(output, base, edits, new=plan.images)
-        sources.removed, sources.relabelled = edits.removed, edits.relabelled
-        plan = add_edits(plan, edits)
-    return Run(options, sources, plan, output, base, diff, started_at, description=description)
+    if edits is None:
+        return plan
+    require_records(output, base, edits, new=plan.images)
+    sources.removed, sources.relabelled = edits.removed, edits.relabelled
+    return add_edits(plan, edits)
 
 
 def _write_and_publish(run: Run, lock: FolderLock, on_progress: OnProgress | None) -> Report:
@@ -148,7 +167,8 @@ def _unpack_containers(run: Run) -> None:
         follow_symlinks = run.options.follow_symlinks
         files = open_images(sources.location, sources.containers, follow_symlinks=follow_symlinks)
         if isinstance(files, ContainerFiles):
-            files.unpack(run.output)
+            with phase("unpack"):
+                files.unpack(run.output)
 
 
 def _worker(run: Run, division: Division) -> Worker:
