@@ -26,11 +26,13 @@ from records.dataset.record import RecordDecoder
 from records.dataset.resolve import resolve_path
 from records.errors import CorruptDataError, UsageError
 from records.format.layout import MANIFEST, generation_folder, parent, parse_shard_name
+from records.format.manifest import shard_names
 from records.generations import read_generation
 from records.integrity.findings import FileCheck, Finding, finding_from_error
 from records.runtime.cpu import available_cpus
 from records.runtime.processes import divide_cpus, process_map
 from records.storage import is_in_memory
+from records.verification.earlier import check_earlier_files, read_saved_manifests
 from records.verification.shard import check_shard
 from records.verification.side_files import check_side_files
 from records.verification.signature import check_sha256, check_signature
@@ -90,8 +92,9 @@ def check_files(
 ) -> Iterator[FileCheck]:
     """Yield the result of checking each file: the findings, and the number of bytes read.
 
-    For arguments and exceptions, see `verify`. An intact manifest has two results: the first has
-    the findings about the side files, the last has the findings about the dataset as a whole.
+    For arguments and exceptions, see `verify`. An intact manifest has several results: the first
+    has the findings about the side files, the last has the findings about the dataset as a whole,
+    and each other one is about a file that only earlier generations need.
     """
     storage, file, generation = resolve_path(path)
     if file is not None:
@@ -112,9 +115,13 @@ def check_files(
         yield check_signature(storage, manifest, key)
     unfinished, known = find_unfinished(storage)
     is_present = generation is None
-    findings = list(check_side_files(storage, manifest, known, is_present=is_present))
+    saved, findings = read_saved_manifests(storage)
+    known = known.union(*map(shard_names, saved))
+    findings += check_side_files(storage, manifest, known, is_present=is_present)
     is_converted = manifest.adopted is None
     yield FileCheck(MANIFEST, findings=findings, unfinished=unfinished, is_repairable=is_converted)
+    if is_present:
+        yield from check_earlier_files(storage, manifest, saved)
     sha256 = key is not None
     yield from _check_dataset(storage, manifest, decode=decode, processes=processes, sha256=sha256)
 

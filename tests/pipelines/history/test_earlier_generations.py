@@ -18,7 +18,7 @@ from records.format import layout
 from records.format.manifest import read_manifest
 from records.inspection import inspect
 from records.stats import stats
-from records.storage import open_storage
+from records.storage import open_storage, write_file
 from tests.pipelines.history.grown import Grown, keys_at
 from tests.pipelines.pictures import content_of
 
@@ -147,3 +147,31 @@ def test_saved_manifest_of_the_user_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="generations/0001"):
         grown.append(["cat/new.png"])
     assert content_of(tmp_path / "data").items() >= before.items()
+
+
+@pytest.mark.parametrize("damage", ["missing", "size", "content"])
+def test_damage_that_only_earlier_generations_have_is_a_finding_that_names_one(
+    grown: Grown, damage: str
+) -> None:
+    rollback(grown.location, to=1)
+    assert list(verify(grown.location)) == []
+    storage = open_storage(grown.location)
+    suffixes = (".tfrecord", ".parquet", ".jsonl")
+    names = sorted(name for name in storage.list("generations/0003") if name.endswith(suffixes))
+    assert {Path(name).suffix for name in names} == {*suffixes}
+    for name in names:
+        content = storage.read(name)
+        storage.remove(name)
+        if damage != "missing":
+            changed = content + b"\n" if damage == "size" else bytes(255 - it for it in content)
+            write_file(storage, name, changed)
+    kinds = {".tfrecord": "size" if damage == "size" else "checksum", ".parquet": "index"}
+    for finding in (found := list(verify(grown.location))):
+        kind = kinds.get(Path(finding.file).suffix, Path(finding.file).stem)
+        assert finding.kind == ("missing" if damage == "missing" else kind), finding
+        assert finding.detail.endswith("; generation 4 needs this file")
+    # An empty list has no byte that can change.
+    damaged = [it for it in names if damage != "content" or storage.read(it)]
+    assert [it.file for it in found] == damaged
+    assert list(verify(grown.at(1))) == []
+    assert keys_at(grown.location) == grown.keys[1]
