@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from records.errors import AccessDeniedError, OutputError, StorageError, UsageError
+from records.errors import (
+    AccessDeniedError,
+    OutputError,
+    RefusedReadError,
+    StorageError,
+    UsageError,
+)
 from records.storage import open_storage
 from records.storage.fsspec import FsspecStorage
 from records.storage.remote.patience import forget_outages
@@ -116,14 +122,30 @@ def test_fsspec_refused_read_is_sent_once_and_raises_access_denied_error(
     assert len(calls) == 1
 
 
-def test_fsspec_refused_write_raises_output_error(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("status", [400, 405, 451])
+def test_fsspec_read_that_is_refused_with_another_status_is_sent_once(
+    fail: Callable[..., list[int]], status: int
+) -> None:
+    storage = make_storage()
+    calls = fail(storage, with_status(status), times=20)
+    with pytest.raises(RefusedReadError, match=f"refused a request, got {status}") as found:
+        storage.read("a")
+    assert (len(calls), found.value.exit_code) == (1, 66)
+
+
+@pytest.mark.parametrize(
+    ("status", "message"), [(403, "access is denied"), (405, "storage refused a request")]
+)
+def test_fsspec_refused_write_raises_output_error(
+    monkeypatch: pytest.MonkeyPatch, status: int, message: str
+) -> None:
     storage = make_storage()
 
     def refuse(*_: object, **__: object) -> None:
-        raise with_status(403)
+        raise with_status(status)
 
     monkeypatch.setattr(storage._fs, "pipe_file", refuse)  # noqa: SLF001
-    with pytest.raises(OutputError, match="access is denied, got 403"):
+    with pytest.raises(OutputError, match=f"{message}, got {status}"):
         storage.replace("a", b"")
 
 
