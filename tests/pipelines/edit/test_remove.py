@@ -286,6 +286,7 @@ def test_remove_from_adopted_dataset_is_refused(data: Path, tmp_path: Path) -> N
     code, text = run("remove", tmp_path / "adopted", "--where", "width < 3")
     assert code == 2
     assert "adopted dataset" in text
+    assert f"run `shardmill compact {tmp_path}/adopted {tmp_path}/adopted-compacted`" in text
 
 
 def test_remove_in_use_by_another_run_is_refused(data: Path) -> None:
