@@ -53,7 +53,7 @@ from records.runtime.logging import log_line
 from records.runtime.malloc import table_blocks_returned
 from records.runtime.processes import Division
 from records.runtime.shard_worker import OnProgress, Worker
-from records.runtime.telemetry import phase
+from records.runtime.telemetry import span
 from records.storage import FolderLock, Storage, absolute_location, open_storage
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
@@ -104,7 +104,7 @@ def _list_and_plan(options: ConvertOptions) -> Run:
     options = options.with_settings(settings)
     if base is not None:
         renames = find_renames(options.rename_class, base)
-    with phase("list"):
+    with span("list"):
         listed_for = base and msgspec.structs.replace(base, labels=renames.labels)
         sources = list_sources(options, listed_for)
     settings = msgspec.structs.replace(settings, columns=sources.columns or ())
@@ -112,7 +112,7 @@ def _list_and_plan(options: ConvertOptions) -> Run:
         log_line(f"{escape_for_display(str(options.list or options.source))}: {sources.understood}")
     _require_images(sources, options)
     diff: SourceDiff | None = None
-    with phase("plan"):
+    with span("plan"):
         if base is None:
             plan = make_plan(sources, settings)
         else:
@@ -167,7 +167,7 @@ def _unpack_containers(run: Run) -> None:
         follow_symlinks = run.options.follow_symlinks
         files = open_images(sources.location, sources.containers, follow_symlinks=follow_symlinks)
         if isinstance(files, ContainerFiles):
-            with phase("unpack"):
+            with span("unpack"):
                 files.unpack(run.output)
 
 

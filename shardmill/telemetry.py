@@ -1,7 +1,7 @@
 """Export of the trace and the metrics of a run with OpenTelemetry.
 
 Only the environment variables of OpenTelemetry configure the export. Without them, nothing is
-imported. The packages are imported after the run, because a run only notes the times of its phases.
+imported. The packages are imported after the run, because a run only notes the times of its spans.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _MODULES = (
 
 
 def start_telemetry(command: str) -> None:
-    """Note the phases and metrics of a command from now on, if their export is configured."""
+    """Note the spans and metrics of a command from now on, if their export is configured."""
     if any(map(_is_exported, _SIGNALS)):
         start_record(command)
 
@@ -132,7 +132,7 @@ def _export(signal: str, run: RunRecord, exit_code: int, ended_ns: int) -> str:
 
 
 def _export_trace(run: RunRecord, exit_code: int, session: Any, ended_ns: int) -> bool:
-    """Export the span of a run and those of its phases; return whether the collector has them."""
+    """Export the span of a run and those of its parts; return whether the collector has them."""
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
@@ -150,13 +150,12 @@ def _export_trace(run: RunRecord, exit_code: int, session: Any, ended_ns: int) -
         attributes=_attributes(run, exit_code),
         start_time=run.started_ns,
     )
-    for phase in run.phases:
-        span = tracer.start_span(
-            phase.name, set_span_in_context(root), start_time=phase.started_ns
-        )
-        if phase.has_failed:
+    inside = set_span_in_context(root)
+    for part in run.spans:
+        span = tracer.start_span(part.name, inside, start_time=part.started_ns)
+        if part.has_failed:
             span.set_status(StatusCode.ERROR)
-        span.end(phase.ended_ns)
+        span.end(part.ended_ns)
     if exit_code != 0:
         root.set_status(StatusCode.ERROR)
     root.end(ended_ns)

@@ -40,7 +40,7 @@ from records.format.manifest import (
 from records.runtime.malloc import table_blocks_returned
 from records.runtime.row_table import from_numbers
 from records.runtime.shard_worker import OnProgress, RunnerConfig
-from records.runtime.telemetry import phase
+from records.runtime.telemetry import span
 from records.storage import Storage
 from records.text.keys import key_from_text
 
@@ -71,9 +71,9 @@ def _list_and_plan(dataset: DatasetToEdit) -> Run:
     """Plan the shards of a compaction into a new dataset, with the names of a new generation."""
     started_at = time.monotonic()
     output, base, options, command = dataset
-    with phase("list"):
+    with span("list"):
         sources = list_records(output, base)
-    with phase("plan"):
+    with span("plan"):
         plan = make_plan(
             sources,
             base.settings,

@@ -24,7 +24,7 @@ from records.format.manifest import (
 )
 from records.images import encoder_versions
 from records.runtime.parallel_map import IO_THREADS, parallel_map
-from records.runtime.telemetry import phase
+from records.runtime.telemetry import span
 from records.storage import Storage
 from records.text.formatting import pluralize
 from records.text.keys import key_from_text
@@ -44,7 +44,7 @@ class ConversionResult:
     copies: Sequence[IndexFile] = ()
 
 
-@phase("collect")
+@span("collect")
 def collect_results(run: Run) -> ConversionResult:
     """Read the summary of every planned shard, and count the files of the source by result.
 

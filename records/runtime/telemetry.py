@@ -1,6 +1,6 @@
-"""Phases and metrics of the run of a command, for telemetry.
+"""Spans and metrics of the run of a command, for telemetry.
 
-A run only notes when its phases begin and end. The command line exports them at the end, if
+A run only notes when its spans begin and end. The command line exports them at the end, if
 telemetry is configured. Other programs note nothing.
 """
 
@@ -31,8 +31,8 @@ class Metric(NamedTuple):
     labels: Mapping[str, str]
 
 
-class Phase(NamedTuple):
-    """A phase of a run that has ended; the times are nanoseconds since 1970."""
+class Span(NamedTuple):
+    """A part of a run that has ended; the times are nanoseconds since 1970."""
 
     name: str
     started_ns: int
@@ -47,13 +47,13 @@ class RunRecord:
     Attributes:
         command: the name of the command.
         started_ns: the start of the run, in nanoseconds since 1970.
-        phases: the phases that have ended, in the order of their ends.
+        spans: the parts of the run that have ended, in the order of their ends.
         metrics: a function that returns the metrics of a successful run.
     """
 
     command: str
     started_ns: int = field(default_factory=time.time_ns)
-    phases: list[Phase] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
     metrics: Callable[[], Iterable[Metric]] = tuple
 
 
@@ -62,7 +62,7 @@ _RECORDS: list[RunRecord] = []
 
 
 def start_record(command: str) -> None:
-    """Note the phases and metrics of a command from now on."""
+    """Note the spans and metrics of a command from now on."""
     _RECORDS[:] = [RunRecord(command)]
 
 
@@ -72,8 +72,8 @@ def end_record() -> RunRecord | None:
 
 
 @contextmanager
-def phase(name: str) -> Iterator[None]:
-    """Note the begin and the end of a phase of the run: of the block, or of the function.
+def span(name: str) -> Iterator[None]:
+    """Note the begin and the end of a part of the run: of the block, or of the function.
 
     Args:
         name: the name, the same for all runs.
@@ -84,7 +84,7 @@ def phase(name: str) -> Iterator[None]:
         has_failed = False
     finally:
         for record in _RECORDS:
-            record.phases.append(Phase(name, started_ns, time.time_ns(), has_failed))
+            record.spans.append(Span(name, started_ns, time.time_ns(), has_failed))
 
 
 def record_metrics(metrics: Callable[[], Iterable[Metric]]) -> None:

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import shardmill.cli
 from records.errors import InputNotFoundError
 from records.runtime.extras import install_command
-from records.runtime.telemetry import Metric, end_record, phase, record_metrics, start_record
+from records.runtime.telemetry import Metric, end_record, record_metrics, span, start_record
 from shardmill import telemetry
 from shardmill.telemetry import export_telemetry, start_telemetry
 from tests.pipelines.pictures import make_file, make_folders
@@ -117,7 +117,7 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_conversion_is_exported_with_its_phases_and_the_metrics_of_its_file(
+def test_conversion_is_exported_with_its_parts_and_the_metrics_of_its_file(
     collector: Collector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TRACEPARENT", f"00-{TRACE}-{PARENT}-01")
@@ -286,7 +286,7 @@ def test_trace_that_the_parent_does_not_sample_is_not_exported(
     assert [len(bodies) for bodies in collector.bodies.values()] == [0, 1]
 
 
-def test_commands_note_their_phases_and_metrics(tmp_path: Path) -> None:
+def test_commands_note_their_parts_and_metrics(tmp_path: Path) -> None:
     photos, data = make_folders(tmp_path / "photos", cat=4, dog=4), str(tmp_path / "data")
     edit = ["plan", "prepare", "write", "collect", "publish"]
     calls = {
@@ -304,17 +304,17 @@ def test_commands_note_their_phases_and_metrics(tmp_path: Path) -> None:
         assert result.exit_code == 0, result.exception
         record = end_record()
         assert record is not None
-        assert [it.name for it in record.phases] == expected, arguments
-        assert not any(it.has_failed for it in record.phases)
+        assert [it.name for it in record.spans] == expected, arguments
+        assert not any(it.has_failed for it in record.spans)
         metrics = {it.name: it.value for it in record.metrics() if "split" not in it.labels}
         assert bool(metrics) == (arguments[0] not in {"repair", "log"})
         if arguments[0] == "remove":
             assert metrics.items() >= {"generation": 2, "removed_images": 1}.items()
 
 
-def test_phase_that_raises_has_failed_and_is_noted_only_during_a_record() -> None:
+def test_part_that_raises_has_failed_and_is_noted_only_during_a_record() -> None:
     def fail() -> None:
-        with phase("list"):
+        with span("list"):
             raise InputNotFoundError("no images found")
 
     start_record("convert")
@@ -322,7 +322,7 @@ def test_phase_that_raises_has_failed_and_is_noted_only_during_a_record() -> Non
         fail()
     record = end_record()
     assert record is not None
-    assert [(it.name, it.has_failed) for it in record.phases] == [("list", True)]
-    with phase("plan"):
+    assert [(it.name, it.has_failed) for it in record.spans] == [("list", True)]
+    with span("plan"):
         assert end_record() is None
-    assert len(record.phases) == 1
+    assert len(record.spans) == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from records.runtime import telemetry
+from records.runtime.telemetry import span
 from records.storage import redact_url
 from records.text.escaping import escape_surrogates
 from trainers.backend import check_batch_size, data_parallel, start_backend
@@ -105,7 +105,7 @@ def train(
         )
         progress.start(plan.epochs, plan.epoch_steps, epoch=len(state.epochs) + 1)
         for phase in loop.phases:
-            with telemetry.phase("prepare"):
+            with span("prepare"):
                 setup = set_up_phase(
                     plan,
                     network,
@@ -118,7 +118,7 @@ def train(
                 on_message(f"resuming at step {loop.step:,} of {plan.phases[-1].end_step:,}")
                 loop.metric_variables = restore_model(setup.model, run, checkpoint)
                 checkpoint = None
-            with telemetry.phase("train"):
+            with span("train"):
                 setup = loop.run_phase(setup)
         loop.write_checkpoint(setup)
         if _has_stopped_early(plan, loop):
@@ -139,7 +139,7 @@ def _has_stopped_early(plan: TrainingPlan, loop: TrainingLoop) -> bool:
     return loop.step < last.end_step and loop.epoch_logger.should_stop(last)
 
 
-@telemetry.phase("write")
+@span("write")
 def _write_result(
     plan: TrainingPlan, run: Run, network: Network, loop: TrainingLoop
 ) -> TrainingResult:
