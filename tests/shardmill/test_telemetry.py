@@ -174,19 +174,26 @@ def export(exit_code: int = 0) -> None:
     export_telemetry(exit_code)
 
 
+def read_note(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the only line of the log, a note."""
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("shardmill: note: ")
+    return line.removeprefix("shardmill: note: ")
+
+
 @pytest.mark.parametrize("collector", [401, 404], indirect=True)
 def test_refused_export_is_a_note_with_the_status(
-    collector: Collector, caplog: pytest.LogCaptureFixture
+    collector: Collector, capsys: pytest.CaptureFixture[str]
 ) -> None:
     export()
-    (line,) = caplog.messages
+    line = read_note(capsys)
     assert line.startswith("traces and metrics are not exported: the collector answered with the")
     assert line.endswith(f"status {collector.status}")
 
 
 @pytest.mark.parametrize("kind", ["closed port", "silent server"])
 def test_collector_that_does_not_answer_is_a_note_after_a_limited_time(
-    kind: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("opentelemetry.exporter.otlp", reason="needs shardmill[otel]")
     monkeypatch.setattr(telemetry, "EXPORT_SECONDS", 0.2)
@@ -196,7 +203,7 @@ def test_collector_that_does_not_answer_is_a_note_after_a_limited_time(
             server.close()
         monkeypatch.setenv(ENDPOINT, f"http://user:{SECRET}@127.0.0.1:{port}?token={SECRET}")
         export()
-    (line,) = caplog.messages
+    line = read_note(capsys)
     assert line.startswith("traces and metrics are not exported: the collector does not answer")
     assert SECRET not in line
 
@@ -211,27 +218,27 @@ def test_collector_that_does_not_answer_is_a_note_after_a_limited_time(
 def test_invalid_variable_is_a_note(
     collector: Collector,
     monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
     variable: str,
     value: str,
     problem: str,
 ) -> None:
     monkeypatch.setenv(variable, value)
     export()
-    (line,) = caplog.messages
+    line = read_note(capsys)
     assert line.endswith(problem)
     assert not any(collector.bodies.values())
 
 
 def test_missing_package_is_a_note_with_the_command_that_installs_it(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in [it for it in sys.modules if it.partition(".")[0] == "opentelemetry"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "opentelemetry", None)
     monkeypatch.setenv(ENDPOINT, "http://127.0.0.1:1")
     export()
-    (line,) = caplog.messages
+    line = read_note(capsys)
     assert line.startswith("traces and metrics are not exported: opentelemetry is not installed")
     assert line.endswith(install_command("otel"))
 
