@@ -26,13 +26,12 @@ from records.dataset.record import RecordDecoder
 from records.dataset.resolve import resolve_path
 from records.errors import CorruptDataError, UsageError
 from records.format.layout import MANIFEST, generation_folder, parent, parse_shard_name
-from records.format.manifest import shard_names
 from records.generations import read_generation
 from records.integrity.findings import FileCheck, Finding, finding_from_error
 from records.runtime.cpu import available_cpus
 from records.runtime.processes import divide_cpus, process_map
 from records.storage import is_in_memory
-from records.verification.earlier import check_earlier_files, read_saved_manifests
+from records.verification.earlier import check_earlier_files, read_saved_files, saved_shards
 from records.verification.shard import check_shard
 from records.verification.side_files import check_side_files
 from records.verification.signature import check_sha256, check_signature
@@ -115,8 +114,8 @@ def check_files(
         yield check_signature(storage, manifest, key)
     unfinished, known = find_unfinished(storage)
     is_present = generation is None
-    saved, findings = read_saved_manifests(storage)
-    known = known.union(*map(shard_names, saved))
+    saved, findings = read_saved_files(storage)
+    known |= saved_shards(saved)
     findings += check_side_files(storage, manifest, known, is_present=is_present)
     is_converted = manifest.adopted is None
     yield FileCheck(MANIFEST, findings=findings, unfinished=unfinished, is_repairable=is_converted)

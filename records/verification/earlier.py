@@ -22,15 +22,22 @@ from records.runtime.cpu import available_cpus
 from records.verification.side_files import LIST_KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping
 
     from records.format.digest import FileDigest
     from records.format.manifest import Manifest
     from records.storage import Storage
 
 
-class _EarlierFile(NamedTuple):
-    """A file, the newest generation that needs it, and the kind of a finding about its content."""
+class SavedFile(NamedTuple):
+    """A file that a saved manifest lists.
+
+    Attributes:
+        name: the name of the file.
+        expected: its size and hash.
+        generation: the newest earlier generation that needs it.
+        kind: the kind of a finding about its content.
+    """
 
     name: str
     expected: ShardInfo | FileDigest
@@ -38,25 +45,30 @@ class _EarlierFile(NamedTuple):
     kind: FindingKind
 
 
-def read_saved_manifests(storage: Storage) -> tuple[list[Manifest], list[Finding]]:
-    """Return the saved manifests, the oldest first, and a finding for each damaged one."""
-    manifests: list[Manifest] = []
+def read_saved_files(storage: Storage) -> tuple[dict[str, SavedFile], list[Finding]]:
+    """Return the files of all saved manifests by name, and a finding for each damaged manifest."""
+    files: dict[str, SavedFile] = {}
     findings: list[Finding] = []
     for generation in list_saved(storage):
         name = layout.saved_manifest_name(generation)
         try:
-            manifests.append(read_saved(storage, generation))
+            files |= {file.name: file for file in _files(read_saved(storage, generation))}
         except CorruptDataError as error:
             findings.append(finding_from_error(error, "manifest", name))
         except StorageError as error:
             findings.append(Finding("unreadable", name, str(error)))
         except FileNotFoundError:
             pass  # `prune` has removed it since the listing
-    return manifests, findings
+    return files, findings
+
+
+def saved_shards(files: Mapping[str, SavedFile]) -> set[str]:
+    """Return the names of the shards among the files of saved manifests."""
+    return {name for name, file in files.items() if isinstance(file.expected, ShardInfo)}
 
 
 def check_earlier_files(
-    storage: Storage, present: Manifest, saved: Sequence[Manifest]
+    storage: Storage, present: Manifest, files: Mapping[str, SavedFile]
 ) -> Iterator[FileCheck]:
     """Yield the result of checking each file that only earlier generations need.
 
@@ -65,28 +77,27 @@ def check_earlier_files(
     Args:
         storage: the storage of the dataset.
         present: the manifest of the present generation.
-        saved: the manifests of the earlier generations, the oldest first.
+        files: the files of all saved manifests by name.
     """
     checked = {file.name for file in _files(present)}
-    earlier = {file.name: file for manifest in saved for file in _files(manifest)}
-    files = [file for name, file in sorted(earlier.items()) if name not in checked]
+    earlier = [file for name, file in sorted(files.items()) if name not in checked]
     with ThreadPoolExecutor(available_cpus()) as threads:
-        yield from threads.map(partial(_check, storage), files)
+        yield from threads.map(partial(_check, storage), earlier)
 
 
-def _files(manifest: Manifest) -> Iterator[_EarlierFile]:
+def _files(manifest: Manifest) -> Iterator[SavedFile]:
     """Yield the files of a generation whose content does not follow from its manifest."""
     number = manifest.generations[-1].number
     for split in manifest.splits.values():
         for shard in split.shards:
-            yield _EarlierFile(shard.name, shard, number, "checksum")
-            yield _EarlierFile(layout.index_name(shard.name), shard.index, number, "index")
+            yield SavedFile(shard.name, shard, number, "checksum")
+            yield SavedFile(layout.index_name(shard.name), shard.index, number, "index")
     for name, digest in manifest.files.items():
         if (kind := LIST_KINDS.get(posixpath.basename(name))) is not None:
-            yield _EarlierFile(name, digest, number, kind)
+            yield SavedFile(name, digest, number, kind)
 
 
-def _check(storage: Storage, file: _EarlierFile) -> FileCheck:
+def _check(storage: Storage, file: SavedFile) -> FileCheck:
     checked = FileCheck(layout.MANIFEST)
     try:
         found = _compare(storage, file)
@@ -104,7 +115,7 @@ def _check(storage: Storage, file: _EarlierFile) -> FileCheck:
     return checked
 
 
-def _compare(storage: Storage, file: _EarlierFile) -> tuple[FindingKind, str] | None:
+def _compare(storage: Storage, file: SavedFile) -> tuple[FindingKind, str] | None:
     """Return the kind and the text of a difference between a file and its manifest, if any.
 
     Raises FileNotFoundError, CorruptDataError or StorageError if the file cannot be read.
