@@ -85,24 +85,23 @@ def _export_all(run: RunRecord, exit_code: int) -> dict[str, str]:
     from records.runtime.extras import require_extra
 
     ended_ns = time.time_ns()
-    signals = [signal for signal in _SIGNALS if _is_exported(signal)]
-    try:
-        # Before the clock of the export starts: a slow file system is not a slow collector.
-        for module in _MODULES:
-            require_extra(module, "otel")
-    except UsageError as error:
-        return dict.fromkeys(signals, str(error))
-    except Exception as error:
-        return dict.fromkeys(signals, f"the packages cannot be imported: {type(error).__name__}")
-    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL + 1)  # may log passwords in URLs
-    problems = dict.fromkeys(signals, _NO_ANSWER)
+    problems = {signal: _NO_ANSWER for signal in _SIGNALS if _is_exported(signal)}
 
     def export(signal: str) -> None:
         problems[signal] = _export(signal, run, exit_code, ended_ns)
 
-    threads = [threading.Thread(target=export, args=(it,), daemon=True) for it in signals]
-    for thread in threads:
-        thread.start()
+    threads = [threading.Thread(target=export, args=(it,), daemon=True) for it in problems]
+    try:
+        # Before the clock of the export starts: a slow file system is not a slow collector.
+        for module in _MODULES:
+            require_extra(module, "otel")
+        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL + 1)  # it may log passwords
+        for thread in threads:
+            thread.start()
+    except UsageError as error:
+        return dict.fromkeys(problems, str(error))
+    except Exception as error:  # a run never fails because of its telemetry
+        return dict.fromkeys(problems, f"{type(error).__name__} before the export")
     deadline = time.monotonic() + EXPORT_SECONDS
     for thread in threads:
         thread.join(max(deadline - time.monotonic(), 0))
@@ -111,20 +110,20 @@ def _export_all(run: RunRecord, exit_code: int) -> dict[str, str]:
 
 def _export(signal: str, run: RunRecord, exit_code: int, ended_ns: int) -> str:
     """Export a signal; return the problem, empty for none."""
-    import requests
-
     protocol = _otlp_variable(signal, "PROTOCOL")
     if protocol not in {"", _PROTOCOL}:
         return f"OTEL_EXPORTER_OTLP_PROTOCOL must be {_PROTOCOL}, got {protocol}"
     statuses: list[int] = []
-    session = requests.Session()
-    session.hooks["response"].append(lambda answer, **_: statuses.append(answer.status_code))
     try:
+        import requests
+
+        session = requests.Session()
+        session.hooks["response"].append(lambda answer, **_: statuses.append(answer.status_code))
         if signal == "traces":
             is_done = _export_trace(run, exit_code, session, ended_ns)
         else:
             is_done = _export_metrics(run, session)
-    except Exception as error:  # a run never fails because of its telemetry
+    except Exception as error:
         return f"{type(error).__name__} during the export"
     if is_done:
         return ""
