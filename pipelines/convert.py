@@ -118,7 +118,8 @@ def _list_and_plan(options: ConvertOptions) -> Run:
         else:
             renames.check_source(sources)
             diff = select_new(sources, output, base, options, renames)
-            plan = _plan_generation(sources, settings, output, base, diff, options)
+            gone = options.accept_gone
+            plan = _plan_generation(sources, settings, output, base, diff=diff, accept_gone=gone)
     return Run(options, sources, plan, output, base, diff, started_at, description=description)
 
 
@@ -127,8 +128,9 @@ def _plan_generation(
     settings: Settings,
     output: Storage,
     base: Manifest,
+    *,
     diff: SourceDiff,
-    options: ConvertOptions,
+    accept_gone: bool,
 ) -> Plan:
     """Return the plan of a generation that adds the new images of a source to a dataset."""
     plan = make_plan(
@@ -137,7 +139,7 @@ def _plan_generation(
         existing=read_existing_splits(output, base),
         generation=base.generations[-1].number + 1,
     )
-    edits = find_source_edits(output, base, plan.labels, diff, accept_gone=options.accept_gone)
+    edits = find_source_edits(output, base, plan.labels, diff, accept_gone=accept_gone)
     if edits is None:
         return plan
     require_records(output, base, edits, new=plan.images)

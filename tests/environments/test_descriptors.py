@@ -77,9 +77,7 @@ def test_calls_contain_every_command() -> None:
     assert set(commands.CALLS) == set(commands.COMMANDS)
 
 
-@pytest.mark.parametrize(
-    "choose", [one_in_turn, pytest.param(every_state, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("choose", [one_in_turn, pytest.param(every_state, marks=pytest.mark.slow)])
 def test_command_closed_or_full_streams_exit_with_true_status(
     choose: Callable[[str], tuple[Descriptors, ...]], inputs: Path, tmp_path: Path
 ) -> None:

@@ -102,6 +102,7 @@ def test_diff_finds_other_values_of_the_columns_that_both_datasets_keep(tmp_path
         assert [row.split(b",")[:2] for row in found.csv_rows()][1:] == [
             [b"updated", key.encode()] for key in keys
         ]
-    assert "updated  1.png (a kept column has another value)" in diff(
-        tmp_path / "a", tmp_path / "d"
-    ).lines()
+    assert (
+        "updated  1.png (a kept column has another value)"
+        in diff(tmp_path / "a", tmp_path / "d").lines()
+    )
