@@ -1,4 +1,4 @@
-"""File with the metrics of a run, for the textfile collector of Prometheus.
+"""File with the metrics of a run, for a collector of Prometheus.
 
 The file is written only after a successful run. If a run fails or never starts, the time of the
 last success becomes too old: one alert detects all of these cases.

@@ -74,13 +74,20 @@ def check_earlier_files(
 
     The file of a result is the manifest: reports count the files of one generation.
 
+    A generation that `prune` is removing needs no file, also if this run was killed.
+
     Args:
         storage: the storage of the dataset.
         present: the manifest of the present generation.
         files: the files of all saved manifests by name.
     """
     checked = {file.name for file in _files(present)}
-    earlier = [file for name, file in sorted(files.items()) if name not in checked]
+    marks = {*storage.list("generations")}
+    earlier = [
+        file
+        for name, file in sorted(files.items())
+        if name not in checked and layout.pruned_name(file.generation) not in marks
+    ]
     with ThreadPoolExecutor(available_cpus()) as threads:
         yield from threads.map(partial(_check, storage), earlier)
 

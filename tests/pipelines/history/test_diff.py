@@ -78,10 +78,10 @@ def test_diff_finds_other_values_of_the_columns_that_both_datasets_keep(tmp_path
     folder = tmp_path / "photos"
     folder.mkdir()
     lists = {
-        "a": "path,label,age,place,.x\n0.png,cat,1.5,zoo,1\n1.png,cat,,zoo,1\n2.png,cat,2.5,,1\n",
-        "b": "path,label,age,place,.y\n0.png,cat,1.5,zoo,2\n1.png,cat,,zoo,2\n2.png,cat,2.5,,2\n",
-        "c": "path,label,age,place,.x\n0.png,cat,1.5,sea,1\n1.png,cat,3.5,zoo,1\n2.png,cat,,,1\n",
-        "d": "path,label,age,place,.x\n0.png,cat,1.5,zoo,1\n1.png,cat,,zoo,2\n2.png,cat,2.5,,1\n",
+        "a": "path,label,age,place,.a\n0.png,x,1.5,zoo,1\n1.png,x,,zoo,1\n2.png,x,2.5,,1\n",
+        "b": "path,label,age,place,.b\n0.png,x,1.5,zoo,2\n1.png,x,,zoo,2\n2.png,x,2.5,,2\n",
+        "c": "path,label,age,place,.a\n0.png,x,1.5,sea,1\n1.png,x,3.5,zoo,1\n2.png,x,,,1\n",
+        "d": "path,label,age,place,.a\n0.png,x,1.5,zoo,1\n1.png,x,,zoo,2\n2.png,x,2.5,,1\n",
     }
     for number, (name, text) in enumerate(lists.items()):
         (folder / f"{number}.png").write_bytes(make_picture(number))
