@@ -1,4 +1,4 @@
-"""Metrics of a run that has succeeded: one description for every way to export them."""
+"""Metrics of a successful run, described once for all exports."""
 
 from __future__ import annotations
 
