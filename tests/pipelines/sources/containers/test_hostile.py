@@ -317,9 +317,9 @@ ONE_PER_CLASS = [(f"n0{number}.tar", tar_bytes([("a.png", PICTURE)])) for number
 
 
 @pytest.mark.parametrize(
-    ("train", "names_val"),
+    ("train", "is_named"),
     [
-        (ONE_PER_CLASS, True),  # as of ImageNet
+        (ONE_PER_CLASS, True),  # as those of ImageNet
         (GOOD, True),
         ([("photos/cat/0.png", PICTURE)], True),
         (GOOD[:1], False),  # both are one class
@@ -327,16 +327,16 @@ ONE_PER_CLASS = [(f"n0{number}.tar", tar_bytes([("a.png", PICTURE)])) for number
     ],
 )
 def test_container_that_is_one_class_next_to_one_with_several_is_named_in_a_note(
-    tmp_path: Path, train: list[tuple[str, bytes]], names_val: bool
+    tmp_path: Path, train: list[tuple[str, bytes]], is_named: bool
 ) -> None:
-    (tmp_path / "ILSVRC2012_img_train.tar").write_bytes(tar_bytes(train))
-    (tmp_path / "ILSVRC2012_img_val.tar").write_bytes(tar_bytes([("val_0.png", PICTURE)]))
-    found = list_sources(ConvertOptions(source=str(tmp_path / "ILSVRC*.tar"), output=""))
-    assert b"ILSVRC2012_img_val/val_0.png" in keys(found)
+    (tmp_path / "all.tar").write_bytes(tar_bytes(train))
+    (tmp_path / "rest.tar").write_bytes(tar_bytes([("val_0.png", PICTURE)]))
+    found = list_sources(ConvertOptions(source=str(tmp_path / "*.tar"), output=""))
+    assert b"rest/val_0.png" in keys(found)
     notes = [note for note in found.notes if "--append --list FILE" in note]
-    assert len(notes) == names_val
-    assert ("; 1 container as one class" in str(found.understood)) == names_val
-    assert all(note.endswith("the first: ILSVRC2012_img_val.tar") for note in notes)
+    assert len(notes) == is_named
+    assert ("; 1 container as one class" in str(found.understood)) == is_named
+    assert all(note.endswith("the first: rest.tar") for note in notes)
 
 
 def test_tar_in_tar_in_tar_is_not_read(tmp_path: Path) -> None:
