@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from shardmill.datasets import append, compact, convert, extract, prune, rollback
     from shardmill.edits import relabel, remove, repair
     from shardmill.training import featurize, train
+    from trainers.comparison import runs
     from trainers.evaluation import evaluate
     from trainers.export import export
     from trainers.input import as_tf_dataset
+    from trainers.label_errors import label_errors
     from trainers.models import register_model
     from trainers.prediction import Predictor
 
@@ -54,6 +56,7 @@ _MODULES = {
     "extract": "shardmill.datasets",
     "featurize": "shardmill.training",
     "inspect": "records.inspection",
+    "label_errors": "trainers.label_errors",
     "log": "records.history",
     "open_dataset": "records.dataset",
     "prune": "shardmill.datasets",
@@ -63,6 +66,7 @@ _MODULES = {
     "remove": "shardmill.edits",
     "repair": "shardmill.edits",
     "rollback": "shardmill.datasets",
+    "runs": "trainers.comparison",
     "salvage": "records.salvage",
     "sign": "records.signatures",
     "stats": "records.stats",
@@ -88,6 +92,7 @@ __all__ = [
     "extract",
     "featurize",
     "inspect",
+    "label_errors",
     "log",
     "open_dataset",
     "prune",
@@ -97,6 +102,7 @@ __all__ = [
     "remove",
     "repair",
     "rollback",
+    "runs",
     "salvage",
     "sign",
     "stats",

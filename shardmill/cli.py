@@ -68,9 +68,11 @@ _COMMANDS = {
     "adopt": ("records.cli.adopt", "Make a dataset from third-party TFRecord files."),
     "stats": ("records.cli.stats", "Count classes, sizes, formats and duplicates."),
     "quality": ("records.cli.quality", "Find dark, blurry, enlarged and oddly sized images."),
+    "label-errors": ("trainers.cli.label_errors", "Find images whose label may be wrong."),
     "featurize": ("trainers.cli.featurize", "Store the backbone features of every image."),
     "train": ("trainers.cli.train", "Train a model on a dataset."),
     "evaluate": ("trainers.cli.evaluate", "Measure a trained model on a split."),
+    "runs": ("trainers.cli.runs", "Compare runs: their results and options."),
     "predict": ("trainers.cli.predict", "Predict classes or numbers of images."),
     "export": ("trainers.cli.export", "Export a trained model for use in other programs."),
     "doctor": ("trainers.cli.doctor", "Show the devices and what limits training speed."),
@@ -104,7 +106,8 @@ class _LazyGroup(click.Group):
         module = _COMMANDS[name][0]
         if not module.startswith("trainers."):  # a model of the user may compute with numpy
             os.environ.update({**ONE_BLAS_THREAD, **os.environ})
-        command: click.Command = getattr(importlib.import_module(module), name)
+        function = name.replace("-", "_")
+        command: click.Command = getattr(importlib.import_module(module), function)
         return command
 
     def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:

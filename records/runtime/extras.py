@@ -16,6 +16,7 @@ _PROJECT = Path(__file__).resolve().parents[2]
 _EXTRAS = {
     "apache_beam": "beam",
     "botocore": "s3",
+    "cleanlab": "label-errors",
     "cryptography": "sign",
     "h5py": "train",
     "imagehash": "dedup",

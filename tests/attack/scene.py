@@ -91,7 +91,8 @@ JOBS = (
         varying=("history.json", "history.csv", "result.json", "curves.png", "digests.json"),
         loads_tensorflow=True,
     ),
-    Job(("evaluate", "@run", "--json"), loads_tensorflow=True),
+    Job(("evaluate", "@run", "--csv", "OUT"), "rows.csv", loads_tensorflow=True),
+    Job(("runs", "@run", "--chart", "OUT"), "runs.png"),
     Job(
         ("predict", "@run", "@photos", "--csv", "OUT"),
         "predictions.csv",

@@ -61,7 +61,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
     ),
     "train --skip-bad": ("train", "DATA", "NEW", "--steps", "1", "--skip-bad", "9", *SMALL),
     "train --cache": ("train", "DATA", "NEW", "--steps", "1", "--cache", "disk", *SMALL),
-    "evaluate": ("evaluate", "RUN", "DATA", "--mistakes", "NEW.csv"),
+    "evaluate": ("evaluate", "RUN", "DATA", "--csv", "NEW.csv"),
     "evaluate --skip-bad": ("evaluate", "RUN", "DATA", "--skip-bad", "99"),
     "predict": ("predict", "RUN", "DATA"),
     "doctor": ("doctor", "DATA", "--seconds", "0.1"),

@@ -106,6 +106,7 @@ _REQUIRED = {
     "extract": ("data", "out"),
     "featurize": ("data", "out"),
     "inspect": ("data",),
+    "label_errors": ("data",),
     "log": ("data",),
     "open_dataset": ("data",),
     "prune": ("data",),
@@ -114,6 +115,7 @@ _REQUIRED = {
     "remove": ("data", ["cat/0.png"]),
     "repair": ("data", "photos"),
     "rollback": ("data",),
+    "runs": ("run",),
     "salvage": ("a.tfrecord", "out"),
     "sign": ("data",),
     "stats": ("data",),
@@ -123,6 +125,7 @@ _REQUIRED = {
 }
 _NAMED = {
     "featurize": {"model": "mobilenet_v2"},
+    "label_errors": {"model": "mobilenet_v2"},
     "prune": {"older_than": "1d"},
     "sign": {"key": "key.pem"},
 }
@@ -179,7 +182,10 @@ def test_argument_that_is_no_path_is_a_usage_error(
         ("train", "weights"),
         ("train", "features"),
         ("featurize", "weights"),
+        ("label_errors", "weights"),
         ("evaluate", "dataset"),
+        ("evaluate", "csv"),
+        ("runs", "chart"),
     ],
 )
 def test_optional_argument_that_is_no_path_is_a_usage_error(

@@ -37,6 +37,7 @@ LONG = ("o" * 300, "/".join(["o" * 200] * 30))
         ("convert", "LONG", "../out"),
         ("convert", ".", "../out", "--list", "LONG"),
         ("predict", "LONG", "new"),
+        ("runs", "LONG"),
         ("export", "LONG", "../out"),
     ],
     ids=" ".join,

@@ -92,7 +92,8 @@ def test_command_output_file_exists_is_refused_and_unchanged(
 def test_commands_output_files_are_all_new_files() -> None:
     assert {(name, option.opts[0]) for name, option in parameters(NewFile)} == {
         ("inspect", "--grid"), ("stats", "--plot"), ("stats", "--grid"), ("predict", "--csv"),
-        ("quality", "--grid"),
+        ("quality", "--grid"), ("evaluate", "--csv"), ("runs", "--chart"),
+        ("label-errors", "--corrections"), ("label-errors", "--grid"),
         ("predict", "--grid"), ("train", "--augment-preview"), ("diff", "--csv"),
         ("diff", "--plot"),
     }  # fmt: skip

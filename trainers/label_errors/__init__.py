@@ -1,0 +1,6 @@
+"""Images whose label may be wrong, and images that belong to no class."""
+
+from trainers.label_errors.find import label_errors
+from trainers.label_errors.result import ClassOverlap, LabelError, LabelErrors, Outlier
+
+__all__ = ["ClassOverlap", "LabelError", "LabelErrors", "Outlier", "label_errors"]
