@@ -26,8 +26,9 @@ from pipelines.incremental.append import (
     select_new,
 )
 from pipelines.incremental.class_renames import find_renames, renamed_labels
+from pipelines.incremental.diff import SourceDiff
 from pipelines.options import ConvertOptions
-from pipelines.planning.plan import make_plan
+from pipelines.planning.plan import Plan, make_plan
 from pipelines.report import Report, report_finished
 from pipelines.resume import check_unchanged, find_finished, find_unfinished, prepare_output
 from pipelines.run import Run
@@ -47,12 +48,13 @@ from pipelines.writing.results import collect_results
 from pipelines.writing.shard import ConvertJob, estimate_costs, write_shard
 from records.errors import InputNotFoundError
 from records.format.layout import MANIFEST
-from records.format.manifest import Manifest
+from records.format.manifest import Manifest, Settings
 from records.format.metadata.description import read_description
 from records.runtime.logging import log_line
 from records.runtime.malloc import table_blocks_returned
 from records.runtime.processes import Division
 from records.runtime.shard_worker import OnProgress, Worker
+from records.runtime.telemetry import span
 from records.storage import FolderLock, Storage, absolute_location, open_storage
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
@@ -107,33 +109,51 @@ def _list_and_plan(options: ConvertOptions, copies: NewCopies) -> Run:
     options = options.with_settings(settings)
     if base is not None:
         renames = find_renames(options.rename_class, base)
-    sources = list_sources(
-        options,
-        base and msgspec.structs.replace(base, labels=renames.labels),
-        new_copies=copies if _needs_copies(options, output) else None,
-    )
+    with span("list"):
+        sources = list_sources(
+            options,
+            base and msgspec.structs.replace(base, labels=renames.labels),
+            new_copies=copies if _needs_copies(options, output) else None,
+        )
     settings = msgspec.structs.replace(settings, columns=sources.columns or ())
     if sources.understood is not None:
         listed = escape_for_display(redact_location(str(options.list or options.source)))
         log_line(f"{listed}: {sources.understood}")
     _require_images(sources, options)
-    if base is None:
-        plan = make_plan(sources, settings)
-        return Run(options, sources, plan, output, started_at=started_at, description=description)
-    renames.check_source(sources)
-    diff = select_new(sources, output, base, options, renames)
+    diff: SourceDiff | None = None
+    with span("plan"):
+        if base is None:
+            plan = make_plan(sources, settings)
+        else:
+            renames.check_source(sources)
+            diff = select_new(sources, output, base, options, renames)
+            gone = options.accept_gone
+            plan = _plan_generation(sources, settings, output, base, diff=diff, accept_gone=gone)
+    return Run(options, sources, plan, output, base, diff, started_at, description=description)
+
+
+def _plan_generation(
+    sources: Sources,
+    settings: Settings,
+    output: Storage,
+    base: Manifest,
+    *,
+    diff: SourceDiff,
+    accept_gone: bool,
+) -> Plan:
+    """Return the plan of a generation that adds the new images of a source to a dataset."""
     plan = make_plan(
         sources,
         settings,
         existing=read_existing_splits(output, base),
         generation=base.generations[-1].number + 1,
     )
-    edits = find_source_edits(output, base, plan.labels, diff, accept_gone=options.accept_gone)
-    if edits is not None:
-        require_records(output, base, edits, new=plan.images)
-        sources.removed, sources.relabelled = edits.removed, edits.relabelled
-        plan = add_edits(plan, edits)
-    return Run(options, sources, plan, output, base, diff, started_at, description=description)
+    edits = find_source_edits(output, base, plan.labels, diff, accept_gone=accept_gone)
+    if edits is None:
+        return plan
+    require_records(output, base, edits, new=plan.images)
+    sources.removed, sources.relabelled = edits.removed, edits.relabelled
+    return add_edits(plan, edits)
 
 
 def _needs_copies(options: ConvertOptions, output: Storage) -> bool:
@@ -167,7 +187,8 @@ def _unpack_containers(run: Run, copies: NewCopies) -> None:
         follow_symlinks = run.options.follow_symlinks
         files = open_images(sources.location, sources.containers, follow_symlinks=follow_symlinks)
         if isinstance(files, ContainerFiles):
-            files.unpack(run.output, copies)
+            with span("unpack"):
+                files.unpack(run.output, copies)
 
 
 def _worker(run: Run, division: Division) -> Worker:

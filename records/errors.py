@@ -151,18 +151,22 @@ class OutputError(ShardmillError):
 
 
 class StorageError(ShardmillError):
-    """Storage failed after retries; except `AccessDeniedError`, a later attempt may succeed."""
+    """Storage failed after retries; except `RefusedReadError`, a later attempt may succeed."""
 
     exit_code = 74
 
 
-class AccessDeniedError(StorageError):
-    """A store refuses the credentials or has none, or a file may not be read: do not retry.
+class RefusedReadError(StorageError):
+    """A store refuses a read, such as one in a wrong region, and would refuse it again.
 
     A write that is refused is an `OutputError`.
     """
 
     exit_code = InputNotFoundError.exit_code
+
+
+class AccessDeniedError(RefusedReadError):
+    """A store refuses the credentials or has none, or a file may not be read."""
 
 
 class RunnerError(ShardmillError):

@@ -37,6 +37,7 @@ from records.runtime.standard_streams import (
 from records.runtime.storage_patience import DEFAULT, VARIABLE, set_default_patience
 from records.runtime.termination import find_interrupt, watch_signals
 from shardmill.interrupted import resume_hint
+from shardmill.telemetry import export_telemetry, start_telemetry
 from shardmill.wiring import PipelineExecutor
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ Examples:
   shardmill train data/ run/
   shardmill predict run/ new/*.jpg
 """
+_HELP = ["-h", "--help"]
 _VERBOSE = "--verbose"
 _LOG_FORMAT = "--log-format"
 _PATIENCE = "--storage-patience"
@@ -116,7 +118,7 @@ class _LazyGroup(click.Group):
 @click.group(
     cls=_LazyGroup,
     epilog=_EPILOG,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": _HELP},
 )
 @click.option(_VERBOSE, "_verbose", is_flag=True, help="Show the traceback of an error.")
 @click.option(
@@ -142,6 +144,8 @@ class _LazyGroup(click.Group):
 def shardmill(context: click.Context, *, _verbose: bool) -> None:
     """Convert labelled images to verified TFRecord shards, and train models on them."""
     context.obj = PipelineExecutor()
+    if set(_HELP).isdisjoint(_arguments()):
+        start_telemetry(str(context.invoked_subcommand))
 
 
 def _set_patience(text: str | None) -> None:
@@ -162,8 +166,9 @@ def main() -> NoReturn:
         try:
             code = _run()
         finally:
-            code = _check_stdout(code)
-            log_end(exit_code=code, seconds=round(time.monotonic() - started_at, 3))
+            code, seconds = _check_stdout(code), time.monotonic() - started_at
+            export_telemetry(code)
+            log_end(exit_code=code, seconds=round(seconds, 3))
     _leave(code)
 
 

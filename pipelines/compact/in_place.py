@@ -39,6 +39,7 @@ from records.format.manifest import (
 from records.runtime.malloc import table_blocks_returned
 from records.runtime.row_table import from_numbers
 from records.runtime.shard_worker import OnProgress, RunnerConfig
+from records.runtime.telemetry import span
 from records.storage import Storage
 from records.text.keys import key_from_text
 
@@ -68,14 +69,16 @@ def _list_and_plan(dataset: DatasetToEdit) -> Run:
     """Plan the shards of a compaction into a new dataset, with the names of a new generation."""
     started_at = time.monotonic()
     output, base, options, command = dataset
-    sources = list_records(output, base)
-    plan = make_plan(
-        sources,
-        base.settings,
-        existing=existing_splits(base),
-        generation=base.generations[-1].number + 1,
-        is_split=True,
-    )
+    with span("list"):
+        sources = list_records(output, base)
+    with span("plan"):
+        plan = make_plan(
+            sources,
+            base.settings,
+            existing=existing_splits(base),
+            generation=base.generations[-1].number + 1,
+            is_split=True,
+        )
     # Not the digest of a conversion of the same images, whose shards have other names.
     identity = msgspec.msgpack.encode((command, encode_manifest(base)))
     plan = replace(plan, digest=xxhash.xxh3_128_hexdigest(identity))

@@ -7,7 +7,11 @@ from functools import partial
 
 from pipelines.clean import remove_run
 from pipelines.edit.plan import DatasetToEdit, has_edits
-from pipelines.incremental.append import discard_stale_run, ensure_unchanged
+from pipelines.incremental.append import (
+    discard_stale_run,
+    ensure_unchanged,
+    require_own_records,
+)
 from pipelines.options import ConvertOptions
 from pipelines.report import count_files
 from pipelines.resume import prepare_output
@@ -17,7 +21,6 @@ from pipelines.runners import check_runner
 from pipelines.writing.copy import COPY_COSTS, CopyJob, copy_shard
 from pipelines.writing.publish import publish_edits
 from pipelines.writing.results import ConversionResult, collect_results
-from records.errors import UsageError
 from records.format.manifest import Manifest, read_manifest
 from records.generations import require_whole_dataset
 from records.runtime.shard_worker import OnProgress, RunnerConfig
@@ -62,12 +65,8 @@ def open_to_edit(
     options.validate()
     output = open_storage(location)
     manifest = read_manifest(output)
-    if manifest.adopted is not None:
-        raise UsageError(
-            "records of an adopted dataset cannot be edited: shardmill did not write them",
-            path=output.url,
-            hint="run `shardmill compact DATASET OUTPUT`, and edit the new dataset",
-        )
+    what = "records of an adopted dataset cannot be edited: shardmill did not write them"
+    require_own_records(manifest, output.url, what, "edit")
     return DatasetToEdit(output, manifest, options, command)
 
 

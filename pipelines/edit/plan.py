@@ -34,6 +34,7 @@ from records.format.layout import SPLITS, SplitName, shard_name
 from records.format.manifest import Manifest, ShardInfo, encode_manifest
 from records.format.skipped import load_skipped
 from records.runtime.row_table import RowTable
+from records.runtime.telemetry import span
 from records.storage import Storage
 from records.storage.work_folder import Command
 from records.text.keys import key_from_text
@@ -204,6 +205,7 @@ class DatasetToEdit(NamedTuple):
     command: Command
 
 
+@span("plan")
 def plan_edits(
     dataset: DatasetToEdit, edit: Edit, labels: LabelMap, arguments: Mapping[str, str] = _NONE
 ) -> Run:

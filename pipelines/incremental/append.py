@@ -7,6 +7,7 @@ their splits. Modified and deleted files are reported, and their records are kep
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -52,13 +53,23 @@ def open_existing(output: Storage) -> Manifest | None:
         UsageError: the dataset is adopted: another program wrote its records.
     """
     base = read_published(output)
-    if base is not None and base.adopted is not None:
-        raise UsageError(
-            "cannot append to an adopted dataset",
-            path=output.url,
-            hint="run `shardmill compact DATASET OUTPUT`, and append to the new dataset",
-        )
+    if base is not None:
+        require_own_records(base, output.url, "cannot append to an adopted dataset", "append to")
     return base
+
+
+def require_own_records(manifest: Manifest, url: str, what: str, then: str) -> None:
+    """Raise UsageError with the command that copies the records if a dataset is adopted.
+
+    Args:
+        manifest: the manifest of the dataset.
+        url: the path or URL of the dataset.
+        what: the problem.
+        then: what to do with the copy, a verb.
+    """
+    if manifest.adopted is not None:
+        command = shlex.join(["shardmill", "compact", url, f"{url}-compacted"])
+        raise UsageError(what, path=url, hint=f"run `{command}`, and {then} the new dataset")
 
 
 def resolve_settings(options: ConvertOptions, base: Manifest) -> Settings:

@@ -28,6 +28,7 @@ from records.format.manifest import read_manifest
 from records.format.metadata.card_file import update_card
 from records.generations import require_whole_dataset
 from records.runtime.shard_worker import OnProgress
+from records.runtime.telemetry import span
 from records.storage import FolderLock, StagedFile, Storage, open_storage, redact_url
 from records.storage.work_folder import has_unfinished_run, list_own_files, remove_own_files
 from records.text.escaping import escape_for_display
@@ -121,6 +122,7 @@ class _Progress:
         self._on_progress = on_progress or (lambda _done, _total: None)
         self._done = self._total = 0
 
+    @span("check")
     def check(self, storage: Storage, listed: ListedFiles) -> Damage:
         """Return the damaged files; their bytes count twice, because they are made again."""
         sizes = {name: it.bytes for name, it in expected_digests(listed).items()}
@@ -151,6 +153,7 @@ class _Repair:
         self._held: set[str] = set()
         self._pending = ExitStack()
 
+    @span("repair")
     def run(self) -> list[RepairedFile]:
         """Repair all files; return the result of each."""
         for name in sorted(self._damage.keys() & self._listed.derived.keys()):

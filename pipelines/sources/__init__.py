@@ -27,6 +27,7 @@ from records.errors import UsageError
 from records.format.manifest import Manifest
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
+from records.text.keys import key_to_text
 
 __all__ = ["SourceImage", "Sources", "list_sources"]
 
@@ -86,9 +87,17 @@ def _require_no_columns(options: ConvertOptions, base: Manifest | None) -> None:
 def _describe_containers(sources: Sources, files: ContainerFiles) -> None:
     images, classes = len(sources.images), len(sources.labels)
     found = f"{pluralize(images, 'image')} in {pluralize(classes, 'class')}"
-    parts = [f"{files.describe()} with {found}", sources.understood]
+    single = [escape_for_display(key_to_text(key)) for key in files.members.single_classes]
+    as_class = f"{pluralize(len(single), 'container')} as one class" if single else None
+    parts = [f"{files.describe()} with {found}", as_class, sources.understood]
     sources.understood = "; ".join(part for part in parts if part)
     sources.notes += files.members.notes
+    if single:
+        sources.notes.append(
+            f"the images of {pluralize(len(single), 'container')} are in no folder, and have the"
+            f" class of its name; if a table has their classes, convert the container in its own"
+            f" run with --append --list FILE; the first: {single[0]}"
+        )
     if files.members.archives:
         archives = pluralize(files.members.archives, "archive")
         sources.notes.append(f"{archives} inside the containers are not read")

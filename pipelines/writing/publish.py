@@ -38,6 +38,7 @@ from records.format.rejects import encode_rejects
 from records.format.skipped import write_skipped
 from records.format.tfds_metadata import tfds_files
 from records.generations import Provenance, make_provenance, replace_manifest, write_provenance
+from records.runtime.telemetry import span
 from records.storage import FolderLock, Storage, absolute_location, write_file
 from records.storage.ownership import write_own
 from records.text.formatting import pluralize
@@ -109,6 +110,7 @@ def _count_classes(labels: Sequence[str], splits: Mapping[SplitName, SplitInfo])
     return dict(zip(labels, map(sum, columns), strict=False))
 
 
+@span("publish")
 def publish(run: Run, result: ConversionResult, report: Report, *, lock: FolderLock) -> None:
     """Write the files of a dataset other than shards and indexes; write the manifest last.
 
@@ -139,6 +141,7 @@ def publish(run: Run, result: ConversionResult, report: Report, *, lock: FolderL
     _publish_manifest(run, make_manifest(run, result), files, lock=lock)
 
 
+@span("publish")
 def publish_edits(run: Run, result: ConversionResult, *, lock: FolderLock) -> Manifest:
     """Write the files of a generation that edits earlier ones, and the manifest last; return it.
 

@@ -115,6 +115,11 @@ def saved_manifest_name(generation: int) -> str:
     return f"generations/{generation:04d}/{MANIFEST}"
 
 
+def pruned_name(generation: int) -> str:
+    """Return the name of the file that marks a generation whose files `prune` is removing."""
+    return f"generations/{generation:04d}/pruned"
+
+
 def parse_saved_manifest(name: str) -> int | None:
     """Return the generation of a saved manifest; None if `name` is not the name of one."""
     match = _SAVED_MANIFEST.fullmatch(name)

@@ -23,6 +23,7 @@ _EXTRAS = {
     "jax": "jax",
     "keras": "train",
     "matplotlib": "plot",
+    "opentelemetry": "otel",
     "pillow_heif": "heif",
     "prometheus_client": "metrics",
     "tensorboard": "tensorboard",

@@ -22,7 +22,7 @@ from records.errors import ShardmillError, StorageError, UsageError
 from records.runtime.parallel_map import IO_THREADS, parallel_map
 from records.runtime.storage_patience import default_patience_seconds
 from records.storage.base import FileInfo, FolderLock, RangeReader, StagedFile, require_identical
-from records.storage.errors import DENIED_STATUS, HINT_RERUN, access_denied
+from records.storage.errors import DENIED_STATUS, HINT_RERUN, refused
 from records.storage.names import LEASE, WORK_FOLDER
 from records.storage.remote.conditional import (
     PreconditionFailedError,
@@ -269,10 +269,9 @@ class FsspecStorage:
         except Exception as error:
             if _already_exists(error):
                 raise FileExistsError(path) from error
-            if _is_denied(error):
+            if _is_refused(error):
                 status = _status(error)
-                got = None if status is None else str(status)
-                raise access_denied(path, writes=writes, got=got, hint=_HINT_DENIED) from error
+                raise refused(path, status, writes=writes, access_hint=_HINT_DENIED) from error
             got = str(error) if isinstance(error, UnavailableError) else type(error).__name__
             raise StorageError(
                 "storage failed after retries", path=path, got=got, hint=HINT_RERUN
@@ -308,14 +307,16 @@ def _may_be_transient(error: Exception) -> bool:
     return not (
         isinstance(error, FileNotFoundError | NotADirectoryError | ShardmillError)
         or _already_exists(error)
-        or _is_denied(error)
+        or _is_refused(error)
         or _is_unavailable(error)
-        or _status(error) in {400, 404}
     )
 
 
-def _is_denied(error: Exception) -> bool:
-    return isinstance(error, PermissionError) or _status(error) in DENIED_STATUS
+def _is_refused(error: Exception) -> bool:
+    """Return whether the store refuses a request, and would refuse it again."""
+    status = _status(error)
+    is_client_error = status in range(400, 500) and status not in _TRY_LATER
+    return isinstance(error, PermissionError) or is_client_error
 
 
 def _is_unavailable(error: Exception) -> bool:
@@ -327,10 +328,11 @@ def _is_unavailable(error: Exception) -> bool:
     return _status(error) in _TRY_LATER or is_network_error
 
 
-def _status(error: Exception) -> object:
+def _status(error: Exception) -> int | None:
     """Return the HTTP status of an error of aiohttp, requests or httpx; None if it has none."""
     response = getattr(error, "response", None)
-    return getattr(error, "status", None) or getattr(response, "status_code", None)
+    status = getattr(error, "status", None) or getattr(response, "status_code", None)
+    return status if isinstance(status, int) else None
 
 
 def _first_line(error: Exception) -> str:

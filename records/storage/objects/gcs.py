@@ -24,7 +24,7 @@ from google.auth.transport.urllib3 import AuthorizedHttp
 
 from records.runtime.parallel_map import IO_THREADS, parallel_map
 from records.storage.base import FileInfo
-from records.storage.errors import access_denied
+from records.storage.errors import access_denied, refused
 from records.storage.objects import client as limits
 from records.storage.objects.client import (
     ABSENT,
@@ -36,7 +36,6 @@ from records.storage.objects.client import (
     age_seconds,
     explain_no_response,
     missing_bucket,
-    refused,
 )
 from records.storage.remote.conditional import VersionedObject
 from records.storage.remote.patience import UnavailableError

@@ -28,13 +28,17 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from records.errors import ShardmillError, StorageError, UsageError
-from records.storage.errors import HINT_RERUN, access_denied, conditional_writes_unsupported
+from records.storage.errors import (
+    HINT_RERUN,
+    access_denied,
+    conditional_writes_unsupported,
+    refused,
+)
 from records.storage.objects.client import (
     ConditionFailedError,
     RangeError,
     explain_no_response,
     missing_bucket,
-    refused,
 )
 from records.storage.remote.patience import UnavailableError
 

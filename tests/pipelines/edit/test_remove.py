@@ -333,6 +333,7 @@ def test_remove_from_adopted_dataset_is_refused(data: Path, tmp_path: Path) -> N
     code, text = run("remove", tmp_path / "adopted", "--where", "width < 3")
     assert code == 2
     assert "adopted dataset" in text
+    assert f"run `shardmill compact {tmp_path}/adopted {tmp_path}/adopted-compacted`" in text
 
 
 def test_remove_in_use_by_another_run_is_refused(data: Path) -> None:
@@ -351,7 +352,8 @@ def test_remove_damaged_record_of_an_affected_shard_publishes_nothing(data: Path
         remove(str(data), keys=[second])
     assert (data / layout.MANIFEST).read_bytes() == manifest
     assert remove(str(data), keys=[first]).removed == 1  # the damaged record itself
-    assert list(verify(data)) == []
+    assert list(verify(f"{data}@2")) == []
+    assert [data / it.file for it in verify(data)] == [shard]  # generation 1 still has it
 
 
 def test_python_api_takes_keys_or_a_file(data: Path, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from records.format import layout
 from records.format.manifest import read_manifest
 from records.inspection import inspect
 from records.stats import stats
-from records.storage import open_storage
+from records.storage import open_storage, write_file
 from tests.pipelines.history.grown import Grown, keys_at
 from tests.pipelines.pictures import content_of
 
@@ -192,3 +192,31 @@ def test_dataset_in_a_folder_that_is_named_like_a_generation_is_read(tmp_path: P
     grown.grow(1)
     assert keys_at(grown.location) == grown.keys[1]
     assert grown.append(["cat/new.png"]).generation == 2
+
+
+@pytest.mark.parametrize("damage", ["missing", "size", "content"])
+def test_damage_that_only_earlier_generations_have_is_a_finding_that_names_one(
+    grown: Grown, damage: str
+) -> None:
+    rollback(grown.location, to=1)
+    assert list(verify(grown.location)) == []
+    storage = open_storage(grown.location)
+    suffixes = (".tfrecord", ".parquet", ".jsonl")
+    names = sorted(name for name in storage.list("generations/0003") if name.endswith(suffixes))
+    assert {Path(name).suffix for name in names} == {*suffixes}
+    for name in names:
+        content = storage.read(name)
+        storage.remove(name)
+        if damage != "missing":
+            changed = content + b"\n" if damage == "size" else bytes(255 - it for it in content)
+            write_file(storage, name, changed)
+    kinds = {".tfrecord": "size" if damage == "size" else "checksum", ".parquet": "index"}
+    for finding in (found := list(verify(grown.location))):
+        kind = kinds.get(Path(finding.file).suffix, Path(finding.file).stem)
+        assert finding.kind == ("missing" if damage == "missing" else kind), finding
+        assert finding.detail.endswith("; generation 4 needs this file")
+    # An empty list has no byte that can change.
+    damaged = [it for it in names if damage != "content" or storage.read(it)]
+    assert [it.file for it in found] == damaged
+    assert list(verify(grown.at(1))) == []
+    assert keys_at(grown.location) == grown.keys[1]

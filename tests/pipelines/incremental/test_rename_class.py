@@ -20,6 +20,7 @@ from records.errors import UsageError
 from records.format import layout
 from records.format.edits import read_past_edits
 from records.format.manifest import read_manifest
+from records.history import diff, log
 from records.storage import open_storage
 from shardmill.cli import shardmill
 from tests.pipelines.conftest import Convert
@@ -94,6 +95,9 @@ def test_append_renames_a_class_without_storing_an_image_twice(
     assert list(verify(grown, decode=True)) == list(verify(f"{grown}@2", decode=True)) == []
     shown = CliRunner().invoke(shardmill, ["inspect", str(grown)]).stdout
     assert "; class cat renamed to felis" in shown
+    entry = log(grown).generations[0]
+    assert (entry.added, entry.removed, entry.relabelled) == (1, 0, 12)
+    assert entry.relabelled == diff(f"{grown}@2", grown).summary.changes["relabelled"]
     for again in (options, {}):
         assert append(**again).status == "nothing-to-do"
     assert append(rename_class={"cat": "felis"}).notes[0] == (
@@ -101,6 +105,7 @@ def test_append_renames_a_class_without_storing_an_image_twice(
     )
     rollback(str(grown), to=2)
     assert classes_of(grown) == before
+    assert log(grown).generations[0].relabelled == 12
     assert list(verify(grown, decode=True)) == []
 
 

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from records.errors import AccessDeniedError, OutputError, StorageError, UsageError
+from records.errors import (
+    AccessDeniedError,
+    OutputError,
+    RefusedReadError,
+    StorageError,
+    UsageError,
+)
 from records.storage import open_storage, write_file
 from records.storage.fsspec import FsspecStorage
 from records.storage.remote.patience import forget_outages
@@ -116,6 +122,17 @@ def test_fsspec_refused_read_is_sent_once_and_raises_access_denied_error(
     assert len(calls) == 1
 
 
+@pytest.mark.parametrize("status", [400, 405, 451])
+def test_fsspec_read_that_is_refused_with_another_status_is_sent_once(
+    fail: Callable[..., list[int]], status: int
+) -> None:
+    storage = make_storage()
+    calls = fail(storage, with_status(status), times=20)
+    with pytest.raises(RefusedReadError, match=f"refused a request, got {status}") as found:
+        storage.read("a")
+    assert (len(calls), found.value.exit_code) == (1, 66)
+
+
 def overwrite(storage: FsspecStorage) -> None:
     with storage.overwrite("a") as staged:
         staged.write(b"")
@@ -134,12 +151,21 @@ def overwrite(storage: FsspecStorage) -> None:
         ("rm_file", lambda storage: storage.remove("a")),
     ],
 )
-@pytest.mark.parametrize("error", [PermissionError(), with_status(403)], ids=repr)
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (PermissionError(), "access is denied"),
+        (with_status(403), "access is denied, got 403"),
+        (with_status(405), "storage refused a request, got 405"),
+    ],
+    ids=repr,
+)
 def test_fsspec_refused_write_raises_output_error(
     monkeypatch: pytest.MonkeyPatch,
     method: str,
     write: Callable[[FsspecStorage], object],
     error: Exception,
+    message: str,
 ) -> None:
     storage = make_storage()
 
@@ -147,7 +173,7 @@ def test_fsspec_refused_write_raises_output_error(
         raise error
 
     monkeypatch.setattr(storage._fs, method, refuse)  # noqa: SLF001
-    with pytest.raises(OutputError, match="access is denied"):
+    with pytest.raises(OutputError, match=message):
         write(storage)
 
 

@@ -18,6 +18,7 @@ from records.errors import (
     AccessDeniedError,
     InputNotFoundError,
     OutputError,
+    RefusedReadError,
     ShardmillError,
     StorageError,
     UsageError,
@@ -72,9 +73,11 @@ def respond(operation: str, status: int, code: str) -> Stubber:
         (403, "AccessDenied", AccessDeniedError, "access is denied, got 403 AccessDenied; check"),
         (403, "403", AccessDeniedError, "access is denied, got 403; check the credentials"),
         (400, "ExpiredToken", AccessDeniedError, "access is denied, got 400 ExpiredToken; check"),
-        (301, "PermanentRedirect", StorageError, "301 PermanentRedirect; set AWS_DEFAULT_REGION"),
-        (400, "400", StorageError, "got 400; set AWS_DEFAULT_REGION to the region of the bucket"),
-        (301, "301", StorageError, "got 301; set AWS_DEFAULT_REGION to the region of the bucket"),
+        (301, "PermanentRedirect", RefusedReadError, "301 PermanentRedirect; set AWS_DEFAULT_REG"),
+        (400, "400", RefusedReadError, "got 400; set AWS_DEFAULT_REGION to the region of the"),
+        (301, "301", RefusedReadError, "got 301; set AWS_DEFAULT_REGION to the region of the"),
+        (400, "InvalidRequest", RefusedReadError, "refused a request, got 400 InvalidRequest"),
+        (405, "MethodNotAllowed", RefusedReadError, "refused a request, got 405 MethodNotAllowed"),
         (500, "InternalError", StorageError, "storage failed after retries, got 500"),
         (503, "SlowDown", StorageError, "storage failed after retries, got 503 SlowDown"),
     ],
@@ -87,6 +90,7 @@ def test_s3_read_error_response_maps_to_one_line_error(
         storage.read("a")
     assert message in str(found.value)
     assert "\n" not in str(found.value)
+    assert found.value.exit_code == (74 if status >= 500 else 66)  # schedulers retry 74 only
 
 
 @pytest.mark.parametrize(
