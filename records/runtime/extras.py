@@ -20,6 +20,7 @@ _EXTRAS = {
     "h5py": "train",
     "imagehash": "dedup",
     "jax": "jax",
+    "jinja2": "report",
     "keras": "train",
     "matplotlib": "plot",
     "pillow_heif": "heif",
