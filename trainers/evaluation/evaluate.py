@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from trainers.input.bad_records import SkippedRecords
     from trainers.input.selection import Selection
 
+    OnBatch = Callable[[NDArray[np.float32], NDArray[Any], NDArray[np.object_]], None]
+
 _PICTURES = {
     "confusion": "confusion matrix",
     "calibration": "reliability diagram",
@@ -158,12 +160,23 @@ def plan_evaluation(
 
 
 def evaluate_plan(
-    plan: EvaluationPlan, *, mistakes: int = 0, on_message: Callable[[str], None] | None = None
+    plan: EvaluationPlan,
+    *,
+    mistakes: int = 0,
+    on_message: Callable[[str], None] | None = None,
+    on_batch: OnBatch | None = None,
 ) -> AnyEvaluation:
     """Run a planned evaluation; see `evaluate`.
 
     With one label per image, the memory use does not depend on the number of images. With several,
     it is 9 bytes for each class of each image; for a number per image, 16 bytes for each image.
+
+    Args:
+        plan: the run and the records.
+        mistakes: the maximum number of worst mistakes in the result.
+        on_message: called with each line for the user.
+        on_batch: called with logits (batch, outputs), labels and keys (batch,) of each batch. After
+            damaged records were found, all batches come again.
     """
     start_backend()
 
@@ -176,7 +189,7 @@ def evaluate_plan(
     labels = plan.run.labels
     model = load_model(plan.run)
     damaged = SkippedRecords(plan.dataset, (plan.selection,), plan.skip_bad, on_message=report)
-    scoring = _measure(plan, model, damaged, mistakes, report)
+    scoring = _measure(plan, model, damaged, mistakes, report, on_batch)
     keys = [mistake.key for mistake in scoring.ranked()]
     locations = locate_records(plan.dataset, plan.selection, keys)
     evaluation: AnyEvaluation = scoring.summarize(
@@ -191,6 +204,7 @@ def _measure(
     damaged: SkippedRecords,
     mistakes: int,
     report: Callable[[str], None],
+    on_batch: OnBatch | None,
 ) -> Scoring:
     """Score all intact records; start again without the damaged ones if there are some."""
     from trainers.input.bad_records import TF_READ_ERRORS, locate_bad_records
@@ -201,6 +215,8 @@ def _measure(
             try:
                 for batch in score_batches(plan, model, damaged):
                     scoring.add(*batch)
+                    if on_batch is not None:
+                        on_batch(*batch)
             except TF_READ_ERRORS as error:
                 found = damaged.add_damaged(error)
                 if len(damaged.records) == plan.selection.records:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from typing import TYPE_CHECKING, NamedTuple
 
 from records.text.csv_rows import encode_csv_row
@@ -60,3 +62,22 @@ def encode_history(epochs: Sequence[EpochMetrics]) -> bytes:
         epoch, *values = result.to_columns().values()
         rows.append(encode_csv_row([epoch, *(f"{value:.6g}" for value in values)]))
     return b"".join(rows)
+
+
+def decode_history(content: bytes) -> list[dict[str, float]]:
+    """Return the metrics of each epoch by their columns, from the content of `history.csv`.
+
+    A cell that is not a number is omitted.
+    """
+    rows = csv.DictReader(io.StringIO(content.decode("utf-8", "replace"), newline=""))
+    return [
+        {name: value for name, cell in row.items() if name and (value := _to_float(cell)) is not None}
+        for row in rows
+    ]
+
+
+def _to_float(cell: object) -> float | None:
+    try:
+        return float(str(cell))
+    except ValueError:
+        return None

@@ -245,7 +245,7 @@
 
   function textOf(cell, column) {
     if (column.kind !== "images") return show(cell, column.kind);
-    return cell.map((number) => `${images[number].key} ${images[number].classes}`).join(" ");
+    return cell.map((number) => `${images[number].key} ${images[number].classes ?? ""}`).join(" ");
   }
 
   function compare(one, other, kind) {
@@ -319,8 +319,9 @@
     render();
     const tools = part.rows.length > 5 ? [...filters.elements, ...pager.elements] : [];
     return make("div", { class: "part" },
+      ...(tools.length ? [make("div", { class: "tools" }, ...tools)] : []),
       make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": part.title },
-        make("table", {}, make("caption", {}, part.title, make("div", { class: "tools" }, ...tools)),
+        make("table", {}, make("caption", {}, part.title),
           make("thead", {}, make("tr", {}, ...heads)), body)),
       ...(part.note ? [make("p", { class: "note" }, part.note)] : []));
   }
