@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from records.version import __version__
     from shardmill.datasets import append, compact, convert, extract, prune, rollback
     from shardmill.edits import relabel, remove, repair
+    from shardmill.reporting import report
     from shardmill.training import featurize, train
     from trainers.evaluation import evaluate
     from trainers.export import export
@@ -62,6 +63,7 @@ _MODULES = {
     "relabel": "shardmill.edits",
     "remove": "shardmill.edits",
     "repair": "shardmill.edits",
+    "report": "shardmill.reporting",
     "rollback": "shardmill.datasets",
     "salvage": "records.salvage",
     "sign": "records.signatures",
@@ -96,6 +98,7 @@ __all__ = [
     "relabel",
     "remove",
     "repair",
+    "report",
     "rollback",
     "salvage",
     "sign",

@@ -42,6 +42,7 @@ CALLS = {
     "adopt": "{loose}/train.tfrecord {loose} --dry-run",
     "stats": "{data} --plot {new}.png",
     "quality": "{data} --grid {new}.png",
+    "report": "{data} -o {new}.html",
     "featurize": "{data} {new} --model mobilenet_v2 --weights none --image-size 32",
     "train": "{data} {new} --epochs 1 --image-size 12 --cache disk",
     "evaluate": "{run} {data}",

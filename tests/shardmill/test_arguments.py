@@ -112,6 +112,7 @@ _REQUIRED = {
     "quality": ("data",),
     "relabel": ("data", {"cat/0.png": "dog"}),
     "remove": ("data", ["cat/0.png"]),
+    "report": ("data",),
     "repair": ("data", "photos"),
     "rollback": ("data",),
     "salvage": ("a.tfrecord", "out"),

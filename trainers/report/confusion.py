@@ -78,30 +78,35 @@ def _count_cells(found: Predictions, classes: int) -> dict[_Pair, int]:
 def _add_examples(
     found: Predictions, counts: Mapping[_Pair, int], images: ImageSet
 ) -> dict[_Pair, tuple[int, ...]]:
-    """Return images of each cell: of wrong predictions, those with the highest scores.
-
-    Of right predictions, those with the lowest scores.
-    """
-    chosen = {
-        cell: _choose(found, cell) for cell in sorted(counts, key=lambda cell: cell[0] == cell[1])
-    }
-    places = [place for numbers in chosen.values() for place in numbers.tolist()][:_MAX_IMAGES]
+    """Return images of each cell, the cells with mistakes first."""
+    chosen = _choose(found)
+    ranked = sorted(counts, key=lambda cell: cell[0] == cell[1])
+    places = [place for cell in ranked for place in chosen[cell]][:_MAX_IMAGES]
     rows = dict(zip(places, images.find_rows([found.keys[place] for place in places]), strict=True))
     examples: dict[_Pair, tuple[int, ...]] = {}
     pictures = _MAX_PICTURES
-    for cell, numbers in chosen.items():
-        known = [row for place in numbers.tolist() if (row := rows.get(place)) is not None]
+    for cell in ranked:
+        known = [row for place in chosen[cell] if (row := rows.get(place)) is not None]
         shown = min(pictures, _PICTURES_PER_CELL, len(known))
         pictures -= shown
         examples[cell] = images.add(known, pictures=shown)
     return examples
 
 
-def _choose(found: Predictions, cell: _Pair) -> NDArray[np.int64]:
-    true, predicted = cell
-    places = np.flatnonzero((found.labels == true) & (found.predicted == predicted))
-    sign = 1 if true == predicted else -1
-    return places[np.argsort(sign * found.scores[places], kind="stable")[:_IMAGES_PER_CELL]]
+def _choose(found: Predictions) -> dict[_Pair, list[int]]:
+    """Return images of each cell: of wrong predictions, those with the highest scores.
+
+    Of right predictions, those with the lowest scores.
+    """
+    rising = np.where(found.is_right, found.scores, -found.scores)
+    order = np.lexsort((rising, found.predicted, found.labels))
+    pairs = np.stack([found.labels[order], found.predicted[order]], axis=1)
+    cells, starts = np.unique(pairs, axis=0, return_index=True)
+    parts = np.split(order, starts[1:])
+    return {
+        (true, predicted): part[:_IMAGES_PER_CELL].tolist()
+        for (true, predicted), part in zip(cells.tolist(), parts, strict=True)
+    }
 
 
 def _matrix(

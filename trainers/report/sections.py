@@ -21,6 +21,7 @@ from records.report.parts import (
     show_name,
     show_number,
 )
+from records.text.formatting import pluralize
 from trainers.evaluation.label_metrics import MultiLabelEvaluation
 from trainers.evaluation.metrics import Evaluation
 from trainers.evaluation.mistakes import LabelMistake, Mistake, ValueMistake
@@ -84,7 +85,7 @@ def _describe(measured: MeasuredRun) -> Iterator[tuple[str, str]]:
     yield "task", run.config.task
     yield "trained on", show_name(run.config.dataset)
     yield "finished", "yes" if run.is_finished else "no: the weights are those of the last epoch"
-    yield "evaluated on", f"{evaluation.split}, {evaluation.images:,} images"
+    yield "evaluated on", f"{evaluation.split}, {pluralize(evaluation.images, 'image')}"
     for name, value in metrics_of(evaluation).items():
         yield name, show_number(value, 4)
     if evaluation.excluded_images:
