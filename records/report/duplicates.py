@@ -107,7 +107,9 @@ def _kind(group: Sequence[DuplicateRecord]) -> _Kind:
 
 def _show_some(group: Sequence[DuplicateRecord]) -> list[DuplicateRecord]:
     """Return the first records of each split of a group, at most `_SHOWN_IN_GROUP`."""
-    firsts = {record.split: record for record in reversed(group)}
+    firsts: dict[str, DuplicateRecord] = {}
+    for record in group:
+        firsts.setdefault(record.split, record)
     rest = [record for record in group if record not in firsts.values()]
     return [*firsts.values(), *rest][:_SHOWN_IN_GROUP]
 

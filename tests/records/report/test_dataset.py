@@ -1,0 +1,192 @@
+"""The report of a dataset shows what its index, its lists and its measurements have."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner
+
+import shardmill as sm
+from records.errors import OutputError, UsageError
+from records.format.index import Reject
+from records.report import Report
+from records.report import images as images_module
+from records.report.sample import MAX_IMAGES, sample_classes
+from records.storage import open_storage
+from records.text.keys import key_to_single_line
+from shardmill.cli import shardmill
+from tests.datasets import DatasetBuilder, Source, encode_picture, make_sources
+from tests.pipelines.pictures import make_folders
+from tests.reports import PageReader
+
+LABELS = ("cat", "<script>alert(1)</script>", "\u05d0\u202egnp")
+HOSTILE_KEY = "dog/\u202e<b>" + "x" * 2000 + ".png"
+
+
+def read(page: Report) -> PageReader:
+    return PageReader(page.html)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Hostile names, a leak, a duplicate, a conflict, a damaged image and a reject."""
+    folder = tmp_path_factory.mktemp("report") / "data"
+    one, two, three = map(encode_picture, (900, 901, 902))
+    train = [
+        *make_sources(12),
+        Source(HOSTILE_KEY.encode(), 1, one),
+        Source(b"cat/leak.png", 0, two),
+        Source(b"cat/copy-1.png", 0, three),
+        Source(b"cat/copy-2.png", 0, three),
+        Source(b"cat/damaged.png", 0, encode_picture(903)),
+    ]
+    test = [*make_sources(6, first=20), Source(b"dog/leak.png", 1, two)]
+    rejects = (Reject("cat/<bad>.jpg", "cat", "truncated", "the file ends early", 17),)
+    builder = DatasetBuilder(
+        open_storage(folder), LABELS, rejects=rejects, replaced={b"cat/damaged.png": b"broken"}
+    )
+    builder.build({"train": [train[:9], train[9:]], "test": [test]})
+    return folder
+
+
+def test_report_lists_leaks_and_duplicates_with_their_images(data: Path) -> None:
+    page = read(sm.report(data))
+    rows = page.part("Identical files")["rows"]
+    assert [(page.keys(row[0]), *row[1:4]) for row in rows] == [
+        (["cat/leak.png", "dog/leak.png"], "leak and conflict", 2, "train, test"),
+        (["cat/copy-1.png", "cat/copy-2.png"], "duplicate", 2, "train"),
+    ]
+
+
+def test_report_counts_classes_and_lists_rejects_with_reasons(data: Path) -> None:
+    page = read(sm.report(data))
+    classes = page.part("Images by class and split")["rows"]
+    stats = sm.stats(data)
+    assert [row[2] for row in classes] == stats.class_totals
+    (reject,) = page.part("Rejected images")["rows"]
+    assert page.keys(reject[0]) == ["cat/<bad>.jpg"]
+    assert reject[1:] == ["cat", "truncated", "the file ends early", 17]
+    for name in ("overview", "classes", "samples", "sizes", "files", "duplicates", "quality"):
+        assert ("section", name) in [(tag, each.get("id")) for tag, each in page.elements]
+
+
+def test_report_samples_every_image_of_a_small_dataset_and_names_the_damaged_one(
+    data: Path,
+) -> None:
+    page = read(sm.report(data))
+    shown = page.part("Samples of the classes")["images"]
+    keys = page.keys(shown)
+    records = [record for split in sm.open_dataset(data).values() for record in split]
+    assert sorted(keys) == sorted(key_to_single_line(record.key) for record in records)
+    images = [page.data["images"][number] for number in shown]
+    without = [image["key"] for image in images if "picture" not in image]
+    assert without == ["cat/damaged.png"]
+    assert all(image["picture"].startswith("data:image/") for image in images if "error" not in image)
+    assert max(len(image["key"]) for image in images) <= 120
+
+
+def test_report_is_the_same_for_the_same_dataset(data: Path) -> None:
+    assert sm.report(data).html == sm.report(str(data)).html
+
+
+def test_report_measurements_are_shown_only_if_they_are_saved(tmp_path: Path) -> None:
+    output = tmp_path / "data"
+    sm.convert(make_folders(tmp_path / "source", cat=4, dog=3), output)
+    titles = [part["title"] for part in read(sm.report(output)).data["parts"]]
+    assert "Issues" not in titles
+    assert not (output / "quality").exists()
+    measured = read(sm.report(output, measure=True))
+    assert measured.part("Issues")["rows"]
+    assert "groups of near-duplicates" in measured.text
+    assert (output / "quality").is_dir()
+    assert read(sm.report(output)).part("Issues") == measured.part("Issues")
+
+
+def test_report_pictures_beyond_the_limit_are_left_out(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = sm.report(data)
+    monkeypatch.setattr(images_module, "MAX_PICTURE_BYTES", 2000)
+    page = sm.report(data)
+    pictures = [image["picture"] for image in read(page).data["images"] if "picture" in image]
+    assert page.pictures == len(pictures) < whole.pictures
+    assert sum(map(len, pictures)) <= 2000
+
+
+def test_sample_depends_on_the_keys_and_not_on_their_order() -> None:
+    keys = [f"{number % 7}/{number}.png" for number in range(3000)]
+    labels = [number % 7 for number in range(3000)]
+
+    def sample(order: list[int]) -> set[str]:
+        rows = pa.table(
+            {
+                "key": [keys[number] for number in order],
+                "label": pa.array([labels[number] for number in order], pa.int32()),
+            }
+        )
+        return {keys[order[row]] for row in sample_classes(rows)}
+
+    forwards = sample(list(range(3000)))
+    assert forwards == sample(list(range(2999, -1, -1)))
+    assert len(forwards) == 7 * (MAX_IMAGES // 7)
+
+
+def test_sample_of_many_classes_is_spread_over_the_label_map() -> None:
+    rows = pa.table(
+        {"key": [f"{n}" for n in range(10_000)], "label": pa.array(range(10_000), pa.int32())}
+    )
+    chosen = sample_classes(rows)
+    assert len(chosen) == MAX_IMAGES
+    assert max(chosen) > 9900
+    assert sample_classes(rows.slice(0, 0)) == []
+
+
+def test_report_output_exists_or_is_inside_the_dataset_is_refused(
+    data: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "report.html"
+    sm.report(data, output=output)
+    before = output.read_bytes()
+    with pytest.raises(OutputError, match="already exists"):
+        sm.report(data, output=output)
+    assert output.read_bytes() == before
+    with pytest.raises(UsageError, match="inside the dataset"):
+        sm.report(data, output=data / "report.html")
+    with pytest.raises(UsageError, match=r"written as HTML.*\.html"):
+        CliRunner().invoke(
+            shardmill, ["report", str(data), "-o", "x.txt"], catch_exceptions=False
+        )
+
+
+def test_report_command_writes_the_page_and_prints_its_size(data: Path, tmp_path: Path) -> None:
+    output = tmp_path / "report.html"
+    result = CliRunner().invoke(
+        shardmill, ["report", str(data), "-o", str(output), "--json"], catch_exceptions=False
+    )
+    found = json.loads(result.stdout)
+    assert found["bytes"] == output.stat().st_size
+    assert found["report"] == str(output)
+    assert found["sections"][0] == "overview"
+
+
+def test_report_at_a_url_is_written(data: Path) -> None:
+    import fsspec
+
+    sm.report(data, output="memory://reports/one.html")
+    assert fsspec.filesystem("memory").cat("/reports/one.html").startswith(b"<!DOCTYPE html>")
+
+
+def test_report_of_a_dataset_without_images_has_all_sections(tmp_path: Path) -> None:
+    DatasetBuilder(open_storage(tmp_path / "data")).build({"train": [[]]})
+    assert len(sm.report(tmp_path / "data").sections) == 9
+
+
+def test_report_in_a_notebook_is_a_frame_that_may_only_run_scripts(data: Path) -> None:
+    page = sm.report(data)
+    ((tag, attributes),) = PageReader(page._repr_html_()).elements
+    assert tag == "iframe"
+    assert attributes["sandbox"] == "allow-scripts allow-downloads"
+    assert attributes["srcdoc"] == page.html
