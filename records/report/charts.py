@@ -132,6 +132,7 @@ def draw_histogram(
         axes.bar(found[:-1], counts, widths, align="edge", color=SERIES[0], linewidth=0)
         if is_log:
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(_log_locator(float(found[0]), float(found[-1])))
             axes.minorticks_off()
         axes.xaxis.set_major_formatter(lambda value, _place: show(value))
         axes.yaxis.get_major_locator().set_params(integer=True)
@@ -237,6 +238,12 @@ def draw_lines(
     columns = (Column(x, first), *(Column(name, kind) for name in series))
     rows: list[tuple[Cell, ...]] = list(zip(numbers, *series.values(), strict=True))
     return draw_chart(title, Table(title, columns, rows), draw, x=x, y=y)
+
+
+def _log_locator(low: float, high: float) -> Any:
+    from matplotlib.ticker import LogLocator
+
+    return LogLocator(subs=(1, 2, 5) if high < 50 * low else (1,))
 
 
 def _show_count(value: float, _place: float) -> str:

@@ -94,10 +94,12 @@ def _skipped(dataset: Dataset, images: ImageSet) -> Iterator[Part]:
 
 
 def _read_skipped(dataset: Dataset) -> Iterator[SkippedFile]:
-    """Yield the files of all generations; one that several generations list comes once."""
-    for generation in reversed(dataset.manifest.generations):
-        with missing_as_corrupt(dataset.storage, generation_path(SKIPPED, generation.number)):
-            yield from read_skipped(dataset.storage, generation.number)
+    """Yield the files that the run of the newest generation skipped; an adoption skips no file."""
+    manifest = dataset.manifest
+    if manifest.adopted is None:
+        number = manifest.generations[-1].number
+        with missing_as_corrupt(dataset.storage, generation_path(SKIPPED, number)):
+            yield from read_skipped(dataset.storage, number)
 
 
 def _count_reasons(title: str, counts: Counter[str]) -> Table:

@@ -203,7 +203,8 @@ def _draw(record: Record, side_px: int) -> str | CorruptDataError:
         return error
     kind = "png" if max(image.size) <= _TINY_PX else "jpeg"
     content = io.BytesIO()
-    image.save(content, kind, optimize=True, **({"quality": _JPEG_QUALITY} if kind == "jpeg" else {}))
+    options = {"quality": _JPEG_QUALITY} if kind == "jpeg" else {}
+    image.save(content, kind, optimize=True, **options)
     return f"data:image/{kind};base64,{b64encode(content.getvalue()).decode()}"
 
 

@@ -92,9 +92,14 @@ def provenance_section(dataset: Dataset) -> Section:
 
 
 def _show(value: object) -> str:
-    """Return a value of JSON for display."""
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return abbreviate(escape_for_display(text), _TEXT_CHARACTERS)
+    """Return a value of JSON for display; a text keeps its line breaks."""
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, list | tuple):
+        text = ", ".join(map(str, value))
+    else:
+        text = msgspec.json.encode(value).decode().strip("\"")
+    return "\n".join(map(escape_for_display, abbreviate(text, _TEXT_CHARACTERS).splitlines()))
 
 
 def classes_section(stats: Stats) -> Section:

@@ -45,7 +45,7 @@ def _compare(
     yield _compare_classes(first.evaluation, other.evaluation, names)
     if first.predictions is not None and other.predictions is not None:
         labels = first.run.labels
-        yield _compare_images(first.predictions, other.predictions, labels, names, images)
+        yield compare_images(first.predictions, other.predictions, labels, names, images)
 
 
 def _compare_classes(first: Evaluation, other: Evaluation, names: tuple[str, str]) -> Table:
@@ -68,7 +68,7 @@ def _compare_classes(first: Evaluation, other: Evaluation, names: tuple[str, str
     return Table("Classes of both runs", columns, rows)
 
 
-def _compare_images(
+def compare_images(
     first: Predictions,
     other: Predictions,
     labels: Sequence[str],

@@ -100,7 +100,7 @@ def measure_run(
     return MeasuredRun(run, evaluation, collector.predictions(), collector.curve())
 
 
-class _Collector:
+class Collector:
     """Keeps nothing: a run that predicts a number has neither predictions nor a curve."""
 
     def __init__(self, task: Task) -> None:
@@ -120,7 +120,7 @@ class _Collector:
         return None
 
 
-class _ClassCollector(_Collector):
+class ClassCollector(Collector):
     """Keeps the predicted class and its score for each image."""
 
     def __init__(self, task: Task) -> None:
@@ -131,7 +131,7 @@ class _ClassCollector(_Collector):
     def add(
         self, logits: NDArray[np.floating], labels: NDArray[Any], keys: NDArray[np.object_]
     ) -> None:
-        """See `_Collector.add`."""
+        """See `Collector.add`."""
         scores = self._task.outputs(logits)
         self._keys += map(key_to_text, keys)
         self._batches.append(
@@ -139,7 +139,7 @@ class _ClassCollector(_Collector):
         )
 
     def predictions(self) -> Predictions:
-        """See `_Collector.predictions`."""
+        """See `Collector.predictions`."""
         labels, predicted, scores = map(np.concatenate, zip(*self._batches, strict=True))
         return Predictions(self._keys, labels, predicted, scores)
 
@@ -158,7 +158,7 @@ class _ClassCollector(_Collector):
         )
 
 
-class _LabelCollector(_Collector):
+class LabelCollector(Collector):
     """Counts the scores of all labels of all images in bins, with and without the label."""
 
     def __init__(self, task: Task) -> None:
@@ -168,7 +168,7 @@ class _LabelCollector(_Collector):
     def add(
         self, logits: NDArray[np.floating], labels: NDArray[Any], keys: NDArray[np.object_]
     ) -> None:
-        """See `_Collector.add`."""
+        """See `Collector.add`."""
         del keys
         bins = (self._task.outputs(logits) * _BINS).astype(np.int64)
         for present, counts in zip((labels <= 0.5, labels > 0.5), self._counts, strict=True):
@@ -187,8 +187,8 @@ class _LabelCollector(_Collector):
         return ThresholdCurve(thresholds, {"precision": precision, "recall": recall})
 
 
-_COLLECTORS: dict[str, type[_Collector]] = {
-    "classification": _ClassCollector,
-    "multi-label": _LabelCollector,
-    "regression": _Collector,
+_COLLECTORS: dict[str, type[Collector]] = {
+    "classification": ClassCollector,
+    "multi-label": LabelCollector,
+    "regression": Collector,
 }

@@ -117,7 +117,7 @@
     find("selected").textContent = `${countOf(selected.size, "image")} selected`;
   }
 
-  const selectedKeys = () => [...selected].map(exactKey).sort();
+  const selectedKeys = () => [...new Set([...selected].map(exactKey))].sort();
 
   function save(name, lines) {
     const content = new Blob([lines.map((line) => `${line}\n`).join("")], { type: "text/plain" });

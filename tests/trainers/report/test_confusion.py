@@ -13,9 +13,9 @@ from records.report import ImageSet
 from records.report.parts import Matrix, Table
 from records.stats import read_index_rows
 from tests.reports import PageReader
-from trainers.report.comparison import _compare_images
+from trainers.report.comparison import compare_images
 from trainers.report.confusion import confusion_parts
-from trainers.report.measure import Predictions, _ClassCollector, _LabelCollector
+from trainers.report.measure import Predictions, ClassCollector, LabelCollector
 from trainers.runs.history import decode_history
 from trainers.tasks import find_task
 
@@ -65,7 +65,7 @@ def test_comparison_lists_images_that_one_run_predicts_rightly(
 ) -> None:
     labels = open_dataset(shapes).labels
     first, other = (predict(shapes, seed, len(labels)) for seed in (1, 2))
-    table = _compare_images(first, other, labels, ("Run 1", "Run 2"), images)
+    table = compare_images(first, other, labels, ("Run 1", "Run 2"), images)
     expected = {
         key
         for key, one, two in zip(first.keys, first.is_right, other.is_right, strict=True)
@@ -78,7 +78,7 @@ def test_comparison_lists_images_that_one_run_predicts_rightly(
 
 
 def test_threshold_curve_of_classes_counts_predictions_at_or_above_a_score() -> None:
-    collector = _ClassCollector(find_task("classification"))
+    collector = ClassCollector(find_task("classification"))
     logits = np.log(np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]]))
     collector.add(logits[:2], np.array([0, 1]), np.array([b"a", b"b"], object))
     collector.add(logits[2:], np.array([1]), np.array([b"c"], object))
@@ -93,7 +93,7 @@ def test_threshold_curve_of_classes_counts_predictions_at_or_above_a_score() -> 
 
 
 def test_threshold_curve_of_labels_is_precision_and_recall() -> None:
-    collector = _LabelCollector(find_task("multi-label"))
+    collector = LabelCollector(find_task("multi-label"))
     scores = np.array([[0.9, 0.3], [0.6, 0.2]])
     logits = np.log(scores / (1 - scores))
     collector.add(logits, np.array([[1.0, 1.0], [0.0, 0.0]]), np.array([b"a", b"b"], object))
