@@ -19,8 +19,8 @@ from records.text.escaping import escape_for_display, escape_surrogates
 if TYPE_CHECKING:
     from trainers.report import MeasuredRun
 
-_MAX_CLASSES = 10_000
-"""With more classes, the page does not offer to correct the class of an image."""
+_MAX_CLASS_CHARACTERS = 1_000_000
+"""With longer class names together, the page does not offer to correct the class of an image."""
 
 
 @check_arguments
@@ -87,7 +87,7 @@ def report(
         sections,
         images,
         dataset=_display(shlex.quote(opened.path)),
-        classes=() if opened.is_multi_label else opened.labels[:_MAX_CLASSES],
+        classes=_offered_classes(opened),
     )
     if output is not None:
         _write(os.fspath(output), page.encode())
@@ -103,6 +103,14 @@ def _measure(
     from trainers.report import measure_run
 
     return [measure_run(run, dataset, split, on_message=on_message) for run in runs]
+
+
+def _offered_classes(dataset: Dataset) -> Sequence[str]:
+    """Return the classes that the page offers as corrections of the class of an image."""
+    characters = sum(map(len, dataset.labels))
+    if dataset.is_multi_label or characters > _MAX_CLASS_CHARACTERS:
+        return ()
+    return dataset.labels
 
 
 def _name(dataset: Dataset) -> str:

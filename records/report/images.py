@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 MAX_PICTURE_BYTES = 6_500_000
 """The maximum size of all pictures in a page, in base64; images beyond it have no picture."""
+MAX_KEY_CHARACTERS = 1_000_000
+"""The maximum length of all keys that are too long to be shown; others cannot be selected."""
 
 # The more pictures there are, the smaller they are: (number of pictures, side in pixels).
 _SIDES_PX = ((300, 256), (700, 200))
@@ -44,7 +46,8 @@ class ImageEntry(msgspec.Struct, omit_defaults=True):
 
     Attributes:
         key: the key for display.
-        line: the key on one line, if it differs from `key`; for lists of keys.
+        line: the key on one line, if it differs from `key`, for lists of keys; "" if the image cannot
+            be selected.
         split: the split; "" without a record.
         classes: the names of the classes for display.
         size: width and height in pixels, for display.
@@ -80,6 +83,7 @@ class ImageSet:
         self._rows = rows
         self._numbers: dict[int | str, int] = {}
         self._wanted: dict[int, int] = {}
+        self._key_characters = 0
         self.entries: list[ImageEntry] = []
 
     def add(self, rows: Iterable[int], *, pictures: int | None = None) -> tuple[int, ...]:
@@ -102,7 +106,7 @@ class ImageSet:
         """Return the number of a file without a record, such as a reject; it has no picture."""
         if key not in self._numbers:
             self._numbers[key] = len(self.entries)
-            self.entries.append(_name_entry(key))
+            self.entries.append(self._name_entry(key))
         return self._numbers[key]
 
     def find_rows(self, keys: Sequence[str]) -> list[int | None]:
@@ -122,13 +126,20 @@ class ImageSet:
         for key, split, width, height, kind, size_bytes, changes, labels in zip(
             *columns, label_lists(table), strict=True
         ):
-            entry = _name_entry(key)
+            entry = self._name_entry(key)
             entry.split = SPLITS[split]
             entry.classes = ", ".join(show_name(self._dataset.labels[label]) for label in labels)
             entry.size = f"{width}×{height}"
             entry.format, entry.bytes = kind, size_bytes
             entry.changes = ", ".join(changes)
             yield entry
+
+    def _name_entry(self, key: str) -> ImageEntry:
+        shown, line = show_name(key), key_to_single_line(key)
+        if line == shown:
+            return ImageEntry(shown)
+        self._key_characters += len(line)
+        return ImageEntry(shown, line if self._key_characters <= MAX_KEY_CHARACTERS else "")
 
     def load_pictures(self) -> None:
         """Read the images that get a picture, in the order in which they were added.
@@ -179,11 +190,6 @@ def _read_one(dataset: Dataset, name: SplitName, number: int) -> Record | Corrup
         return dataset[name][number]
     except CorruptDataError as error:
         return error
-
-
-def _name_entry(key: str) -> ImageEntry:
-    shown, line = show_name(key), key_to_single_line(key)
-    return ImageEntry(shown, None if line == shown else line)
 
 
 def _draw(record: Record, side_px: int) -> str | CorruptDataError:

@@ -79,6 +79,7 @@
       onchange: () => select(number, box.checked),
     });
     box.checked = selected.has(number);
+    box.disabled = image.line === "";
     const caption = make("figcaption", { dir: "auto", title: image.key }, image.key);
     if (!image.split) return make("figure", { class: "image file" }, box, caption);
     const button = make("button", {
@@ -177,6 +178,7 @@
         make("div", {}, make("dt", {}, name), make("dd", {}, make("bdi", {}, value)))),
     );
     find("viewer-select").checked = selected.has(number);
+    find("viewer-select").disabled = image.line === "";
     find("previous").disabled = viewer.place === 0;
     find("next").disabled = viewer.place === viewer.list.length - 1;
   }

@@ -190,3 +190,13 @@ def test_report_in_a_notebook_is_a_frame_that_may_only_run_scripts(data: Path) -
     assert tag == "iframe"
     assert attributes["sandbox"] == "allow-scripts allow-downloads"
     assert attributes["srcdoc"] == page.html
+
+
+def test_report_keys_beyond_the_limit_cannot_be_selected(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images_module, "MAX_KEY_CHARACTERS", 100)
+    page = read(sm.report(data))
+    lines = {image["key"][:4]: image.get("line") for image in page.data["images"]}
+    assert lines["dog/"] == ""
+    assert len(sm.report(data).html) < 200_000
