@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,8 +120,8 @@ def test_table_sorts_and_filters(page: Any) -> None:
 
 def test_gallery_filters_by_class_and_split(page: Any, data: Path) -> None:
     gallery = part_of(page, "Samples of the classes")
-    gallery.get_by_role("combobox", name="split").select_option(label="test")
-    gallery.get_by_role("combobox", name="class").select_option(label="cat")
+    gallery.get_by_role("combobox", name=re.compile("^split of")).select_option(label="test")
+    gallery.get_by_role("combobox", name=re.compile("^class of")).select_option(label="cat")
     keys = gallery.locator("figcaption").all_text_contents()
     expected = [record.key for record in sm.open_dataset(data)["test"] if record.label == 0]
     assert set(keys) <= set(expected)

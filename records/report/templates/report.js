@@ -129,6 +129,7 @@
 
   function startSelection() {
     find("save-keys").addEventListener("click", () => save("keys.txt", selectedKeys()));
+    find("copy-keys").hidden = !navigator.clipboard;
     find("copy-keys").addEventListener("click", async () => {
       await navigator.clipboard.writeText(selectedKeys().join("\n"));
       find("selected").textContent = `${countOf(selected.size, "key")} copied`;
