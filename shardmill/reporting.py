@@ -43,8 +43,8 @@ def report(
 
     Args:
         dataset: a path or URL, or an open dataset.
-        runs: the path or URL of a run, or those of several runs. If there are several, the first run is compared with each
-            of the others.
+        runs: the path or URL of a run, or those of several runs. If there are several, the first
+            run is compared with each of the others.
         output: the path or URL of a new HTML file; None writes no file.
         split: the split to evaluate the runs on; None as for `evaluate`.
         measure: whether to compute and save the measurements for near-duplicates and quality issues
