@@ -50,7 +50,8 @@ _STYLE = {
 }
 # Several charts are in one page, so the ids of matplotlib would not be unique.
 _IDS = re.compile(
-    r' id="(?:figure|axes|patch|text|matplotlib\.axis|xtick|ytick|line2d|PathCollection|legend)_\d+"'
+    r' id="(?:figure|axes|patch|text|matplotlib\.axis|xtick|ytick|line2d|PathCollection|legend)'
+    r'_\d+"'
 )
 _HEAD = re.compile(r"<metadata>.*?</metadata>|<style.*?</style>", re.DOTALL)
 

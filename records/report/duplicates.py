@@ -7,7 +7,17 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from records.format.layout import SPLITS
-from records.report.parts import Cell, Column, Facts, Note, Part, Section, Table, show_command, show_name
+from records.report.parts import (
+    Cell,
+    Column,
+    Facts,
+    Note,
+    Part,
+    Section,
+    Table,
+    show_command,
+    show_name,
+)
 from records.text.formatting import pluralize
 
 if TYPE_CHECKING:
@@ -72,7 +82,9 @@ def _identical(
         return
     yield Note(
         "These commands list the keys of all images to exclude:",
-        tuple(show_command("stats", dataset.path, "--keys", kind) for kind in ("leaks", "duplicates")),
+        tuple(
+            show_command("stats", dataset.path, "--keys", kind) for kind in ("leaks", "duplicates")
+        ),
     )
     ranked = sorted(groups, key=_kind, reverse=True)[:_MAX_GROUPS]
     shown = [_show_some(group) for group in ranked]

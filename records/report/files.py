@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from records.format.layout import SKIPPED, generation_path
 from records.format.rejects import read_unresolved_rejects
 from records.format.shard import missing_as_corrupt
-from records.format.layout import SKIPPED, generation_path
 from records.format.skipped import SkippedFile, read_skipped
 from records.report.parts import Column, Note, Part, Section, Table, show_name
 

@@ -46,8 +46,8 @@ class ImageEntry(msgspec.Struct, omit_defaults=True):
 
     Attributes:
         key: the key for display.
-        line: the key on one line, if it differs from `key`, for lists of keys; "" if the image cannot
-            be selected.
+        line: the key on one line, if it differs from `key`, for lists of keys; "" if the image
+            cannot be selected.
         split: the split; "" without a record.
         classes: the names of the classes for display.
         size: width and height in pixels, for display.

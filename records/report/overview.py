@@ -98,7 +98,7 @@ def _show(value: object) -> str:
     elif isinstance(value, list | tuple):
         text = ", ".join(map(str, value))
     else:
-        text = msgspec.json.encode(value).decode().strip("\"")
+        text = msgspec.json.encode(value).decode().strip('"')
     return "\n".join(map(escape_for_display, abbreviate(text, _TEXT_CHARACTERS).splitlines()))
 
 

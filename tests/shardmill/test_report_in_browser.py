@@ -128,7 +128,9 @@ def test_gallery_filters_by_class_and_split(page: Any, data: Path) -> None:
     assert len(keys) == gallery.locator("figure").count() > 0
 
 
-def test_selected_keys_are_the_keys_that_remove_takes(page: Any, data: Path, tmp_path: Path) -> None:
+def test_selected_keys_are_the_keys_that_remove_takes(
+    page: Any, data: Path, tmp_path: Path
+) -> None:
     gallery = part_of(page, "Samples of the classes")
     gallery.get_by_role("searchbox").fill("onerror")
     gallery.get_by_role("checkbox").check()
@@ -188,9 +190,7 @@ def test_viewer_shows_key_size_and_format_and_is_used_with_the_keyboard(page: An
 def test_page_has_no_horizontal_scroll_and_readable_colours(
     chromium: Any, report_path: Path, scheme: str, width: int
 ) -> None:
-    context = chromium.new_context(
-        viewport={"width": width, "height": 800}, color_scheme=scheme
-    )
+    context = chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
     page = context.new_page()
     page.goto(report_path.as_uri())
     page.wait_for_selector("html[data-ready]")

@@ -189,7 +189,7 @@ def evaluate_plan(
     labels = plan.run.labels
     model = load_model(plan.run)
     damaged = SkippedRecords(plan.dataset, (plan.selection,), plan.skip_bad, on_message=report)
-    scoring = _measure(plan, model, damaged, mistakes, report, on_batch)
+    scoring = _measure(plan, model, damaged, mistakes, report, on_batch=on_batch)
     keys = [mistake.key for mistake in scoring.ranked()]
     locations = locate_records(plan.dataset, plan.selection, keys)
     evaluation: AnyEvaluation = scoring.summarize(
@@ -204,6 +204,7 @@ def _measure(
     damaged: SkippedRecords,
     mistakes: int,
     report: Callable[[str], None],
+    *,
     on_batch: OnBatch | None,
 ) -> Scoring:
     """Score all intact records; start again without the damaged ones if there are some."""

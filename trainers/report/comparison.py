@@ -62,9 +62,7 @@ def _compare_classes(first: Evaluation, other: Evaluation, names: tuple[str, str
         if two is not None:
             known = one.f1 is not None and two.f1 is not None
             difference = (two.f1 or 0) - (one.f1 or 0) if known else None
-            rows.append(
-                (show_name(one.name), one.f1, two.f1, difference, one.recall, two.recall)
-            )
+            rows.append((show_name(one.name), one.f1, two.f1, difference, one.recall, two.recall))
     return Table("Classes of both runs", columns, rows)
 
 

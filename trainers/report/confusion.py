@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from records.report.parts import Cell, Column, Matrix, Part, Table, show_name
+from records.text.formatting import pluralize
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,9 +25,7 @@ _MAX_PICTURES = 160
 _MAX_IMAGES = 3000
 
 
-def confusion_parts(
-    found: Predictions, labels: Sequence[str], images: ImageSet
-) -> Iterator[Part]:
+def confusion_parts(found: Predictions, labels: Sequence[str], images: ImageSet) -> Iterator[Part]:
     """Yield the matrix, and the pairs of classes that are confused, the most frequent first.
 
     If there are too many classes for a matrix, it has those with the most mistakes.
@@ -125,7 +124,9 @@ def _matrix(
     cells = [[counts.get((true, predicted), 0) for predicted in shown] for true in shown]
     title = "Confusion matrix"
     if len(shown) < len(labels):
-        title += f": {len(shown)} of {len(labels):,} classes, those with the most mistakes"
+        title += (
+            f": {len(shown)} of {pluralize(len(labels), 'class')}, those with the most mistakes"
+        )
     return Matrix(
         title,
         [show_name(labels[label]) for label in shown],

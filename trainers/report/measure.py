@@ -171,8 +171,8 @@ class LabelCollector(Collector):
         """See `Collector.add`."""
         del keys
         bins = (self._task.outputs(logits) * _BINS).astype(np.int64)
-        for present, counts in zip((labels <= 0.5, labels > 0.5), self._counts, strict=True):
-            counts += np.bincount(bins[present], minlength=_BINS + 1)
+        for row, present in enumerate((labels <= 0.5, labels > 0.5)):
+            self._counts[row] += np.bincount(bins[present], minlength=_BINS + 1)
 
     def curve(self) -> ThresholdCurve:
         """Return precision and recall over the labels of all classes."""

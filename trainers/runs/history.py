@@ -71,7 +71,11 @@ def decode_history(content: bytes) -> list[dict[str, float]]:
     """
     rows = csv.DictReader(io.StringIO(content.decode("utf-8", "replace"), newline=""))
     return [
-        {name: value for name, cell in row.items() if name and (value := _to_float(cell)) is not None}
+        {
+            name: value
+            for name, cell in row.items()
+            if name and (value := _to_float(cell)) is not None
+        }
         for row in rows
     ]
 

@@ -84,7 +84,9 @@ def test_report_samples_every_image_of_a_small_dataset_and_names_the_damaged_one
     images = [page.data["images"][number] for number in shown]
     without = [image["key"] for image in images if "picture" not in image]
     assert without == ["cat/damaged.png"]
-    assert all(image["picture"].startswith("data:image/") for image in images if "error" not in image)
+    assert all(
+        image["picture"].startswith("data:image/") for image in images if "error" not in image
+    )
     assert max(len(image["key"]) for image in images) <= 120
 
 
@@ -156,9 +158,7 @@ def test_report_output_exists_or_is_inside_the_dataset_is_refused(
     with pytest.raises(UsageError, match="inside the dataset"):
         sm.report(data, output=data / "report.html")
     with pytest.raises(UsageError, match=r"written as HTML.*\.html"):
-        CliRunner().invoke(
-            shardmill, ["report", str(data), "-o", "x.txt"], catch_exceptions=False
-        )
+        CliRunner().invoke(shardmill, ["report", str(data), "-o", "x.txt"], catch_exceptions=False)
 
 
 def test_report_command_writes_the_page_and_prints_its_size(data: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from records.stats import read_index_rows
 from tests.reports import PageReader
 from trainers.report.comparison import compare_images
 from trainers.report.confusion import confusion_parts
-from trainers.report.measure import Predictions, ClassCollector, LabelCollector
+from trainers.report.measure import ClassCollector, LabelCollector, Predictions
 from trainers.runs.history import decode_history
 from trainers.tasks import find_task
 
@@ -30,10 +30,11 @@ def predict(shapes: Path, seed: int, classes: int) -> Predictions:
     records = list(open_dataset(shapes)["test"])
     random = np.random.default_rng(seed)
     labels = np.array([record.label for record in records])
+    guesses = random.integers(0, classes, len(labels))
     return Predictions(
         [record.key for record in records],
         labels,
-        np.where(random.random(len(labels)) < 0.6, labels, random.integers(0, classes, len(labels))),
+        np.where(random.random(len(labels)) < 0.6, labels, guesses),
         random.random(len(labels)).astype(np.float32),
     )
 
