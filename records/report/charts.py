@@ -136,7 +136,7 @@ def draw_histogram(
             axes.xaxis.set_major_locator(_log_locator(float(found[0]), float(found[-1])))
             axes.minorticks_off()
         axes.xaxis.set_major_formatter(lambda value, _place: show(value))
-        axes.yaxis.get_major_locator().set_params(integer=True)
+        axes.yaxis.set_major_locator(_whole_numbers())
         axes.yaxis.set_major_formatter(_show_count)
 
     table = Table(title, (Column(x), Column("images", "count", has_bars=True)), rows)
@@ -181,7 +181,7 @@ def draw_points(
 
     def draw(axes: Axes) -> None:
         areas = 10 + 300 * images / images.sum()
-        axes.scatter(*shown.T, areas, color=SERIES[0], alpha=0.45, linewidths=0)
+        axes.scatter(shown[:, 0], shown[:, 1], areas, color=SERIES[0], alpha=0.45, linewidths=0)
         if diagonal:
             ends = float(shown.min()), float(shown.max())
             axes.plot(ends, ends, color=_PALE, linestyle="--", linewidth=1)
@@ -230,7 +230,7 @@ def draw_lines(
         if diagonal:
             axes.plot((0, 1), (0, 1), color=_PALE, linestyle="--", linewidth=1)
         if x_kind == "count":
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.xaxis.set_major_locator(_whole_numbers())
         if len(series) > 1:
             axes.legend(loc="best")
 
@@ -239,6 +239,12 @@ def draw_lines(
     columns = (Column(x, first), *(Column(name, kind) for name in series))
     rows: list[tuple[Cell, ...]] = list(zip(numbers, *series.values(), strict=True))
     return draw_chart(title, Table(title, columns, rows), draw, x=x, y=y)
+
+
+def _whole_numbers() -> Any:
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(6, integer=True)
 
 
 def _log_locator(low: float, high: float) -> Any:

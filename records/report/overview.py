@@ -9,7 +9,7 @@ import msgspec
 
 from records.format.metadata.description import Description
 from records.generations import read_provenance
-from records.report.parts import Column, Facts, Note, Section, Table, show_name, show_number
+from records.report.parts import Cell, Column, Facts, Note, Section, Table, show_name, show_number
 from records.text.escaping import escape_for_display
 from records.text.formatting import abbreviate, format_bytes, pluralize
 
@@ -113,7 +113,7 @@ def classes_section(stats: Stats) -> Section:
         *(Column(split, "count") for split in splits),
         Column("share", "percent"),
     )
-    rows = [
+    rows: list[tuple[Cell, ...]] = [
         (
             show_name(name),
             label,

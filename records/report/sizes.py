@@ -53,7 +53,8 @@ def sizes_section(stats: Stats, rows: pa.Table) -> Section:
             show=format_bytes,
         ),
     )
-    parts = (_facts(stats), *filter(None, charts), formats, changes)
+    drawn = [chart for chart in charts if chart is not None]
+    parts = (_facts(stats), *drawn, formats, changes)
     return Section("sizes", "Sizes and formats", parts)
 
 

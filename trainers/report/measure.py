@@ -46,7 +46,8 @@ class Predictions(NamedTuple):
     @property
     def is_right(self) -> NDArray[np.bool_]:
         """Whether each prediction is right, bool (N,)."""
-        return self.labels == self.predicted
+        is_right: NDArray[np.bool_] = self.labels == self.predicted
+        return is_right
 
 
 class ThresholdCurve(NamedTuple):

@@ -24,7 +24,7 @@ from records.report.parts import (
 from records.text.formatting import pluralize
 from trainers.evaluation.label_metrics import MultiLabelEvaluation
 from trainers.evaluation.metrics import Evaluation
-from trainers.evaluation.mistakes import LabelMistake, Mistake, ValueMistake
+from trainers.evaluation.mistakes import AnyMistake, LabelMistake, Mistake, ValueMistake
 from trainers.report.comparison import comparison_sections
 from trainers.report.confusion import confusion_parts
 from trainers.report.curves import history_parts
@@ -160,7 +160,7 @@ def _label_table(evaluation: MultiLabelEvaluation) -> Table:
 
 
 def _mistakes(evaluation: AnyEvaluation, images: ImageSet) -> Part:
-    mistakes = evaluation.mistakes
+    mistakes: Sequence[AnyMistake] = evaluation.mistakes
     if not mistakes:
         return Note("The run made no mistake.")
     rows = images.find_rows([each.key for each in mistakes])
@@ -192,7 +192,7 @@ _MISTAKE_COLUMNS: dict[type[msgspec.Struct], tuple[Column, ...]] = {
 }
 
 
-def _describe_mistake(mistake: Mistake | LabelMistake | ValueMistake) -> tuple[Cell, ...]:
+def _describe_mistake(mistake: AnyMistake) -> tuple[Cell, ...]:
     if isinstance(mistake, Mistake):
         return show_name(mistake.class_name), show_name(mistake.predicted), mistake.score
     if isinstance(mistake, LabelMistake):

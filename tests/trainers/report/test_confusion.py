@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,7 +57,8 @@ def test_confusion_cells_have_exactly_their_images(
         for cell, numbers in matrix.examples.items()
     } == expected
     assert np.sum(matrix.counts) == len(found.keys)
-    counts = [row[2] for row in pairs.rows]
+    rows: Any = pairs.rows
+    counts = [row[2] for row in rows]
     assert counts == sorted(counts, reverse=True)
     assert sum(counts) == (~found.is_right).sum()
 
@@ -66,15 +68,15 @@ def test_comparison_lists_images_that_one_run_predicts_rightly(
 ) -> None:
     labels = open_dataset(shapes).labels
     first, other = (predict(shapes, seed, len(labels)) for seed in (1, 2))
-    table = compare_images(first, other, labels, ("Run 1", "Run 2"), images)
+    rows: Any = compare_images(first, other, labels, ("Run 1", "Run 2"), images).rows
     expected = {
         key
         for key, one, two in zip(first.keys, first.is_right, other.is_right, strict=True)
         if one != two
     }
-    assert {images.entries[row[0][0]].key for row in table.rows} == expected
+    assert {images.entries[row[0][0]].key for row in rows} == expected
     rights = dict(zip(first.keys, first.is_right, strict=True))
-    for row in table.rows:
+    for row in rows:
         assert (row[4] == "Run 1") == rights[images.entries[row[0][0]].key]
 
 
@@ -123,7 +125,7 @@ def test_history_metrics_are_read_by_column() -> None:
 @pytest.mark.slow
 def test_report_of_two_runs_agrees_with_evaluate(shapes: Path, run_path: Path) -> None:
     page = PageReader(sm.report(shapes, [run_path, run_path]).html)
-    evaluation = sm.evaluate(run_path)
+    evaluation: Any = sm.evaluate(run_path)
     matrix = next(part for part in page.data["parts"] if part["title"] == "Confusion matrix")
     assert matrix["counts"] == [list(row) for row in evaluation.confusion]
     assert f"{evaluation.accuracy:.4g}" in page.text
