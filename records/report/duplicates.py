@@ -59,9 +59,10 @@ class _Kind(NamedTuple):
     is_leak: bool
     is_conflict: bool
 
-    def __str__(self) -> str:
+    def describe(self, otherwise: str) -> str:
+        """Return the words for it; `otherwise` if it is neither."""
         names = ("leak",) * self.is_leak + ("conflict",) * self.is_conflict
-        return " and ".join(names) or "duplicate"
+        return " and ".join(names) or otherwise
 
 
 def _identical(
@@ -96,7 +97,7 @@ def _identical(
         rows.append(
             (
                 images.add(numbers, pictures=pictures),
-                str(_kind(group)),
+                _kind(group).describe("duplicate"),
                 len(group),
                 ", ".join(split for split in SPLITS if any(split == it.split for it in group)),
                 _name_classes(dataset, {label for record in group for label in record.labels}),
@@ -156,7 +157,7 @@ def _near(dataset: Dataset, near: NearDuplicates | None, images: ImageSet) -> It
         rows.append(
             (
                 images.add([image.row for image in both], pictures=pictures),
-                str(kind),
+                kind.describe("near-duplicate"),
                 pair.hamming_distance,
                 ", ".join(dict.fromkeys(image.split for image in both)),
                 _name_classes(dataset, {label for image in both for label in image.labels}),

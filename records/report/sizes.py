@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from records.report.charts import draw_histogram, draw_points
-from records.report.parts import Chart, Column, Facts, Gallery, Note, Section, Table
+from records.report.parts import Chart, Column, Facts, Gallery, Note, Part, Section, Table
 from records.report.sample import sample_classes
 from records.text.formatting import format_bytes, pluralize
 
@@ -54,7 +54,7 @@ def sizes_section(stats: Stats, rows: pa.Table) -> Section:
         ),
     )
     drawn = [chart for chart in charts if chart is not None]
-    parts = (_facts(stats), *drawn, formats, changes)
+    parts: tuple[Part, ...] = (_facts(stats), *drawn, formats, changes)
     return Section("sizes", "Sizes and formats", parts)
 
 

@@ -21,6 +21,7 @@ _MAX_CLASSES = 30
 _MAX_PAIRS = 500
 _IMAGES_PER_CELL = 60
 _PICTURES_PER_CELL = 8
+_EXAMPLES = 4
 _MAX_PICTURES = 160
 _MAX_IMAGES = 3000
 
@@ -53,7 +54,7 @@ def confusion_parts(found: Predictions, labels: Sequence[str], images: ImageSet)
             show_name(labels[predicted]),
             count,
             count / int(totals[true]),
-            examples.get((true, predicted), ())[:_PICTURES_PER_CELL],
+            examples.get((true, predicted), ())[:_EXAMPLES],
         )
         for (true, predicted), count in wrong[:_MAX_PAIRS]
     ]

@@ -142,7 +142,10 @@
     ];
     const choice = find("new-class");
     if (choice) {
-      data.classes.forEach((name, label) => choice.append(make("option", { value: label }, name)));
+      // There may be thousands of classes, and most pages are only read.
+      find("selection").addEventListener("focusin", () =>
+        data.classes.forEach((name, label) => choice.append(make("option", { value: label }, name))),
+      { once: true });
       find("save-classes").addEventListener("click", () =>
         save("corrections.jsonl", selectedKeys().map((key) =>
           JSON.stringify({ key, class: data.classes[choice.value] }))));
