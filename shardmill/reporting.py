@@ -1,4 +1,4 @@
-"""Report of a dataset and of runs on it, as one HTML page."""
+"""Report of a dataset and of runs, as HTML."""
 
 from __future__ import annotations
 

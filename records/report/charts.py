@@ -1,4 +1,4 @@
-"""Charts of a report: SVG that takes its colours from the page, and a table of the values.
+"""Charts of a report: SVG, and a table of the values.
 
 matplotlib draws the charts. Their colours are then replaced by the variables of the style sheet, so
 that a chart follows the dark mode. No text in a chart comes from a dataset.
@@ -167,7 +167,7 @@ def draw_points(
 
     Args:
         title: the title.
-        points: at least one point, (N, 2).
+        points: the points, (N, 2); at least one.
         x: the label of the horizontal axis.
         y: the label of the vertical axis.
         weights: the number of images at each point, (N,); None for one each. The points with the

@@ -1,4 +1,4 @@
-"""Files of the source that a dataset does not have: rejects, skipped and excluded files."""
+"""Rejected, skipped and excluded files of the source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images that a report shows: what the index has of them, and small pictures.
+"""Images in a report, with small pictures.
 
 Each image is in the page once, although several sections may show it.
 """
@@ -33,7 +33,7 @@ MAX_PICTURE_BYTES = 6_500_000
 MAX_KEY_CHARACTERS = 1_000_000
 """The maximum length of all keys that are too long to be shown; others cannot be selected."""
 
-# The more pictures there are, the smaller they are: (number of pictures, side in pixels).
+# Many pictures are smaller: (number of pictures, side in pixels).
 _SIDES_PX = ((300, 256), (700, 200))
 _SMALLEST_SIDE_PX = 144
 _TINY_PX = 64

@@ -1,4 +1,4 @@
-"""Page of a report: a template of Jinja2, one style sheet and one script.
+"""Page of a report, rendered with Jinja2.
 
 The page makes no request, and its policy (Content-Security-Policy) forbids all. The script runs
 because the policy has its SHA-256.

@@ -1,4 +1,4 @@
-"""Sample of the images of each class, by the hashes of their keys."""
+"""Sample of the images of each class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sizes, formats and changes of the images of a dataset, and samples of its classes."""
+"""Sizes, formats and changes of images, and samples of classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of a report in Chromium: every section, every filter, the saved keys, no request."""
+"""Page of a report in Chromium."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CHROMIUM = "/usr/bin/chromium"
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """A browser; a page of it reports each request other than the one for the file itself."""
+    """Yield a browser."""
     driver = pytest.importorskip(
         "playwright.sync_api", reason="needs the package playwright, which drives the browser"
     )

@@ -1,4 +1,4 @@
-"""Report of training runs: the sections of an HTML page about each run."""
+"""Sections about training runs in a report."""
 
 from trainers.report.measure import MeasuredRun, measure_run
 from trainers.report.sections import run_sections

@@ -1,4 +1,4 @@
-"""Confusions of a run, with the images of each cell of the matrix."""
+"""Confusions of a run, with their images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evaluation of a run for a report, with the prediction for each image."""
+"""Evaluation of a run, with the prediction for each image."""
 
 from __future__ import annotations
 

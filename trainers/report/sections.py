@@ -1,4 +1,4 @@
-"""Sections of a report about runs: one for each run, and their comparison."""
+"""Sections of a report about runs, and their comparison."""
 
 from __future__ import annotations
 

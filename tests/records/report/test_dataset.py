@@ -1,4 +1,4 @@
-"""The report of a dataset shows what its index, its lists and its measurements have."""
+"""The report of a dataset agrees with its index and its lists."""
 
 from __future__ import annotations
 

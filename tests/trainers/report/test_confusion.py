@@ -1,4 +1,4 @@
-"""The report of a run agrees with its predictions, for every image and every cell."""
+"""The report of a run agrees with its predictions."""
 
 from __future__ import annotations
 
