@@ -32,9 +32,12 @@
     return `${Number(value.toPrecision(3))} ${units[unit]}`;
   }
 
+  // `toLocaleString` would make such an object for each number, which takes most of the time.
+  const WHOLE = new Intl.NumberFormat("en");
+  const FRACTION = new Intl.NumberFormat("en", { maximumFractionDigits: 6 });
   const FORMATS = {
-    count: (value) => value.toLocaleString("en"),
-    number: (value) => Number(value.toPrecision(4)).toLocaleString("en", { maximumFractionDigits: 6 }),
+    count: (value) => WHOLE.format(value),
+    number: (value) => FRACTION.format(Number(value.toPrecision(4))),
     percent: (value) => `${(100 * value).toFixed(1)} %`,
     bytes: showBytes,
   };
@@ -45,7 +48,7 @@
   }
 
   function countOf(number, thing) {
-    return `${number.toLocaleString("en")} ${thing}${number === 1 ? "" : "s"}`;
+    return `${WHOLE.format(number)} ${thing}${number === 1 ? "" : "s"}`;
   }
 
   // Pictures, which are decoded when they come near the window.
@@ -114,6 +117,10 @@
   }
 
   function showSelection() {
+    const choice = find("new-class");
+    // There may be thousands of classes, and most pages are only read.
+    if (choice && !choice.length) data.classes.forEach((name, label) =>
+      choice.append(make("option", { value: label }, name)));
     find("selection").hidden = selected.size === 0;
     find("selected").textContent = `${countOf(selected.size, "image")} selected`;
   }
@@ -142,10 +149,6 @@
     ];
     const choice = find("new-class");
     if (choice) {
-      // There may be thousands of classes, and most pages are only read.
-      find("selection").addEventListener("focusin", () =>
-        data.classes.forEach((name, label) => choice.append(make("option", { value: label }, name))),
-      { once: true });
       find("save-classes").addEventListener("click", () =>
         save("corrections.jsonl", selectedKeys().map((key) =>
           JSON.stringify({ key, class: data.classes[choice.value] }))));
@@ -208,7 +211,7 @@
 
   // Filters and pages, which tables and galleries share.
 
-  function makeFilters(title, choices, onChange) {
+  function makeFilters(title, textAt, choices, onChange) {
     const search = make("input", { type: "search", "aria-label": `Filter ${title}`, placeholder: "Filter", oninput: onChange });
     const lists = [];
     for (const { name, values } of choices) {
@@ -219,8 +222,16 @@
         ...distinct.map((value, place) => make("option", { value: place + 1 }, value || "none")));
       lists.push({ list, values, distinct });
     }
-    const accepts = (place, text) =>
-      search.value.toLowerCase().split(/\s+/).every((word) => text.includes(word)) &&
+    // The texts of all rows are made when the first word is typed.
+    const cached = [];
+    const hasWords = (place) => {
+      const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+      if (!words.length) return true;
+      cached[place] ??= textAt(place).toLowerCase();
+      return words.every((word) => cached[place].includes(word));
+    };
+    const accepts = (place) =>
+      hasWords(place) &&
       lists.every(({ list, values, distinct }) =>
         list.value === "" || values[place] === distinct[list.value - 1]);
     return { elements: [search, ...lists.map((each) => each.list)], accepts };
@@ -240,7 +251,7 @@
       back.disabled = pager.page === 0;
       next.disabled = pager.page === pages - 1;
       const shown = items.length === total ? countOf(total, thing)
-        : `${items.length.toLocaleString("en")} of ${countOf(total, thing)}`;
+        : `${WHOLE.format(items.length)} of ${countOf(total, thing)}`;
       text.textContent = pages === 1 ? shown : `${shown}, page ${pager.page + 1} of ${pages}`;
       return items.slice(pager.page * perPage, (pager.page + 1) * perPage);
     };
@@ -263,8 +274,8 @@
 
   function makeTable(part) {
     const columns = part.columns.map((column) => ({ kind: "text", ...column }));
-    const texts = part.rows.map((row) =>
-      row.map((cell, place) => textOf(cell, columns[place])).join(" ").toLowerCase());
+    const textAt = (row) =>
+      part.rows[row].map((cell, place) => textOf(cell, columns[place])).join(" ");
     const isRight = (column) => column.kind !== "text" && column.kind !== "images";
     const most = columns.map((column, place) =>
       column.bars ? part.rows.reduce((greatest, row) => Math.max(greatest, row[place] ?? 0), 0) : 0);
@@ -273,7 +284,7 @@
     const body = make("tbody");
     const choices = columns.flatMap((column, place) =>
       column.choices ? [{ name: column.name, values: part.rows.map((row) => String(row[place])) }] : []);
-    const filters = makeFilters(part.title, choices, () => { pager.page = 0; render(); });
+    const filters = makeFilters(part.title, textAt, choices, () => { pager.page = 0; render(); });
     const pager = makePager(ROWS_PER_PAGE, render);
     const heads = columns.map((column, place) =>
       make("th", { scope: "col", class: isRight(column) ? "right" : null },
@@ -316,7 +327,7 @@
     }
 
     function render() {
-      const found = places.filter((place) => filters.accepts(place, texts[place]));
+      const found = places.filter((place) => filters.accepts(place));
       const shown = pager.cut(found, part.rows.length, "row");
       body.replaceChildren(...shown.map((place) =>
         make("tr", {}, ...part.rows[place].map(makeCell))));
@@ -336,17 +347,16 @@
 
   function makeGallery(part) {
     const list = part.images;
-    const texts = list.map((number) =>
-      `${images[number].key} ${images[number].classes}`.toLowerCase());
+    const textAt = (place) => `${images[list[place]].key} ${images[list[place]].classes}`;
     const choices = ["classes", "split"].map((name) => ({
       name: name === "classes" ? "class" : name, values: list.map((number) => images[number][name] ?? ""),
     }));
-    const filters = makeFilters(part.title, choices, () => { pager.page = 0; render(); });
+    const filters = makeFilters(part.title, textAt, choices, () => { pager.page = 0; render(); });
     const pager = makePager(IMAGES_PER_PAGE, render);
     const grid = make("div", { class: "images" });
 
     function render() {
-      const found = list.filter((_, place) => filters.accepts(place, texts[place]));
+      const found = list.filter((_, place) => filters.accepts(place));
       const shown = pager.cut(found, list.length, "image");
       grid.replaceChildren(...shown.map((number) => makeImage(number, found)));
     }
@@ -366,7 +376,7 @@
       const total = part.counts[row][column];
       const title = row === column ? `${part.labels[row]}, predicted correctly`
         : `${part.labels[row]}, predicted as ${part.labels[column]}`;
-      const shown = list.length < total ? `, ${list.length.toLocaleString("en")} shown` : "";
+      const shown = list.length < total ? `, ${WHOLE.format(list.length)} shown` : "";
       cell.replaceChildren(make("h3", {}, `${title}: ${countOf(total, "image")}${shown}`),
         make("div", { class: "images" }, ...list.map((number) => makeImage(number, list))));
     }
@@ -382,7 +392,7 @@
         type: "button",
         "aria-label": `${part.labels[row]} predicted as ${part.labels[column]}: ${countOf(count, "image")}`,
         onclick: () => open(row, column),
-      }, count.toLocaleString("en")));
+      }, WHOLE.format(count)));
       return element;
     }
 
