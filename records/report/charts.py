@@ -231,6 +231,7 @@ def draw_lines(
             axes.plot((0, 1), (0, 1), color=_PALE, linestyle="--", linewidth=1)
         if x_kind == "count":
             axes.xaxis.set_major_locator(_whole_numbers())
+            axes.set_xlim(min(numbers) - 0.5, max(numbers) + 0.5)
         if len(series) > 1:
             axes.legend(loc="best")
 
