@@ -12,7 +12,13 @@ from records.dataset import Dataset, open_dataset
 from records.report import ImageSet, Report, dataset_sections, render_page
 from records.runtime.extras import check_extra
 from records.stats import read_index_rows
-from records.storage.exclusive import create_exclusive, require_outside, write_new_file
+from records.storage.exclusive import (
+    create_exclusive,
+    require_absent,
+    require_new,
+    require_outside,
+    write_new_file,
+)
 from records.storage.urls import local_path
 from records.text.escaping import escape_for_display, escape_surrogates
 
@@ -67,6 +73,7 @@ def report(
     location = opened.path if isinstance(dataset, Dataset) else os.fspath(dataset)
     if output is not None:
         require_outside(os.fspath(output), opened.location)
+        _require_absent(os.fspath(output))
     # Rows are taken from one chunk; from many, each call would join them.
     rows = read_index_rows(opened).combine_chunks()
     images = ImageSet(opened, rows)
@@ -123,9 +130,19 @@ def _display(text: str) -> str:
     return escape_for_display(escape_surrogates(text))
 
 
+def _require_absent(output: str) -> None:
+    """Check that the output does not exist, before the work. Raises OutputError."""
+    path = local_path(output)
+    if path is None:
+        require_absent(output)
+    else:
+        require_new(path)
+
+
 def _write(output: str, content: bytes) -> None:
-    if local_path(output) is not None:
-        write_new_file(output, content)
+    path = local_path(output)
+    if path is not None:
+        write_new_file(path, content)
         return
     with create_exclusive(output) as staged:
         staged.write(content)
