@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from records.version import __version__
     from shardmill.datasets import append, compact, convert, extract, prune, rollback
     from shardmill.edits import relabel, remove, repair
+    from shardmill.reporting import report
     from shardmill.training import featurize, train
     from trainers.comparison import runs
     from trainers.evaluation import evaluate
@@ -65,6 +66,7 @@ _MODULES = {
     "relabel": "shardmill.edits",
     "remove": "shardmill.edits",
     "repair": "shardmill.edits",
+    "report": "shardmill.reporting",
     "rollback": "shardmill.datasets",
     "runs": "trainers.comparison",
     "salvage": "records.salvage",
@@ -101,6 +103,7 @@ __all__ = [
     "relabel",
     "remove",
     "repair",
+    "report",
     "rollback",
     "runs",
     "salvage",

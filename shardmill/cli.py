@@ -69,6 +69,7 @@ _COMMANDS = {
     "stats": ("records.cli.stats", "Count classes, sizes, formats and duplicates."),
     "quality": ("records.cli.quality", "Find dark, blurry, enlarged and oddly sized images."),
     "label-errors": ("trainers.cli.label_errors", "Find images whose label may be wrong."),
+    "report": ("shardmill.report_command", "Write a report of a dataset and of runs as HTML."),
     "featurize": ("trainers.cli.featurize", "Store the backbone features of every image."),
     "train": ("trainers.cli.train", "Train a model on a dataset."),
     "evaluate": ("trainers.cli.evaluate", "Measure a trained model on a split."),

@@ -21,6 +21,7 @@ _EXTRAS = {
     "h5py": "train",
     "imagehash": "dedup",
     "jax": "jax",
+    "jinja2": "report",
     "keras": "train",
     "matplotlib": "plot",
     "opentelemetry": "otel",

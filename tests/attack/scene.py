@@ -84,6 +84,7 @@ JOBS = (
     Job(("stats", "@grown@1", "--json")),
     Job(("stats", "@data", "--json")),
     Job(("quality", "OUT", "--json"), "data", "grown"),
+    Job(("report", "@grown", "-o", "OUT"), "report.html"),
     Job(("inspect", "@data", "--grid", "OUT"), "grid.png"),
     Job(
         ("train", "@data", "OUT", "--epochs", "2", *_TRAINING),

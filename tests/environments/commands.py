@@ -45,6 +45,7 @@ CALLS = {
     "label-errors": (
         "{data} --model mobilenet_v2 --weights none --image-size 32 --folds 2 --grid {new}.png"
     ),
+    "report": "{data} -o {new}.html",
     "featurize": "{data} {new} --model mobilenet_v2 --weights none --image-size 32",
     "train": "{data} {new} --epochs 1 --image-size 12 --cache disk",
     "evaluate": "{run} {data} --csv {new}.csv",

@@ -38,6 +38,7 @@ LIGHT: dict[str, tuple[str, ...]] = {
     "stats": ("stats", "DATA"),
     "stats --near": ("stats", "DATA", "--near"),
     "quality": ("quality", "DATA"),
+    "report": ("report", "DATA", "-o", "NEW.html"),
     "inspect": ("inspect", "DATA"),
     "inspect --grid": ("inspect", "DATA", "--grid", "NEW.png"),
     "extract": ("extract", "DATA", "NEW"),
@@ -126,6 +127,7 @@ class Damaged(NamedTuple):
         places = {
             "DATA": self.data, "DATA@1": f"{self.data}@1",
             "NEW": new, "NEW.png": new.with_suffix(".png"),
+            "NEW.html": new.with_suffix(".html"),
             "SOURCE": self.data.with_name("source"), "RUN": run,
             "SHARD": self.data / "train-00000-of-00002.tfrecord",
             "LIST": self.data.with_name("list.csv"),

@@ -113,6 +113,7 @@ _REQUIRED = {
     "quality": ("data",),
     "relabel": ("data", {"cat/0.png": "dog"}),
     "remove": ("data", ["cat/0.png"]),
+    "report": ("data",),
     "repair": ("data", "photos"),
     "rollback": ("data",),
     "runs": ("run",),

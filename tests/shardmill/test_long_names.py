@@ -26,6 +26,7 @@ LONG = ("o" * 300, "/".join(["o" * 200] * 30))
         ("sign", "LONG", "--key", "LONG"),
         ("stats", "LONG"),
         ("quality", "LONG"),
+        ("report", "LONG", "-o", "../out.html"),
         ("log", "LONG"),
         ("diff", "LONG", "LONG"),
         ("rollback", "LONG"),

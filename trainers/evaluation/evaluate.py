@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from trainers.input.bad_records import SkippedRecords
     from trainers.input.selection import Selection
 
+    OnBatch = Callable[[NDArray[np.float32], NDArray[Any], NDArray[np.object_]], None]
+
 
 @dataclass(frozen=True)
 class EvaluationPlan:
@@ -162,11 +164,20 @@ def evaluate_plan(
     mistakes: int = 0,
     csv: str | os.PathLike[str] | None = None,
     on_message: Callable[[str], None] | None = None,
+    on_batch: OnBatch | None = None,
 ) -> AnyEvaluation:
     """Run a planned evaluation; see `evaluate`.
 
     With one label per image, the memory use does not depend on the number of images. With several,
     it is 9 bytes for each class of each image; for a number per image, 16 bytes for each image.
+
+    Args:
+        plan: the run and the records.
+        mistakes: the maximum number of worst mistakes in the result.
+        csv: the path of a new CSV file with a row per image; see `evaluate`.
+        on_message: called with each line for the user.
+        on_batch: called with logits (batch, outputs), labels and keys (batch,) of each batch. After
+            damaged records were found, all batches come again.
     """
     start_backend()
 
@@ -180,7 +191,9 @@ def evaluate_plan(
     model = load_model(plan.run)
     damaged = SkippedRecords(plan.dataset, (plan.selection,), plan.skip_bad, on_message=report)
     table = None if csv is None else PredictionTable(plan.run)
-    scoring = _measure(plan, model, damaged, mistakes=mistakes, table=table, report=report)
+    scoring = _measure(
+        plan, model, damaged, mistakes=mistakes, table=table, report=report, on_batch=on_batch
+    )
     if csv is not None and table is not None:
         table.save(os.fspath(csv))
     keys = [mistake.key for mistake in scoring.ranked()]
@@ -199,26 +212,32 @@ def _measure(
     mistakes: int,
     table: PredictionTable | None,
     report: Callable[[str], None],
+    on_batch: OnBatch | None,
 ) -> Scoring:
     """Score all intact records; start again without the damaged ones if there are some."""
     from trainers.input.bad_records import TF_READ_ERRORS, locate_bad_records
 
     while True:
         scoring = new_scoring(plan.run, mistakes)
-        if table is not None:
-            table.restart()
+        receivers = [scoring.add, *_start(table), *filter(None, [on_batch])]
         with locate_bad_records(plan.dataset, plan.selection, on_message=report):
             try:
                 for batch in score_batches(plan, model, damaged):
-                    scoring.add(*batch)
-                    if table is not None:
-                        table.add(*batch)
+                    for receive in receivers:
+                        receive(*batch)
             except TF_READ_ERRORS as error:
                 found = damaged.add_damaged(error)
                 if len(damaged.records) == plan.selection.records:
                     raise found[0].error from error
             else:
                 return scoring
+
+
+def _start(table: PredictionTable | None) -> Iterator[OnBatch]:
+    """Start a table; yield the function that receives its batches."""
+    if table is not None:
+        table.restart()
+        yield table.add
 
 
 def score_batches(
