@@ -61,7 +61,7 @@ class PredictionTable:
     def save(self, path: str) -> None:
         """Write the table to a new file. Raises as `write_new_file`."""
         with translate_write_errors(tempfile.gettempdir(), hint=HINT_FIX):
-            self._file.seek(0)  # writes what is buffered
+            self._file.seek(0)  # flushes the buffer
         write_new_file(path, self._file)
 
     def _cells(self, outputs: NDArray[np.float64], truth: Any) -> Iterator[str]:

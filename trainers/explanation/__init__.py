@@ -1,4 +1,4 @@
-"""Explanations of predictions: the parts of an image on which a prediction is based."""
+"""Explanations of predictions: the supporting parts of an image."""
 
 from trainers.explanation.class_activation import ClassActivation
 

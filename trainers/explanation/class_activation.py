@@ -1,4 +1,4 @@
-"""Class activation maps: how much each place of an image supports a class.
+"""Class activation maps: the support for a class, by place.
 
 The method is HiResCAM (R. Draelos, L. Carin, "Use HiResCAM instead of Grad-CAM for faithful
 explanations of convolutional neural networks", 2020): the last convolutional map is multiplied by
@@ -89,7 +89,7 @@ def _find_map(model: keras.Model) -> keras.KerasTensor:
     found = None
     every = getattr(model, "layers", [])
     for layer in reversed(every):
-        # The input of the next layer, because the output of a backbone is that of its own graph.
+        # The input of the next layer, because the output of a backbone is in another graph.
         if isinstance(layer, _BEHIND_MAP) and len(layer.input.shape) == 4:
             found = layer.input
         elif found is not None:
@@ -98,7 +98,7 @@ def _find_map(model: keras.Model) -> keras.KerasTensor:
         raise UsageError(
             "the model has no convolutional map to explain a prediction with",
             got=model.name,
-            expected="a functional model with convolutions, and pooling or Flatten behind them",
+            expected="a functional model with convolutions, and pooling or Flatten after them",
         )
     return found
 

@@ -1,4 +1,4 @@
-"""Images whose label may be wrong, and images that belong to no class."""
+"""Search for wrong labels and outliers."""
 
 from trainers.label_errors.find import label_errors
 from trainers.label_errors.result import ClassOverlap, LabelError, LabelErrors, Outlier

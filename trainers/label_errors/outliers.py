@@ -49,6 +49,6 @@ def find_outliers(features: NDArray[np.float32], labels: NDArray[np.int64]) -> F
 
 
 def _to_unit_length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return vectors (rows, features) of length 1; a vector of zeros stays as it is."""
+    """Return vectors (rows, features) of length 1; a vector of zeros is unchanged."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.where(lengths > 0, lengths, 1), np.float32)

@@ -28,6 +28,6 @@ def overlay_activation(
 
     grey = np.repeat(pixels.mean(axis=-1, keepdims=True), 3, axis=-1)
     color = colormaps["inferno"](activation)[..., :3] * 255
-    # Places without activation stay visible as they are.
+    # Places without activation stay grey.
     opacity = _OPACITY * activation[..., None]
     return np.asarray(np.rint(grey * (1 - opacity) + color * opacity), np.uint8)
