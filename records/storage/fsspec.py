@@ -1,9 +1,8 @@
 """Folders at any URL that fsspec opens, with staged uploads.
 
-`open(..., "wb")` of fsspec commits a file even if the block raises an error. So shardmill stages a
-file locally and uploads it when it is complete. On file systems that support `mode="create"`, the
-upload fails if the name exists. On other file systems only the lease excludes other writers, and
-not perfectly: two runs that start in the same instant may both acquire the lease.
+`open(..., "wb")` of fsspec commits a file even if the block raises an error. So a file is staged
+locally, and uploaded when it is complete. Without `mode="create"`, only the lease excludes other
+writers, and two runs that start in the same instant may both acquire it.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ from records.text.urls import redact_location, redact_url
 
 _T = TypeVar("_T")
 _WITHOUT_FOLDERS = {"gcs", "abfs", "abfss", "oss"}
-_PACKAGES = {
+_PACKAGES = {  # what opens the URLs of a scheme
     **dict.fromkeys(("http", "https"), "pip install aiohttp requests"),
     "hf": "pip install huggingface_hub",
     "hdfs": "install the Hadoop client, and set HADOOP_HOME, JAVA_HOME and CLASSPATH",
@@ -50,7 +49,6 @@ _PACKAGES = {
     **dict.fromkeys(("abfs", "abfss", "wasb"), "use az://CONTAINER/FOLDER"),
     "zip": "name the archive: zip://FOLDER::ARCHIVE.zip, or zip://::ARCHIVE.zip for all of it",
 }
-"""What opens the URLs of a scheme, for hints."""
 _HINT = "see the table of stores in the documentation for the URLs that shardmill opens"
 _HINT_DENIED = "check the credentials and their permissions"
 _TRY_LATER = {408, 429, *range(500, 600)}
