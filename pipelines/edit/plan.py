@@ -107,7 +107,7 @@ def find_edits(
         if not edits:
             continue
         start = len(found.images)
-        renamed = (_with_labels(row, rename(row.all_labels)) for row in index.rows())
+        renamed = (with_labels(row, rename(row.all_labels)) for row in index.rows())
         for number, row in enumerate(renamed):
             new = edits.get(number, row.all_labels)
             if new is None:
@@ -115,7 +115,7 @@ def find_edits(
                 continue
             if new != row.all_labels:
                 found.relabelled.append(relabelled_record(row, new, labels))
-            found.images.append(record_to_copy(_with_labels(row, new), split, first + number))
+            found.images.append(record_to_copy(with_labels(row, new), split, first + number))
         rows = range(start, len(found.images))
         found.shards[split].append(_EditedShard(info, count_labels(index.table), rows))
     found.removed.sort(key=lambda record: key_from_text(record.key))
@@ -252,7 +252,8 @@ def iter_indexes(
             first += shard.records
 
 
-def _with_labels(row: IndexRow, labels: Labels) -> IndexRow:
+def with_labels(row: IndexRow, labels: Labels) -> IndexRow:
+    """Return the row of a record with other labels."""
     if row.labels is None:
         return row._replace(label=labels[0])
     return row._replace(labels=labels)

@@ -60,6 +60,19 @@ class ClassRenames(NamedTuple):
             )
 
 
+def renames_of(base: Manifest, manifest: Manifest) -> ClassRenames:
+    """Return the renames that the run of a generation has applied.
+
+    Args:
+        base: the manifest of the generation before it.
+        manifest: the manifest of the generation.
+    """
+    names, labels = manifest.generations[-1].renamed_classes, label_ids(manifest.labels)
+    new = {label: labels[names[name]] for label, name in enumerate(base.labels) if name in names}
+    merged = {label: number for label, number in new.items() if number != label}
+    return ClassRenames(names, manifest.labels, merged, ())
+
+
 def renamed_labels(before: LabelMap, after: LabelMap) -> frozenset[int]:
     """Return the labels whose names differ in two label maps; the second one may be longer."""
     pairs = zip(before, after, strict=False)

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from pipelines.edit.plan import relabelled_record, removed_record
+from pipelines.edit.plan import relabelled_record, removed_record, with_labels
+from pipelines.incremental.class_renames import renames_of
 from pipelines.repair.damage import Damage, expected_digests
 from pipelines.repair.dataset import DatasetToRepair
 from pipelines.repair.listed import ListedFiles
@@ -99,7 +100,12 @@ def _iter_edits(kind: str, generation: int, dataset: DatasetToRepair) -> Iterato
     if generation not in manifests or generation - 1 not in manifests:
         return
     base, edited = manifests[generation - 1], manifests[generation]
-    before, after = _rows_of_one(base, edited, dataset), _rows_of_one(edited, base, dataset)
+    renames = renames_of(base, edited)
+    before = {
+        key: found._replace(row=with_labels(found.row, renames.apply(found.row.all_labels)))
+        for key, found in _rows_of_one(base, edited, dataset).items()
+    }
+    after = _rows_of_one(edited, base, dataset)
     keys = sorted(before, key=key_from_text)
     if kind == layout.REMOVED:
         removed = [removed_record(*before[key], edited.labels) for key in keys if key not in after]

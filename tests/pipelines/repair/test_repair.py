@@ -316,6 +316,25 @@ def test_repair_of_a_dataset_with_an_edited_past(grown: Made, tmp_path: Path, ki
     require_same(made, data, run_repair(data, grown.source))
 
 
+def test_repair_of_the_lists_of_a_generation_that_merged_two_classes(tmp_path: Path) -> None:
+    source, data = tmp_path / "source", str(tmp_path / "data")
+    make_source(source, 1)
+    convert_source(source, data)
+    for path in (source / "dog").iterdir():
+        path.rename(source / "cat" / f"dog-{path.name}")
+    (source / "dog").rmdir()
+    (source / "cat/dog-1-0.png").unlink()
+    (source / "eel").mkdir()
+    (source / "cat/1-1.png").rename(source / "eel/1-1.png")
+    options: dict[str, Any] = {"allow_new_classes": True, "accept_gone": True, "max_gone": 1.0}
+    report = convert_source(source, data, append=True, rename_class=("dog=cat",), **options)
+    assert (report.removed, report.corrected) == (1, 1)
+    made, storage = read_made(source, data), open_storage(data)
+    for name in (layout.REMOVED, layout.RELABELLED):
+        storage.remove(layout.generation_path(name, 2))
+    require_same(made, data, run_repair(data, source))
+
+
 @pytest.mark.parametrize("step", [4, EVERY])
 def test_repair_killed_anywhere_is_finished_by_the_next(
     grown: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
