@@ -22,6 +22,7 @@ from records.signatures.keys import make_key_id, read_private_key
 from records.signatures.statement import decode_statement, make_statement
 from records.storage import Storage, open_storage
 from records.storage.ownership import foreign_file
+from records.storage.work_folder import unlocked_write
 from records.text.formatting import pluralize
 
 
@@ -86,7 +87,8 @@ def sign(dataset: str | os.PathLike[str], *, key: str | os.PathLike[str]) -> Sig
     number = manifest.generations[-1].number
     payload = make_statement(manifest, read_provenance(storage, number))
     envelope = sign_payload(payload, private, _read_previous(storage))
-    storage.replace(SIGNATURE, encode_envelope(envelope))
+    with unlocked_write(storage):
+        storage.replace(SIGNATURE, encode_envelope(envelope))
     return SignReport(
         dataset=storage.url,
         generation=number,

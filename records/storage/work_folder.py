@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, get_args
 
 from records.errors import OutputError
@@ -12,7 +13,7 @@ from records.storage.names import WORK_FOLDER
 from records.text.escaping import escape_for_display
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from records.storage import Storage
 
@@ -118,6 +119,20 @@ def remove_own_files(
     if folder != WORK_FOLDER:
         return  # one line, when the work folder is removed
     warn_kept(storage, foreign)
+
+
+@contextmanager
+def unlocked_write(storage: Storage) -> Iterator[None]:
+    """Write in the block without the lock, and then remove the work folder if it is unused.
+
+    At the end of a run, the holder of the lock removes it, with the staged files of killed
+    processes.
+    """
+    try:
+        yield
+    finally:
+        if isinstance(storage, LocalStorage):
+            storage.remove_unused_staging()
 
 
 def warn_kept(storage: Storage, names: Sequence[str]) -> None:

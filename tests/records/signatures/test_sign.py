@@ -57,6 +57,10 @@ def test_sign_then_verify_has_no_findings(data: Path, key: Path) -> None:
     assert findings(data, key) == []
 
 
+def test_sign_leaves_no_work_folder(data: Path) -> None:
+    assert not (data / ".shardmill").exists()
+
+
 def test_verify_one_flipped_bit_of_any_file_has_a_finding(data: Path, key: Path) -> None:
     for path in sorted(path for path in data.rglob("*") if path.is_file()):
         content = path.read_bytes()
