@@ -22,6 +22,8 @@ Command = Literal["convert", "compact", "adopt", "remove", "relabel", "rollback"
 _CLEANED = ("convert", "compact", "remove", "relabel", "rollback", "WriteDataset")
 PARTS = f"{WORK_FOLDER}/parts"
 """The folder of the images that a Beam pipeline has staged."""
+REPAIRED = f"{WORK_FOLDER}/repaired"
+"""The folder of shards that an unfinished repair has written: only the next repair removes them."""
 _COMMAND = f"{WORK_FOLDER}/command"
 _KEY = f"{WORK_FOLDER}/key"
 _RUN = f"{WORK_FOLDER}/run"
@@ -118,7 +120,7 @@ def remove_own_files(
         storage.remove_empty_folders(folder)
     if folder != WORK_FOLDER:
         return  # one line, when the work folder is removed
-    warn_kept(storage, foreign)
+    warn_kept(storage, [name for name in foreign if not name.startswith(f"{REPAIRED}/")])
 
 
 @contextmanager

@@ -167,6 +167,29 @@ def test_repair_exchanged_shards_without_their_source_gives_the_same_bytes(
     require_same(first, place, run_repair(place, tmp_path / "other"))
 
 
+@pytest.mark.parametrize("step", [5, EVERY])
+def test_repair_of_exchanged_shards_killed_anywhere_loses_no_record(
+    first: Made, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    kills, number = Kills(monkeypatch), 0
+    make_file(tmp_path / "other", "cat/1.png")
+    while True:
+        number += step
+        location = f"{place}{number}"
+        storage = first.write(location)
+        for one, other in zip(first.shards, [*first.shards[1:], first.shards[0]], strict=True):
+            storage.replace(one, first.files[other])
+        try:
+            with kills.at(number):
+                run_repair(location, tmp_path / "other")
+            break
+        except KilledError:
+            pass
+        run_repair(location, tmp_path / "other")
+        assert read_all(location) == first.files, number
+    assert number > 2 * len(first.shards)
+
+
 def test_repair_of_a_damaged_record_reads_only_its_file(first: Made, tmp_path: Path) -> None:
     """All other records are those of the damaged shard: their files may be missing."""
     data = str(tmp_path / "data")
@@ -286,7 +309,7 @@ def test_repair_with_other_encoders_names_their_versions(
 
     monkeypatch.setattr(normalize, "encode_image", lambda *_: make_picture(5))
     here = {**encoder_versions(), "pillow": "0.1"}
-    monkeypatch.setattr("pipelines.repair.versions.encoder_versions", lambda: here)
+    monkeypatch.setattr("pipelines.repair.explain.encoder_versions", lambda: here)
     problem = problem_of(run_repair(place, grown.source), name)
     assert "other bytes" in problem
     assert f"pillow {encoder_versions()['pillow']}, this environment has 0.1" in problem
