@@ -358,6 +358,25 @@ def test_repair_of_the_lists_of_a_generation_that_merged_two_classes(tmp_path: P
     require_same(made, data, run_repair(data, source))
 
 
+def test_repair_of_an_index_with_rejects_of_a_class_that_was_renamed(tmp_path: Path) -> None:
+    source, data = tmp_path / "source", str(tmp_path / "data")
+    make_source(source, 1)
+    convert_source(source, data, stratify=True)
+    for number in range(12):
+        make_file(source, f"cat/2-{number}.png", make_picture(200 + number))
+        make_file(source, f"dog/bad2-{number}.png", CORRUPT)
+    convert_source(source, data, stratify=True, append=True)
+    (source / "dog").rename(source / "canis")
+    convert_source(source, data, stratify=True, append=True, rename_class=("dog=canis",))
+    for path in (source / "canis").glob("bad2-*"):
+        path.unlink()
+    made, storage = read_made(source, data), open_storage(data)
+    for name in made.shards:
+        if layout.parent(name) == layout.generation_folder(2):
+            storage.remove(index_name(name))
+    require_same(made, data, run_repair(data, source))
+
+
 @pytest.mark.parametrize("step", [4, EVERY])
 def test_repair_killed_anywhere_is_finished_by_the_next(
     grown: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
