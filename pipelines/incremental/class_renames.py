@@ -94,22 +94,56 @@ def find_renames(given: Mapping[str, str] | Sequence[str] | None, base: Manifest
     """
     pairs, numbers = _read_pairs(given), label_ids(base.labels)
     _require_known(pairs, base.labels)
-    names = {old: new for old, new in pairs.items() if old in numbers}
+    applied = _find_applied(pairs, base)
+    names = {old: new for old, new in pairs.items() if old in numbers and old not in applied}
     targets = [names.get(name, name) for name in base.labels]
     # A class that keeps its name keeps its label; otherwise, the first class gets the name.
     keepers = {name: label for label, name in reversed([*enumerate(targets)])}
     keepers |= {name: label for name, label in numbers.items() if name not in names}
     merged = {label: keepers[name] for label, name in enumerate(targets) if keepers[name] != label}
     records = {name: _count(base, label) for name, label in numbers.items()}
-    empty = [label for label in merged if not records[base.labels[label]]]
-    for label in empty:
-        del merged[label], names[base.labels[label]]
-    labels = tuple(
-        base.labels[label] if keepers[name] != label else name for label, name in enumerate(targets)
-    )
+    # Without records, a merge has no effect, unless another class gets the name.
+    no_effect = {base.labels[label] for label in merged if not records[base.labels[label]]}
+    for name in no_effect - {*names.values()}:
+        del merged[numbers[name]], names[name]
+    labels = _name_labels(base.labels, targets, keepers)
     check_labels(labels, path=_OPTION)
-    notes = tuple(_notes(pairs, names, records, {base.labels[label] for label in merged}))
+    merged_names = {base.labels[label] for label in merged}
+    notes = tuple(_notes(pairs, names, records, merged_names, applied))
     return ClassRenames(names, labels, merged, notes)
+
+
+def _find_applied(pairs: Mapping[str, str], base: Manifest) -> set[str]:
+    """Return the classes whose renames a dataset has already, although it has their old names.
+
+    The renames of one run may give a class the old name of another class. The same renames are
+    then not applied again, unless a later run has renamed one of these classes: a run that is
+    repeated would give the class the name of the other class.
+    """
+    applied, seen = set[str](), set[str]()
+    for generation in reversed(base.generations):
+        renames = generation.renamed_classes
+        names = {*renames, *renames.values()}
+        if renames.items() <= pairs.items() and seen.isdisjoint(names):
+            applied |= renames.keys() & {*renames.values()}
+        seen |= names
+    return applied
+
+
+def _name_labels(
+    labels: LabelMap, targets: Sequence[str], keepers: Mapping[str, int]
+) -> LabelMap:
+    """Return a label map with the new names of classes.
+
+    A class that is merged keeps its name. If another class gets this name, it has a name that no
+    class has now: a label is never removed.
+    """
+    names = {label: name for label, name in enumerate(targets) if keepers[name] == label}
+    for label, name in enumerate(labels):
+        if label not in names and name not in names.values():
+            names[label] = name
+    unused = iter([name for name in labels if name not in names.values()])
+    return tuple(names[label] if label in names else next(unused) for label in range(len(labels)))
 
 
 def _read_pairs(given: Mapping[str, str] | Sequence[str] | None) -> dict[str, str]:
@@ -151,17 +185,20 @@ def _notes(
     names: Mapping[str, str],
     records: Mapping[str, int],
     merged: set[str],
+    applied: set[str],
 ) -> Iterator[str]:
     for old, new in pairs.items():
         first, second = map(escape_for_display, (old, new))
         images = pluralize(records.get(old, 0), "image")
         if old in merged:
-            yield (
-                f"class {first} merged into class {second}: {images} relabelled; {first} keeps its"
-                " label, without images"
-            )
+            keeps = f"{first} keeps its label, without images"
+            if old in names.values():
+                keeps = "its label has no images now"
+            yield f"class {first} merged into class {second}: {images} relabelled; {keeps}"
         elif old in names:
             yield f"class {first} renamed to {second}: {images}"
+        elif old in applied:
+            yield f"{_OPTION} {first}={second} has no effect: the dataset has this name already"
         else:
             yield f"{_OPTION} {first}={second} has no effect: no image has the class {first}"
 

@@ -28,6 +28,7 @@ class State:
         replaced: the classes of each record that `relabel` has replaced.
         rejected: the content of each rejected file.
         names: the name in the dataset of each class of the source, which has a number.
+        renames: the new names of classes that each run with renames has given, the oldest first.
         described: the name that the description of the dataset has.
     """
 
@@ -36,6 +37,7 @@ class State:
     replaced: dict[str, set[str]] = field(default_factory=dict)
     rejected: dict[str, bytes] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
+    renames: list[dict[str, str]] = field(default_factory=list)
     described: str | None = None
 
     @property
@@ -144,6 +146,7 @@ class Model:
         state.replaced = {key: {*map(rename, names)} for key, names in state.replaced.items()}
         state.names = {number: rename(name) for number, name in state.names.items()}
         state.names |= run.names
+        state.renames += [dict(run.renames)] if run.renames else []
         state.described = run.described or state.described
 
     def _find_records(
@@ -211,6 +214,7 @@ class Model:
 
     def compact(self) -> None:
         """Apply `compact` into a new dataset, which has one generation."""
+        self.state.renames = []
         self.generations.clear()
 
     def rollback(self, number: int, renamed: dict[str, str]) -> None:

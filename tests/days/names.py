@@ -58,29 +58,43 @@ def choose_names(source: Source, state: State, labels: Collection[str], chance: 
             pairs[str(name)] = new
     if {*names.values()} & (pairs.keys() - {*pairs.values()}):
         return kept  # the source still contains such a class
-    given, renames = _find_effective(pairs, state.classes, labels)
+    given, renames = _find_effective(pairs, state, labels)
     options = [word for old, new in given.items() for word in ("--rename-class", f"{old}={new}")]
     return Names(names, renames, source.map_options(names) + options)
 
 
 def _find_effective(
-    pairs: Mapping[str, str], classes: Collection[str], labels: Collection[str]
+    pairs: Mapping[str, str], state: State, labels: Collection[str]
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Return the renames to give, and those of them that have an effect.
 
-    Without records of the class, a rename has no effect if the dataset has the new name. It is not
-    given if another class gets the name, too.
+    - A class without records is not merged, unless another class gets its name. Its rename is not
+      given if a third class gets the new name, too.
+    - If a class got the old name of another class, the same renames are not applied again.
 
     Args:
         pairs: the new names of classes of a dataset.
-        classes: its classes that have records.
-        labels: all its classes.
+        state: the state of the dataset.
+        labels: all its classes, also those without records.
     """
-    counts = Counter(pairs.values())
+    counts, classes = Counter(pairs.values()), state.classes
     given = {old: new for old, new in pairs.items() if old in classes or counts[new] == 1}
+    applied = _find_applied(given, state)
+    tried = {old: new for old, new in given.items() if old not in applied}
     effective = {
         old: new
-        for old, new in given.items()
-        if old in classes or new not in labels or new in given
+        for old, new in tried.items()
+        if old in classes or new not in labels or new in tried or old in tried.values()
     }
     return given, effective
+
+
+def _find_applied(given: Mapping[str, str], state: State) -> set[str]:
+    """Return the classes with renames that a run has applied, and that no later run has touched."""
+    applied, later = set[str](), set[str]()
+    for renames in reversed(state.renames):
+        names = {*renames, *renames.values()}
+        if renames.items() <= given.items() and not names & later:
+            applied |= {*renames} & {*renames.values()}
+        later |= names
+    return applied

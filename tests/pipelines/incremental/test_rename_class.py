@@ -158,6 +158,34 @@ def test_renamed_class_keeps_corrections_of_relabel(
     assert list(verify(grown, decode=True)) == []
 
 
+@pytest.mark.parametrize(
+    ("renames", "labels"),
+    [
+        ({"cat": "eel", "eel": "cat"}, ("eel", "dog", "cat")),
+        ({"cat": "dog", "dog": "canis"}, ("dog", "canis", "eel")),
+        ({"cat": "dog", "dog": "eel"}, ("dog", "cat", "eel")),
+    ],
+)
+def test_renames_to_the_old_name_of_another_class_are_applied_once(
+    grown: Path, append: Convert, source: Path, renames: dict[str, str], labels: tuple[str, ...]
+) -> None:
+    relabel(str(grown), {"cat/000.png": ("eel",), "dog/000.png": ("cat",)})
+    expected = renamed(classes_of(grown), **renames)
+    for old in renames:
+        (source / old).rename(source / f"old {old}")
+    for old, new in renames.items():
+        for path in (source / f"old {old}").iterdir():
+            make_file(source, f"{new}/{old} {path.name}", path.read_bytes())
+        shutil.rmtree(source / f"old {old}")
+    append(rename_class=renames)
+    assert open_dataset(grown).labels == labels
+    assert classes_of(grown) == expected
+    content = content_of(grown)
+    assert append(rename_class=renames).status == "nothing-to-do"
+    assert content_of(grown) == content
+    assert list(verify(grown, decode=True)) == []
+
+
 @pytest.mark.slow
 def test_append_exchanges_the_names_of_two_classes(
     grown: Path, append: Convert, source: Path
