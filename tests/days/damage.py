@@ -148,7 +148,7 @@ def _find_lists(files: Files) -> set[str]:
 
 
 def _find_derived(files: Files) -> set[str]:
-    """Return the files that follow from the manifest, unless an unfinished run has replaced them."""
+    """Return the files that follow from the manifest, and that no unfinished run has replaced."""
     digests, contents = files.present.files, files.contents
     names = {name for name in digests if posixpath.basename(name) in _DERIVED}
     return {name for name in names if digest_of(contents.get(name, b"")) == digests[name]}
@@ -190,8 +190,8 @@ def find_repairable(
         name = damage.name
         if name in files.shards:
             lost = [row for row in files.shards[name] if _overlap(row.place, damage.lost)]
-            is_available = all(row.image in source or (row.key, row.image) in intact for row in lost)
-            return is_available and index_name(name) not in damaged
+            is_found = [row.image in source or (row.key, row.image) in intact for row in lost]
+            return all(is_found) and index_name(name) not in damaged
         if name in shard_of:
             rejects = posixpath.join(layout.parent(shard_of[name]), layout.REJECTS)
             return not {shard_of[name], rejects} & damaged
