@@ -80,9 +80,16 @@ class StoredRecords:
         return (files & self._damage.keys()) - {shard.info.name}
 
     def read(self, place: Place, row: IndexRow, labels: LabelMap) -> bytes | None:
-        """Return the payload of a record with the labels of a row; None if it is damaged now."""
+        """Return the payload of a record with the labels of a row; None if it is damaged now.
+
+        Args:
+            place: the place of the record; its class may have another name there.
+            row: the row.
+            labels: the label map of the row.
+        """
         payload = self._read(place)
-        if payload is None or place.row.all_labels == row.all_labels:
+        labelled = place.row.all_labels, _name_classes(place.row, place.decoder.labels)
+        if payload is None or labelled == (row.all_labels, _name_classes(row, labels)):
             return payload
         return relabel_payload(payload, row.all_labels, labels)
 
@@ -195,6 +202,10 @@ def _open_ranges(storage: Storage, name: str) -> RangeReader:
     if storage.is_local:
         return storage.open_random_access(name)
     return _BufferedRanges(storage.open(name))
+
+
+def _name_classes(row: IndexRow, labels: LabelMap) -> list[str]:
+    return [labels[label] for label in row.all_labels]
 
 
 def _describes(row: IndexRow, payload: bytes, decoder: RecordDecoder) -> bool:

@@ -26,6 +26,7 @@ from records.format.index import read_index
 from records.format.layout import index_name
 from records.format.manifest import file_names, read_manifest, shard_names
 from records.format.shard import ShardWriter, read_shard
+from records.generations import read_generation
 from records.images import ImageOptions, encoder_versions
 from records.storage import Storage, open_storage
 from shardmill.cli import shardmill
@@ -375,6 +376,22 @@ def test_repair_of_an_index_with_rejects_of_a_class_that_was_renamed(tmp_path: P
         if layout.parent(name) == layout.generation_folder(2):
             storage.remove(index_name(name))
     require_same(made, data, run_repair(data, source))
+
+
+def test_repair_copies_records_from_before_and_after_their_class_was_renamed(
+    tmp_path: Path,
+) -> None:
+    source, data = tmp_path / "source", str(tmp_path / "data")
+    make_source(source, 1)
+    convert_source(source, data)
+    (source / "dog").rename(source / "canis")
+    convert_source(source, data, append=True, rename_class=("dog=canis",))
+    make_file(tmp_path / "other", "cat/1.png")
+    made, storage = read_made(source, data), open_storage(data)
+    for generation in (2, 1):
+        for name in shard_names(read_generation(storage, generation)):
+            storage.remove(name)
+        require_same(made, data, run_repair(data, tmp_path / "other"))
 
 
 @pytest.mark.parametrize("step", [4, EVERY])
