@@ -89,8 +89,7 @@ def find_renames(given: Mapping[str, str] | Sequence[str] | None, base: Manifest
         base: the manifest of the dataset.
 
     Raises:
-        UsageError: a value is invalid, the dataset has neither name, or two classes would have the
-            same name.
+        UsageError: a value is invalid, or the dataset has neither name.
     """
     pairs, numbers = _read_pairs(given), label_ids(base.labels)
     _require_known(pairs, base.labels)
@@ -130,9 +129,7 @@ def _find_applied(pairs: Mapping[str, str], base: Manifest) -> set[str]:
     return applied
 
 
-def _name_labels(
-    labels: LabelMap, targets: Sequence[str], keepers: Mapping[str, int]
-) -> LabelMap:
+def _name_labels(labels: LabelMap, targets: Sequence[str], keepers: Mapping[str, int]) -> LabelMap:
     """Return a label map with the new names of classes.
 
     A class that is merged keeps its name. If another class gets this name, it has a name that no

@@ -225,9 +225,7 @@ def _read_planned(shard: ListedShard, dataset: DatasetToRepair) -> list[Reject]:
     return [by_key[keys[place]] for place in in_order if splits[place] == number]
 
 
-def _to_image(
-    reject: Reject, listed: SourceImage | None, labels: tuple[str, ...]
-) -> SourceImage:
+def _to_image(reject: Reject, listed: SourceImage | None, labels: tuple[str, ...]) -> SourceImage:
     """Return a rejected image with its labels then; its class may have another name now."""
     names = reject.classes if reject.class_name is None else (reject.class_name,)
     numbers = [labels.index(name) for name in names if name in labels]

@@ -21,17 +21,17 @@ from pipelines.repair.report import RepairedFile, RepairReport
 from pipelines.repair.source import SourceImages
 from pipelines.repair.stored import StoredRecords
 from pipelines.repair.waiting import find_waiting, move_waiting, waiting_name
+from pipelines.run_state import remove_rest
 from pipelines.sources.path_checks import check_locations
 from records.errors import CorruptDataError, LockedError, UsageError
 from records.format.index import read_shard_index
-from records.format.layout import RUN_PLAN, WORK_FOLDER, index_name
+from records.format.layout import WORK_FOLDER, index_name
 from records.format.manifest import read_manifest
 from records.format.metadata.card_file import update_card
 from records.generations import require_whole_dataset
 from records.runtime.shard_worker import OnProgress
 from records.storage import FolderLock, StagedFile, Storage, open_storage
 from records.storage.urls import redact_url
-from records.storage.work_folder import remove_own_files, unfinished_command
 from records.text.escaping import escape_for_display
 
 
@@ -78,19 +78,12 @@ def repair(options: ConvertOptions, on_progress: OnProgress | None = None) -> Re
             dataset = DatasetToRepair(storage, listed, damage, source, storage.overwrite)
             files = _Repair(dataset, lock, progress).run()
             update_card(storage, listed.present)
-            if not _has_run(storage):
-                remove_own_files(storage)
+            remove_rest(storage)
     elif not options.dry_run and storage.list(WORK_FOLDER):
         with suppress(LockedError), storage.lock() as lock:  # the rest of a killed repair
             move_waiting(storage, (), lock)
-            if not _has_run(storage):
-                remove_own_files(storage)
+            remove_rest(storage)
     return _report(options, files, time.monotonic() - started_at)
-
-
-def _has_run(storage: Storage) -> bool:
-    """Return whether the work folder has the state of a run, which can be resumed."""
-    return unfinished_command(storage) is not None or storage.stat(RUN_PLAN) is not None
 
 
 def _read_listed_files(storage: Storage) -> ListedFiles:

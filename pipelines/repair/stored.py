@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import BinaryIO, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
@@ -179,7 +180,8 @@ class StoredRecords:
             except CorruptDataError:
                 continue
             is_wanted = pc.is_in(index.table["key"], value_set=wanted)
-            for number in pc.indices_nonzero(is_wanted).to_pylist():
+            # `indices_nonzero` of Arrow crashes if an index has no rows.
+            for number in np.flatnonzero(is_wanted.to_numpy()).tolist():
                 yield Place(other.info.name, index.rows(number, number + 1)[0], other.decoder)
 
 

@@ -167,9 +167,7 @@ def _damage(name: str, content: bytes, chance: Random) -> Damage:
     )
 
 
-def find_repairable(
-    files: Files, damages: Sequence[Damage], source: Collection[bytes]
-) -> set[str]:
+def find_repairable(files: Files, damages: Sequence[Damage], source: Collection[bytes]) -> set[str]:
     """Return the damaged files that a repair must restore; it may restore others, too.
 
     Args:

@@ -57,7 +57,7 @@ class Runs:
             whether at least one run was killed.
         """
         kills = self._chance.randint(1, _MOST_KILLS) if self._chance.random() < _KILLED else 0
-        return any([self._kill(words, codes) for _ in range(kills)])
+        return sum(self._kill(words, codes) for _ in range(kills)) > 0
 
     def _kill(self, words: Sequence[str], codes: Collection[int]) -> bool:
         command = words[0]

@@ -388,8 +388,9 @@ def test_repair_copies_records_from_before_and_after_their_class_was_renamed(
     convert_source(source, data, append=True, rename_class=("dog=canis",))
     make_file(tmp_path / "other", "cat/1.png")
     made, storage = read_made(source, data), open_storage(data)
-    for generation in (2, 1):
-        for name in shard_names(read_generation(storage, generation)):
+    before, after = (shard_names(read_generation(storage, number)) for number in (1, 2))
+    for names in (after - before, before - after):
+        for name in names:
             storage.remove(name)
         require_same(made, data, run_repair(data, tmp_path / "other"))
 
