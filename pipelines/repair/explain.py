@@ -1,4 +1,4 @@
-"""Explanations of the files that cannot be repaired, also by versions of libraries."""
+"""Explanations of the files that cannot be repaired."""
 
 from __future__ import annotations
 

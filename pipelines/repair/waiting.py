@@ -1,4 +1,4 @@
-"""Shards that wait in the work folder until all others are written again.
+"""Shards that wait until all others are written again.
 
 A damaged file may have records of another damaged shard, as after two files were exchanged. It is
 replaced only after these records are written elsewhere. The file of the other shard is not such a

@@ -1,4 +1,4 @@
-"""Random damage of the files of a dataset, and what a repair must restore."""
+"""Random damage of a dataset, and what a repair must restore."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of classes in a dataset: some folders have other names, or were merged."""
+"""Names of classes whose folders were renamed or merged."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def choose_names(source: Source, state: State, labels: Collection[str], chance: 
         if present[number] != folder and present[number] in labels
     }
     chosen = {number: folder for number, folder in other.items() if chance.random() < 0.4}
-    if len({*(present | chosen).values()}) < len({*present.values()}):
+    if len({*{**present, **chosen}.values()}) < len({*present.values()}):
         chosen = other  # of two folders that exchanged their names, both or none
     names = {**present, **chosen}
     pairs = {present[number]: folder for number, folder in chosen.items()}

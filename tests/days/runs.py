@@ -1,4 +1,4 @@
-"""Runs of commands that are killed at random moments, and whose store goes away."""
+"""Runs of commands that are killed, and whose store is stopped."""
 
 from __future__ import annotations
 

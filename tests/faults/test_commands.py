@@ -1,4 +1,4 @@
-"""Commands that change a dataset, killed or failing at any call that changes files."""
+"""Commands that change a dataset, killed or failing at any call."""
 
 from __future__ import annotations
 
