@@ -123,7 +123,14 @@ class Source:
         """Make a few random changes."""
         changes = [
             *(self._add, self._add, self._add_many, self._rename, self._move, self._swap),
-            *(self._rename_folder, self._copy, self._delete, self._edit, self._move_and_edit),
+            *(
+                self._rename_folder,
+                self._rename_folder,
+                self._copy,
+                self._delete,
+                self._edit,
+                self._move_and_edit,
+            ),
             *(self._replace, self._touch, self._break, self._add_broken, self._take_away),
             *(self._bring_back, self._add_class, self._merge_folders, self._swap_folders),
         ]
@@ -160,7 +167,7 @@ class Source:
 
     def _add_class(self) -> None:
         names = [name for name in _NEW_CLASSES if name not in self._used_names()]
-        if names and self._random.random() < 0.1:
+        if names and self._random.random() < 0.3:
             number, name = len(self._first_names), self._random.choice(names)
             self.folders[number] = self._first_names[number] = name
             self._write(self._new(name), self._picture())
@@ -199,7 +206,7 @@ class Source:
 
     def _merge_folders(self) -> None:
         """Move the files of a class to the folder of another class, with other names."""
-        if len(self.folders) > _FEWEST_CLASSES and self._random.random() < 0.15:
+        if len(self.folders) > _FEWEST_CLASSES and self._random.random() < 0.4:
             old, new = self._random.sample([*self.folders], 2)
             for key in [key for key in self.files if self.class_of(key) == old]:
                 self._rename_to(key, self._new(self.folders[new]))
@@ -208,7 +215,7 @@ class Source:
 
     def _swap_folders(self) -> None:
         """Exchange the names of two class folders."""
-        if self._random.random() < 0.1:
+        if self._random.random() < 0.25:
             one, other = self._random.sample([*self.folders], 2)
             names = self.folders[one], self.folders[other]
             self._move_files(names[0], _SPARE_FOLDER)
