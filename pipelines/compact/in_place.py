@@ -71,6 +71,7 @@ def _list_and_plan(dataset: DatasetToEdit) -> Run:
     started_at = time.monotonic()
     output, base, options, command = dataset
     sources = list_records(output, base)
+    sources.rejects = []  # the lists of earlier generations stay
     plan = make_plan(
         sources,
         base.settings,
