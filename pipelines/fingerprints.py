@@ -27,7 +27,7 @@ from records.format.manifest import Manifest, read_manifest, shard_names
 from records.format.rejects import read_all_rejects
 from records.runtime.logging import log_line
 from records.storage import Storage
-from records.storage.local import LocalStorage
+from records.storage.work_folder import unlocked_write
 from records.text.keys import key_from_text
 from records.untrusted_parquet import InvalidParquetError, read_untrusted
 
@@ -152,9 +152,8 @@ def _write(output: Storage, fingerprints: pa.Table) -> None:
     """
     try:
         _require_fingerprints(output)
-        _replace(output, fingerprints)
-        if isinstance(output, LocalStorage):  # without a lock, nothing else removes the folder
-            output.remove_unused_staging()
+        with unlocked_write(output):
+            _replace(output, fingerprints)
     except (OutputError, StorageError) as error:
         problem = "the fingerprints cannot be saved, so the next run reads every source file"
         log_line(f"{problem}: {error}", level=logging.WARNING)

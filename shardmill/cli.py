@@ -163,7 +163,6 @@ def main() -> NoReturn:
     started_at = time.monotonic()
     code = _EXIT_TERMINATED
     with _capture_native_output():  # forks, so it comes before the thread of `watch_signals`
-        watch_signals()
         try:
             code = _run()
         finally:
@@ -207,6 +206,7 @@ def _run() -> int:
     """Call the command and return its exit code. Raises SystemExit on SIGTERM."""
     code: int
     try:
+        watch_signals()  # while a thread starts, Python may replace the exception of a signal
         code = shardmill.main(args=_arguments(), standalone_mode=False) or 0
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()

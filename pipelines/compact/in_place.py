@@ -71,6 +71,7 @@ def _list_and_plan(dataset: DatasetToEdit) -> Run:
     output, base, options, command = dataset
     with span("list"):
         sources = list_records(output, base)
+        sources.rejects = []  # the lists of earlier generations stay
     with span("plan"):
         plan = make_plan(
             sources,

@@ -209,11 +209,10 @@ def _read_planned(shard: ListedShard, dataset: DatasetToRepair) -> list[Reject]:
         rejects = {each.key: each for each in read_rejects(dataset.storage, generation.number)}
     if not rejects:
         return []
+    labels = dataset.listed.manifests.get(generation.number, manifest).labels
     images = dataset.source.find([*rejects])
     planned = [
-        _to_image(reject, manifest.labels)
-        if image is None
-        else msgspec.structs.replace(image, key=key_from_text(reject.key))
+        _to_image(reject, image, labels)
         for reject, image in zip(rejects.values(), images, strict=True)
         if image is not None or reject.xxh3_128 is not None
     ]
@@ -227,13 +226,17 @@ def _read_planned(shard: ListedShard, dataset: DatasetToRepair) -> list[Reject]:
     return [by_key[keys[place]] for place in in_order if splits[place] == number]
 
 
-def _to_image(reject: Reject, labels: tuple[str, ...]) -> SourceImage:
+def _to_image(reject: Reject, listed: SourceImage | None, labels: tuple[str, ...]) -> SourceImage:
+    """Return a rejected image with its labels then; its class may have another name now."""
     names = reject.classes if reject.class_name is None else (reject.class_name,)
     numbers = [labels.index(name) for name in names if name in labels]
     has_one = reject.class_name is not None
-    return SourceImage(
+    image = SourceImage(
         key_from_text(reject.key),
         numbers[0] if has_one and numbers else -1,
         reject.bytes,
         labels=None if has_one else sorted(numbers),
     )
+    if listed is None:
+        return image
+    return msgspec.structs.replace(image, split=listed.split, group=listed.group)

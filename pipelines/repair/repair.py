@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 from pipelines.options import ConvertOptions
@@ -20,17 +20,18 @@ from pipelines.repair.replan import convert_again
 from pipelines.repair.report import RepairedFile, RepairReport
 from pipelines.repair.source import SourceImages
 from pipelines.repair.stored import StoredRecords
+from pipelines.repair.waiting import find_waiting, move_waiting, waiting_name
+from pipelines.run_state import remove_rest
 from pipelines.sources.path_checks import check_locations
 from records.errors import LockedError, UsageError
 from records.format.index import read_shard_index
-from records.format.layout import index_name
+from records.format.layout import WORK_FOLDER, index_name
 from records.format.manifest import read_manifest
 from records.format.metadata.card_file import update_card
 from records.generations import require_whole_dataset
 from records.runtime.shard_worker import OnProgress
 from records.runtime.telemetry import span
 from records.storage import FolderLock, StagedFile, Storage, open_storage, redact_url
-from records.storage.work_folder import has_unfinished_run, list_own_files, remove_own_files
 from records.text.escaping import escape_for_display
 
 
@@ -79,17 +80,12 @@ def repair(options: ConvertOptions, on_progress: OnProgress | None = None) -> Re
             dataset = DatasetToRepair(storage, listed, damage, source, storage.overwrite, {})
             files = _Repair(dataset, lock, progress).run()
             update_card(storage, listed.present)
-            _remove_rest(storage)
-    elif not options.dry_run and list_own_files(storage) and not has_unfinished_run(storage):
-        with suppress(LockedError), storage.lock():  # the rest of a repair that was killed
-            _remove_rest(storage)
+            remove_rest(storage)
+    elif not options.dry_run and storage.list(WORK_FOLDER):
+        with suppress(LockedError), storage.lock() as lock:  # the rest of a killed repair
+            move_waiting(storage, (), lock)
+            remove_rest(storage)
     return _report(options, files, time.monotonic() - started_at)
-
-
-def _remove_rest(storage: Storage) -> None:
-    """Remove the staged files of repairs, but not the state of an unfinished run."""
-    if not has_unfinished_run(storage):
-        remove_own_files(storage)
 
 
 def _read_listed_files(storage: Storage) -> ListedFiles:
@@ -151,7 +147,7 @@ class _Repair:
         self._sizes = {name: it.bytes for name, it in expected_digests(dataset.listed).items()}
         self._files: dict[str, RepairedFile] = {}
         self._held: set[str] = set()
-        self._pending = ExitStack()
+        self._waiting: set[str] = set()
 
     @span("repair")
     def run(self) -> list[RepairedFile]:
@@ -160,11 +156,16 @@ class _Repair:
             self._write(name, self._listed.derived[name])
         # The rejects of an index are found in a list, and those of a list in indexes.
         self._repair_lists()
+        self._waiting = find_waiting(self._dataset.storage, self._listed) & self._damage.keys()
         self._held = self._find_held()
         shards = self._listed.shards.values()
-        with self._pending:
-            for shard in sorted(shards, key=lambda shard: shard.info.name in self._held):
-                self._repair_shard(shard)
+        for shard in sorted(shards, key=lambda shard: shard.info.name in self._held):
+            self._repair_shard(shard)
+        if self._lock is not None:
+            move_waiting(self._dataset.storage, self._waiting, self._lock)
+            for shard in shards:
+                if shard.info.name in self._waiting and self._lacks_index(shard):
+                    self._reindex(shard)
         self._repair_lists()
         for name in sorted(self._damage.keys() - self._files.keys()):
             self._add(name, is_repaired=False, problem=explain_file(name, self._listed))
@@ -194,12 +195,18 @@ class _Repair:
     def _repair_shard(self, shard: ListedShard) -> None:
         name = shard.info.name
         is_indexed = index_name(name) not in self._damage
-        if name in self._damage and is_indexed:
+        if name in self._waiting:  # an earlier repair has written it
+            self._add(name, is_repaired=True)
+        elif name in self._damage and is_indexed:
             self._rewrite(shard)
         elif name in self._damage:
             self._convert(shard)
         elif not is_indexed:
             self._reindex(shard)
+
+    def _lacks_index(self, shard: ListedShard) -> bool:
+        name = index_name(shard.info.name)
+        return name in self._damage and name not in self._files
 
     def _rewrite(self, shard: ListedShard) -> None:
         """Write a shard again whose index is intact."""
@@ -217,10 +224,10 @@ class _Repair:
         self._add_shard(shard, remade, "" if remade.is_identical else problem)
         if content is not None:
             self._write(index_name(shard.info.name), content)
-        elif remade.is_identical and self._lock is not None and shard.info.name not in self._held:
-            self._reindex(shard)
-        else:
+        elif not remade.is_identical or self._lock is None:
             self._add(index_name(shard.info.name), is_repaired=False, problem=UNKNOWN_ROWS)
+        elif shard.info.name not in self._held:  # otherwise, after it has its place
+            self._reindex(shard)
 
     def _reindex(self, shard: ListedShard) -> None:
         """Make the index of an intact shard again."""
@@ -235,12 +242,13 @@ class _Repair:
 
     @contextmanager
     def _overwrite(self, name: str) -> Iterator[StagedFile]:
-        with ExitStack() as stack:
-            yield stack.enter_context(self._dataset.storage.overwrite(name))
+        place = waiting_name(name) if name in self._held else name
+        with self._dataset.storage.overwrite(place) as staged:
+            yield staged
             if self._lock is not None:
                 self._lock.ensure_held()
-            if name in self._held:
-                self._pending.enter_context(stack.pop_all())
+        if name in self._held:
+            self._waiting.add(name)
 
     def _write(self, name: str, content: bytes) -> None:
         if self._dry is not None:

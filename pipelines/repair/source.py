@@ -109,8 +109,8 @@ class SourceImages:
         """
         size_bytes = row.source_bytes
         if size_bytes not in self._by_size:
-            rows = pc.indices_nonzero(pc.equal(self.table["size_bytes"], size_bytes))
-            images = self.table.take(rows)
+            rows = np.flatnonzero(pc.equal(self.table["size_bytes"], size_bytes).to_numpy())
+            images = take_rows(self.table, rows)
             hashes = file_hasher(self.listing, self._options)(images)
             self._by_size[size_bytes] = dict(zip(hashes, self._take(images), strict=True))
         return self._by_size[size_bytes].get(bytes.fromhex(row.source_xxh3_128))

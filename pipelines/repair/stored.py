@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import BinaryIO, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
@@ -99,10 +100,14 @@ class StoredRecords:
     def read(self, place: Place, row: IndexRow, labels: LabelMap) -> bytes | None:
         """Return the payload of a record with the labels of a row; None if it is damaged now.
 
-        A label may have another name in the generation of the record.
+        Args:
+            place: the place of the record; its class may have another name there.
+            row: the row.
+            labels: the label map of the row.
         """
         payload = self._read(place)
-        if payload is None or _name(place.row, place.decoder.labels) == _name(row, labels):
+        labelled = place.row.all_labels, _name_classes(place.row, place.decoder.labels)
+        if payload is None or labelled == (row.all_labels, _name_classes(row, labels)):
             return payload
         return relabel_payload(payload, row.all_labels, labels)
 
@@ -184,7 +189,8 @@ class StoredRecords:
             if index is None:
                 continue
             is_wanted = pc.is_in(index.table["key"], value_set=wanted)
-            for number in pc.indices_nonzero(is_wanted).to_pylist():
+            # `indices_nonzero` of Arrow crashes if an index has no rows.
+            for number in np.flatnonzero(is_wanted.to_numpy()).tolist():
                 yield Place(other.info.name, index.rows(number, number + 1)[0], other.decoder)
 
 
@@ -207,6 +213,10 @@ def _open_ranges(storage: Storage, name: str) -> RangeReader:
     if storage.is_local:
         return storage.open_random_access(name)
     return _BufferedRanges(storage.open(name))
+
+
+def _name_classes(row: IndexRow, labels: LabelMap) -> list[str]:
+    return [labels[label] for label in row.all_labels]
 
 
 def _describes(row: IndexRow, payload: bytes, decoder: RecordDecoder) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -200,8 +199,8 @@ def _add_up(splits: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
 
 
 def _first(changes: pa.Table, kind: str) -> tuple[ChangedRecord, ...]:
-    numbers = pc.indices_nonzero(changes[kind]).slice(0, MOST_KEYS)
-    return tuple(map(_to_record, islice(changes.take(numbers).to_pylist(), MOST_KEYS)))
+    first = changes.filter(changes[kind]).slice(0, MOST_KEYS)
+    return tuple(map(_to_record, first.to_pylist()))
 
 
 def _to_record(row: dict[str, Any]) -> ChangedRecord:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from records.errors import AccessDeniedError, CorruptDataError, OutputError
 from records.format.layout import measurement_name
-from records.storage.local import LocalStorage
+from records.storage.work_folder import unlocked_write
 from records.strict_json import decode_json
 from records.untrusted_parquet import read_untrusted
 
@@ -66,11 +66,8 @@ def save(storage: Storage, shard: ShardInfo, measurement: Measurement, table: pa
             path=storage.display_name(name),
             hint="move the file away, so that measurements can be saved",
         )
-    try:
+    with unlocked_write(storage):
         storage.replace(name, _encode(shard, measurement, table))
-    finally:
-        if isinstance(storage, LocalStorage):
-            storage.remove_unused_staging()
 
 
 def is_of_shard(storage: Storage, name: str, shard: ShardInfo) -> bool:

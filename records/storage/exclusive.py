@@ -15,6 +15,7 @@ from records.storage.atomic import link_exclusive, locked_staged_file, remove_st
 from records.storage.errors import HINT_FIX, translate_write_errors
 from records.storage.local import LocalStorage
 from records.storage.urls import local_path, split_location
+from records.storage.work_folder import unlocked_write
 from records.text.escaping import escape_for_display
 from records.text.urls import redact_url
 
@@ -83,12 +84,8 @@ def create_exclusive(location: str) -> Iterator[StagedFile]:
     """
     require_absent(location)
     storage, name = _open(location)
-    try:
-        with storage.create(name) as staged:
-            yield staged
-    finally:
-        if isinstance(storage, LocalStorage):
-            storage.remove_unused_staging()
+    with unlocked_write(storage), storage.create(name) as staged:
+        yield staged
 
 
 def require_new(path: str) -> None:

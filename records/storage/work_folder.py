@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, get_args
 
 from records.errors import OutputError
@@ -12,7 +13,7 @@ from records.storage.names import RUN_PLAN, WORK_FOLDER
 from records.text.escaping import escape_for_display
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from records.storage import Storage
 
@@ -21,6 +22,8 @@ Command = Literal["convert", "compact", "adopt", "remove", "relabel", "rollback"
 _CLEANED = ("convert", "compact", "remove", "relabel", "rollback", "WriteDataset")
 PARTS = f"{WORK_FOLDER}/parts"
 """The folder of the images that a Beam pipeline has staged."""
+REPAIRED = f"{WORK_FOLDER}/repaired"
+"""The folder of shards that an unfinished repair has written: only the next repair removes them."""
 _COMMAND = f"{WORK_FOLDER}/command"
 _KEY = f"{WORK_FOLDER}/key"
 _RUN = f"{WORK_FOLDER}/run"
@@ -125,7 +128,21 @@ def remove_own_files(
         storage.remove_empty_folders(folder)
     if folder != WORK_FOLDER:
         return  # one line, when the work folder is removed
-    warn_kept(storage, foreign)
+    warn_kept(storage, [name for name in foreign if not name.startswith(f"{REPAIRED}/")])
+
+
+@contextmanager
+def unlocked_write(storage: Storage) -> Iterator[None]:
+    """Write in the block without the lock, and then remove the work folder if it is unused.
+
+    At the end of a run, the holder of the lock removes it, with the staged files of killed
+    processes.
+    """
+    try:
+        yield
+    finally:
+        if isinstance(storage, LocalStorage):
+            storage.remove_unused_staging()
 
 
 def warn_kept(storage: Storage, names: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from tests.keys import write_keys
 from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_folders
 
 SECONDS = 300
-_ONE_REJECT = ("--max-rejects", "1")
+_REFUSED = 65
 _TRAINING = ("--model", "cnn", "--image-size", "16", "--batch-size", "8", "--dropout", "0")
 
 
@@ -30,6 +30,7 @@ class Job:
         copied: name of a folder of the scene that is the output's content before the command.
         varying: names of files that differ between two undisturbed runs.
         loads_tensorflow: whether the command takes seconds to start.
+        caches: whether the command also saves measurements; if it cannot, it only warns.
         streams: whether the output grows while the command runs, so that the user removes the one
             of a killed command.
     """
@@ -40,6 +41,7 @@ class Job:
     varying: tuple[str, ...] = ()
     loads_tensorflow: bool = False
     streams: bool = False
+    caches: bool = False
 
     @property
     def name(self) -> str:
@@ -64,6 +66,14 @@ JOBS = (
         "processes",
     ),
     Job(("convert", "@more", "OUT", "--append", "--max-rejects", "1"), "data", "data"),
+    Job(
+        (
+            *("convert", "@renamed", "OUT", "--append", "--rename-class", "cat=felis"),
+            *("--accept-gone", "--describe", "@flowers.toml", "--max-rejects", "1"),
+        ),
+        "data",
+        "grown",
+    ),
     Job(("compact", "@grown", "OUT"), "compacted"),
     Job(("remove", "OUT", "--keys", "@keys.txt"), "data", "grown"),
     Job(("relabel", "OUT", "@corrected.csv"), "data", "grown"),
@@ -71,25 +81,45 @@ JOBS = (
     Job(("rollback", "OUT"), "data", "grown"),
     Job(("prune", "OUT", "--older-than", "0"), "data", "grown"),
     Job(("repair", "OUT", "@more"), "data", "broken"),
+    Job(("clean", "OUT"), "data", "unfinished"),
     Job(("extract", "@data", "OUT"), "images"),
     Job(("extract", "@grown", "OUT", "--processes", "2"), "all-images"),
     Job(("adopt", "OUT/*.tfrecord", "OUT"), "files", "files"),
     Job(("salvage", "@damaged.tfrecord", "OUT"), "salvaged.tfrecord"),
     Job(("sign", "OUT", "--key", "@key.pem"), "data", "grown"),
     Job(("verify", "@data", "--decode")),
+    Job(("verify", "@signed", "--signature", "--key", "@key.pub")),
     Job(("verify", "@grown", "--processes", "2")),
     Job(("files", "@data", "--json")),
     Job(("log", "@grown")),
     Job(("diff", "@grown@1", "@grown", "--csv", "OUT"), "changes.csv", streams=True),
+    Job(("diff", "@grown@1", "@grown", "--plot", "OUT"), "shift.png"),
     Job(("stats", "@grown@1", "--json")),
     Job(("stats", "@data", "--json")),
-    Job(("quality", "OUT", "--json"), "data", "grown"),
+    Job(("stats", "@data", "--plot", "OUT"), "stats.png"),
+    Job(("stats", "OUT", "--near", "--json"), "data", "grown", caches=True),
+    Job(("stats", "@measured", "--near", "--grid", "OUT"), "pairs.png"),
+    Job(("quality", "OUT", "--json"), "data", "grown", caches=True),
+    Job(("quality", "@measured", "--grid", "OUT"), "issues.png"),
     Job(("report", "@grown", "-o", "OUT"), "report.html"),
     Job(("inspect", "@data", "--grid", "OUT"), "grid.png"),
     Job(
         ("train", "@data", "OUT", "--epochs", "2", *_TRAINING),
         "run",
         varying=("history.json", "history.csv", "result.json", "curves.png", "digests.json"),
+        loads_tensorflow=True,
+    ),
+    Job(
+        ("train", "@data", "OUT.run", "--augment", "flip", "--augment-preview", "OUT", *_TRAINING),
+        "preview.png",
+        loads_tensorflow=True,
+    ),
+    Job(
+        (
+            *("featurize", "@data", "OUT", "--model", "mobilenet_v2", "--weights", "none"),
+            *("--image-size", "32"),
+        ),
+        "features",
         loads_tensorflow=True,
     ),
     Job(("evaluate", "@run", "--csv", "OUT"), "rows.csv", loads_tensorflow=True),
@@ -101,12 +131,14 @@ JOBS = (
         streams=True,
     ),
     Job(("predict", "@run", "@good", "--csv-parts", "OUT"), "parts", loads_tensorflow=True),
+    Job(("predict", "@run", "@good", "--grid", "OUT"), "predicted.png", loads_tensorflow=True),
     Job(
         ("export", "@run", "OUT", "--format", "keras"),
         "exported",
         varying=("model.keras",),
         loads_tensorflow=True,
     ),
+    Job(("doctor", "@data", "--seconds", "0.1"), loads_tensorflow=True),
 )
 
 
@@ -126,6 +158,15 @@ class Scene:
         self.require(("convert", "@photos", "@data", "--test", "0.2", "--shards", "3"))
         shutil.copytree(folder / "data", folder / "grown")
         self.require(("convert", "@more", "@grown", "--append"))
+        shutil.copytree(folder / "more", folder / "renamed")
+        (folder / "renamed" / "cat").rename(folder / "renamed" / "felis")
+        (folder / "renamed" / "dog" / "001.png").unlink()
+        (folder / "flowers.toml").write_text('name = "Flowers"\n')
+        shutil.copytree(folder / "renamed", folder / "bad")
+        make_file(folder / "bad", "felis/bad.png", CORRUPT)
+        shutil.copytree(folder / "grown", folder / "unfinished")
+        refused = ("--append", "--rename-class", "cat=felis", "--max-rejects", "0")
+        self.require(("convert", "@bad", "@unfinished", *refused), code=_REFUSED)
         shutil.copytree(folder / "grown", folder / "broken")
         shards = sorted((folder / "broken").glob("*.tfrecord"))
         shards[0].unlink()
@@ -133,6 +174,11 @@ class Scene:
         (folder / "broken" / "index" / f"{shards[1].stem}.parquet").unlink()
         (folder / "keys.txt").write_text("cat/000.png\ndog/003.png\n")
         write_keys(folder)
+        for name in ("signed", "measured"):
+            shutil.copytree(folder / "data", folder / name)
+        self.require(("sign", "@signed", "--key", "@key.pem"))
+        self.require(("quality", "@measured"))
+        self.require(("stats", "@measured", "--near"))
         (folder / "corrected.csv").write_text("key,class\ncat/001.png,dog\ndog/004.png,cat\n")
         (folder / "files").mkdir()
         for path in (folder / "data").glob("*.tfrecord"):
@@ -154,9 +200,11 @@ class Scene:
                 words.append(word.replace("OUT", str(output)))
         return [sys.executable, "-m", "shardmill", *words]
 
-    def require(self, arguments: Iterable[str]) -> None:
-        """Run a command that must succeed."""
-        run(self.command((*arguments,)), check=True)
+    def require(self, arguments: Iterable[str], *, code: int = 0) -> None:
+        """Run a command that must end with an exit code."""
+        ended = run(self.command((*arguments,)))
+        if ended.returncode != code:
+            raise RuntimeError(f"{ended.args}: {ended.returncode} {ended.stderr}")
 
     def prepare(self, job: Job, folder: Path) -> Path:
         """Make the work folder of a job; return the path of its output."""
@@ -168,7 +216,7 @@ class Scene:
 
 
 def run(
-    command: list[str], environment: Mapping[str, str] | None = None, *, check: bool = False
+    command: list[str], environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a command with additional environment variables. Raises TimeoutExpired if it hangs."""
     return subprocess.run(
@@ -179,7 +227,7 @@ def run(
         text=True,
         errors="replace",
         timeout=SECONDS,
-        check=check,
+        check=False,
     )
 
 

@@ -16,7 +16,16 @@ from typing import Any, NamedTuple
 
 _LEASE_SECONDS, _RENEW_SECONDS = 3.0, 0.5
 _LOOK_SECONDS = 0.002
-_COMMANDS = ("convert", "compact", "remove", "relabel", "rollback", "prune", "verify", "files")
+_COMMANDS = (
+    "convert", "compact", "remove", "relabel", "rollback", "repair", "prune", "verify", "sign",
+    "log", "diff", "files", "quality",
+)  # fmt: skip
+
+
+_MODULES = (
+    "pyarrow.parquet", "pipelines.convert", "pipelines.compact", "pipelines.edit",
+    "pipelines.repair", "records.history", "records.signatures", "records.quality",
+)  # fmt: skip
 
 
 class Ended(NamedTuple):
@@ -135,7 +144,7 @@ def _main() -> None:
     root = shardmill.cli.shardmill
     for name in _COMMANDS:
         root.get_command(click.Context(root), name)
-    for module in ("pyarrow.parquet", "pipelines.convert", "pipelines.compact", "pipelines.edit"):
+    for module in _MODULES:
         importlib.import_module(module)
     for line in sys.stdin:
         result = _run(json.loads(line))

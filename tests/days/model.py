@@ -27,12 +27,48 @@ class State:
         removed: the content of each removed record, whose file is not added again.
         replaced: the classes of each record that `relabel` has replaced.
         rejected: the content of each rejected file.
+        names: the name in the dataset of each class of the source, which has a number.
+        renames: the new names of classes that each run with renames has given, the oldest first.
+        described: the name that the description of the dataset has.
     """
 
     records: dict[str, Stored] = field(default_factory=dict)
     removed: dict[str, bytes] = field(default_factory=dict)
     replaced: dict[str, set[str]] = field(default_factory=dict)
     rejected: dict[str, bytes] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
+    renames: list[dict[str, str]] = field(default_factory=list)
+    described: str | None = None
+
+    @property
+    def classes(self) -> list[str]:
+        """The classes that have records."""
+        return sorted({record.class_name for record in self.records.values()})
+
+    @property
+    def contents(self) -> set[bytes]:
+        """The images of all records."""
+        return {record.content for record in self.records.values()}
+
+
+class Run(NamedTuple):
+    """A run of `convert --append`.
+
+    Attributes:
+        files: the content of each file of the source.
+        classes: the class of each file.
+        names: the name in the dataset of each class of the source.
+        renames: the new names of classes of the dataset; each has an effect.
+        accept_gone: whether records without a file are removed.
+        described: the name in the new description; None if there is none.
+    """
+
+    files: Mapping[str, bytes]
+    classes: Mapping[str, str]
+    names: Mapping[int, str]
+    renames: Mapping[str, str]
+    accept_gone: bool
+    described: str | None
 
 
 class Changes(NamedTuple):
@@ -51,18 +87,20 @@ class Model:
         state: the state of the present generation.
         renamed: the stored key of each renamed file that earlier runs have recognised.
         generations: the states of the generations that can be read.
+        stored: the images of all records that the dataset has ever had.
     """
 
     def __init__(self) -> None:
         self.state = State()
         self.renamed: dict[str, str] = {}
         self.generations: dict[int, State] = {}
+        self.stored: set[bytes] = set()
         self._splits: dict[str, str] = {}
 
-    def append(
-        self, files: Mapping[str, bytes], classes: Mapping[str, str], *, accept_gone: bool
-    ) -> Changes:
+    def append(self, run: Run) -> Changes:
         """Apply a run of `convert --append`."""
+        self._rename_classes(run)
+        files, classes = run.files, run.classes
         state, records = self.state, self.state.records
         stored_as = self._find_records(files, classes)
         new = {
@@ -85,7 +123,7 @@ class Model:
         for key, name in relabelled.items():
             records[key] = records[key]._replace(class_name=name)
             state.replaced.pop(key, None)
-        if accept_gone:
+        if run.accept_gone:
             for key in gone:
                 del records[key]
                 state.replaced.pop(key, None)
@@ -94,7 +132,22 @@ class Model:
         for key in whole:
             state.rejected.pop(key, None)
             records[key] = Stored(files[key], classes[key], self._splits.get(key))
-        return Changes(whole, new - whole, gone if accept_gone else set(), {*relabelled})
+        return Changes(whole, new - whole, gone if run.accept_gone else set(), {*relabelled})
+
+    def _rename_classes(self, run: Run) -> None:
+        """Give classes of the dataset their new names, also in the memory of corrections."""
+        state = self.state
+
+        def rename(name: str) -> str:
+            return run.renames.get(name, name)
+
+        for key, record in state.records.items():
+            state.records[key] = record._replace(class_name=rename(record.class_name))
+        state.replaced = {key: {*map(rename, names)} for key, names in state.replaced.items()}
+        state.names = {number: rename(name) for number, name in state.names.items()}
+        state.names |= run.names
+        state.renames += [dict(run.renames)] if run.renames else []
+        state.described = run.described or state.described
 
     def _find_records(
         self, files: Mapping[str, bytes], classes: Mapping[str, str]
@@ -160,7 +213,8 @@ class Model:
                 self.state.records[key] = record._replace(class_name=name)
 
     def compact(self) -> None:
-        """Apply `compact`: the new dataset has one generation."""
+        """Apply `compact` into a new dataset, which has one generation."""
+        self.state.renames = []
         self.generations.clear()
 
     def rollback(self, number: int, renamed: dict[str, str]) -> None:
@@ -179,6 +233,7 @@ class Model:
             expected[key] = expected[key]._replace(split=first)
         assert_equal(found, expected)
         self.generations[number] = deepcopy(self.state)
+        self.stored |= self.state.contents
 
 
 def assert_equal(found: Mapping[str, Stored], expected: Mapping[str, Stored]) -> None:

@@ -8,7 +8,8 @@ from random import Random
 
 from records.storage import open_storage
 from tests.days.commands import running_commands
-from tests.days.days import Days, Store
+from tests.days.days import Days
+from tests.days.runs import Store
 from tests.days.source import Bucket, Folder, Source
 from tests.s3.server import BUCKET, S3Server
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 from typing import Protocol
@@ -15,7 +16,9 @@ _NAMES = [
     *(f"é, {number}.png" for number in range(5)),
 ]
 _FEWEST_FILES = 30
-_MOST_CLASSES = 4
+_FEWEST_CLASSES = 2
+_NEW_CLASSES = ("cat", "dog", "class 2", "class 3")
+_SPARE_FOLDER = "spare"
 
 
 class Place(Protocol):
@@ -73,40 +76,63 @@ class Bucket:
         self._storage.remove(key)
 
 
+def open_place(url: str) -> Place:
+    """Return the folder at a path or a URL."""
+    return Bucket(url) if "://" in url else Folder(Path(url))
+
+
 class Source:
     """Class folders of pictures.
 
     Attributes:
         files: the content of each file by key.
-        folders: the present name of the folder of each class.
+        folders: the present name of the folder of each class; a class has a number.
+        merged: the class into whose folder the files of a class were moved.
     """
 
     def __init__(self, place: Place, random: Random) -> None:
         self.place = place
         self.files: dict[str, bytes] = {}
-        self.folders = {"cat": "cat", "dog": "dog"}
+        self.folders = {0: "cat", 1: "dog"}
+        self.merged: dict[int, int] = {}
+        self._first_names = dict(self.folders)
         self._random = random
         self._away: dict[str, bytes] = {}
         for _ in range(60):
             self._add()
 
-    def class_of(self, key: str) -> str:
-        """Return the class that a file has with `map_options`."""
+    def class_of(self, key: str) -> int:
+        """Return the class of a file."""
         folder = key.partition("/")[0]
-        return next(name for name, present in self.folders.items() if present == folder)
+        return next(number for number, present in self.folders.items() if present == folder)
 
-    def map_options(self) -> list[str]:
-        """Return the options that give renamed class folders their old classes."""
-        renamed = [(new, old) for old, new in self.folders.items() if new != old]
-        return [word for new, old in renamed for word in ("--map", f"{new}={old}")]
+    def find_merged(self, number: int) -> int:
+        """Return the class that has the files of a class now."""
+        while number not in self.folders:
+            number = self.merged[number]
+        return number
+
+    def map_options(self, names: Mapping[int, str]) -> list[str]:
+        """Return the options that give classes other names than those of their folders."""
+        present = {self.class_of(key) for key in self.files}
+        pairs = [(self.folders[number], names[number]) for number in sorted(present)]
+        renamed = [f"{folder}={name}" for folder, name in pairs if folder != name]
+        return [word for pair in renamed for word in ("--map", pair)]
 
     def live(self) -> None:
         """Make a few random changes."""
         changes = [
             *(self._add, self._add, self._add_many, self._rename, self._move, self._swap),
-            *(self._rename_folder, self._copy, self._delete, self._edit, self._move_and_edit),
+            *(
+                self._rename_folder,
+                self._rename_folder,
+                self._copy,
+                self._delete,
+                self._edit,
+                self._move_and_edit,
+            ),
             *(self._replace, self._touch, self._break, self._add_broken, self._take_away),
-            *(self._bring_back, self._add_class),
+            *(self._bring_back, self._add_class, self._merge_folders, self._swap_folders),
         ]
         for _ in range(self._random.randint(1, 8)):
             self._random.choice(changes)()
@@ -140,10 +166,14 @@ class Source:
                 self._add()
 
     def _add_class(self) -> None:
-        name = f"class {len(self.folders)}"
-        if len(self.folders) < _MOST_CLASSES and self._random.random() < 0.1:
-            self.folders[name] = name
+        names = [name for name in _NEW_CLASSES if name not in self._used_names()]
+        if names and self._random.random() < 0.3:
+            number, name = len(self._first_names), self._random.choice(names)
+            self.folders[number] = self._first_names[number] = name
             self._write(self._new(name), self._picture())
+
+    def _used_names(self) -> set[str]:
+        return {*self.folders.values(), *(self._first_names[number] for number in self.folders)}
 
     def _rename(self) -> str:
         old = self._any()
@@ -162,12 +192,36 @@ class Source:
             self._rename_to(spare, other)
 
     def _rename_folder(self) -> None:
-        name = self._random.choice([*self.folders])
-        old, new = self.folders[name], self._random.choice([name, f"{name}ty", f"{name}s"])
-        if new != old and self._random.random() < 0.5:
-            for key in [key for key in self.files if key.startswith(f"{old}/")]:
-                self._rename_to(key, f"{new}/{key.partition('/')[2]}")
-            self.folders[name] = new
+        number = self._random.choice([*self.folders])
+        name = self._first_names[number]
+        new = self._random.choice([name, f"{name}ty", f"{name}s"])
+        if new not in self.folders.values() and self._random.random() < 0.5:
+            self._move_files(self.folders[number], new)
+            self.folders[number] = new
+
+    def _move_files(self, old: str, new: str) -> None:
+        """Move all files of a folder to another one, with the same names."""
+        for key in [key for key in self.files if key.startswith(f"{old}/")]:
+            self._rename_to(key, f"{new}/{key.partition('/')[2]}")
+
+    def _merge_folders(self) -> None:
+        """Move the files of a class to the folder of another class, with other names."""
+        if len(self.folders) > _FEWEST_CLASSES and self._random.random() < 0.4:
+            old, new = self._random.sample([*self.folders], 2)
+            for key in [key for key in self.files if self.class_of(key) == old]:
+                self._rename_to(key, self._new(self.folders[new]))
+            del self.folders[old]
+            self.merged[old] = new
+
+    def _swap_folders(self) -> None:
+        """Exchange the names of two class folders."""
+        if self._random.random() < 0.25:
+            one, other = self._random.sample([*self.folders], 2)
+            names = self.folders[one], self.folders[other]
+            self._move_files(names[0], _SPARE_FOLDER)
+            self._move_files(names[1], names[0])
+            self._move_files(_SPARE_FOLDER, names[1])
+            self.folders[other], self.folders[one] = names
 
     def _copy(self) -> None:
         self._write(self._new(), self.files[self._any()])

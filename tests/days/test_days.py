@@ -22,3 +22,4 @@ def test_random_days_leave_the_records_of_the_model(tmp_path: Path, seed: int) -
     pytest.importorskip("tensorflow_datasets")
     counts = pass_local_days(tmp_path, seed, DAYS).counts
     assert counts["convert killed"]
+    assert counts["repair"]

@@ -27,7 +27,7 @@ from records.storage import open_storage
 from shardmill.cli import shardmill
 from tests.pipelines.conftest import Convert, manifest_of
 from tests.pipelines.history.grown import Grown, keys_at
-from tests.pipelines.pictures import content_of, make_file
+from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_picture
 
 KEYS = ["cat/1-0.png", "dog/1.png", "cat/3-1.png"]
 
@@ -91,6 +91,18 @@ def test_compact_in_place_of_a_new_dataset_has_nothing_to_do(
     before = content_of(output)
     assert compact(str(output), in_place=True).status == "nothing-to-do"
     assert content_of(output) == before
+
+
+def test_compact_in_place_reports_no_reject_of_earlier_generations(
+    convert: Convert, output: Path, source: Path
+) -> None:
+    make_file(source, "dog/bad.png", CORRUPT)
+    convert(test=0.3, append=True)
+    make_file(source, "cat/new.png", make_picture(99))
+    convert(append=True)
+    report = compact(str(output), in_place=True)
+    assert (report.counts.stored, report.counts.rejected, report.first_rejects) == (22, 0, ())
+    assert (output / layout.generation_path(layout.REJECTS, 3)).read_bytes() == b""
 
 
 def test_compact_in_place_keeps_edits_and_fingerprints_for_later_appends(

@@ -21,4 +21,5 @@ def test_random_days_in_a_bucket_leave_the_records_of_the_model(
     pytest.importorskip("tensorflow_datasets")
     counts = pass_s3_days(tmp_path, server, seed, DAYS).counts
     assert counts["convert killed"]
+    assert counts["repair"]
     assert counts["outages"]

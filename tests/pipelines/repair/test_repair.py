@@ -32,6 +32,7 @@ from records.format.index import read_index
 from records.format.layout import index_name
 from records.format.manifest import Manifest, file_names, read_manifest, shard_names
 from records.format.shard import ShardWriter, read_shard
+from records.generations import read_generation
 from records.images import ImageOptions, encoder_versions
 from records.storage import Storage, open_storage
 from records.storage.local import LocalStorage
@@ -174,6 +175,29 @@ def test_repair_exchanged_shards_without_their_source_gives_the_same_bytes(
     require_same(first, place, run_repair(place, tmp_path / "other"))
 
 
+@pytest.mark.parametrize("step", [5, EVERY])
+def test_repair_of_exchanged_shards_killed_anywhere_loses_no_record(
+    first: Made, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    kills, number = Kills(monkeypatch), 0
+    make_file(tmp_path / "other", "cat/1.png")
+    while True:
+        number += step
+        location = f"{place}{number}"
+        storage = first.write(location)
+        for one, other in zip(first.shards, [*first.shards[1:], first.shards[0]], strict=True):
+            storage.replace(one, first.files[other])
+        try:
+            with kills.at(number):
+                run_repair(location, tmp_path / "other")
+            break
+        except KilledError:
+            pass
+        run_repair(location, tmp_path / "other")
+        assert read_all(location) == first.files, number
+    assert number > 2 * len(first.shards)
+
+
 def test_repair_of_a_damaged_record_reads_only_its_file(first: Made, tmp_path: Path) -> None:
     """All other records are those of the damaged shard: their files may be missing."""
     data = str(tmp_path / "data")
@@ -307,7 +331,7 @@ def test_repair_with_other_encoders_names_their_versions(
 
     monkeypatch.setattr(normalize, "encode_image", lambda *_: make_picture(5))
     here = {**encoder_versions(), "pillow": "0.1"}
-    monkeypatch.setattr("pipelines.repair.versions.encoder_versions", lambda: here)
+    monkeypatch.setattr("pipelines.repair.explain.encoder_versions", lambda: here)
     problem = problem_of(run_repair(place, grown.source), name)
     assert "other bytes" in problem
     assert f"pillow {encoder_versions()['pillow']}, this environment has 0.1" in problem
@@ -335,6 +359,61 @@ def test_repair_of_a_dataset_with_an_edited_past(grown: Made, tmp_path: Path, ki
     for name in shard_names(read_manifest(storage)):
         storage.remove(index_name(name))
     require_same(made, data, run_repair(data, grown.source))
+
+
+def test_repair_of_the_lists_of_a_generation_that_merged_two_classes(tmp_path: Path) -> None:
+    source, data = tmp_path / "source", str(tmp_path / "data")
+    make_source(source, 1)
+    convert_source(source, data)
+    for path in (source / "dog").iterdir():
+        path.rename(source / "cat" / f"dog-{path.name}")
+    (source / "dog").rmdir()
+    (source / "cat/dog-1-0.png").unlink()
+    (source / "eel").mkdir()
+    (source / "cat/1-1.png").rename(source / "eel/1-1.png")
+    options: dict[str, Any] = {"allow_new_classes": True, "accept_gone": True, "max_gone": 1.0}
+    report = convert_source(source, data, append=True, rename_class=("dog=cat",), **options)
+    assert (report.removed, report.corrected) == (1, 1)
+    made, storage = read_made(source, data), open_storage(data)
+    for name in (layout.REMOVED, layout.RELABELLED):
+        storage.remove(layout.generation_path(name, 2))
+    require_same(made, data, run_repair(data, source))
+
+
+def test_repair_of_an_index_with_rejects_of_a_class_that_was_renamed(tmp_path: Path) -> None:
+    source, data = tmp_path / "source", str(tmp_path / "data")
+    make_source(source, 1)
+    convert_source(source, data, stratify=True)
+    for number in range(12):
+        make_file(source, f"cat/2-{number}.png", make_picture(200 + number))
+        make_file(source, f"dog/bad2-{number}.png", CORRUPT)
+    convert_source(source, data, stratify=True, append=True)
+    (source / "dog").rename(source / "canis")
+    convert_source(source, data, stratify=True, append=True, rename_class=("dog=canis",))
+    for path in (source / "canis").glob("bad2-*"):
+        path.unlink()
+    made, storage = read_made(source, data), open_storage(data)
+    for name in made.shards:
+        if layout.parent(name) == layout.generation_folder(2):
+            storage.remove(index_name(name))
+    require_same(made, data, run_repair(data, source))
+
+
+def test_repair_copies_records_from_before_and_after_their_class_was_renamed(
+    tmp_path: Path,
+) -> None:
+    source, data = tmp_path / "source", str(tmp_path / "data")
+    make_source(source, 1)
+    convert_source(source, data)
+    (source / "dog").rename(source / "canis")
+    convert_source(source, data, append=True, rename_class=("dog=canis",))
+    make_file(tmp_path / "other", "cat/1.png")
+    made, storage = read_made(source, data), open_storage(data)
+    before, after = (shard_names(read_generation(storage, number)) for number in (1, 2))
+    for names in (after - before, before - after):
+        for name in names:
+            storage.remove(name)
+        require_same(made, data, run_repair(data, tmp_path / "other"))
 
 
 @pytest.mark.parametrize("step", [4, EVERY])

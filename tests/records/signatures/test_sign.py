@@ -89,6 +89,10 @@ def test_sign_while_another_process_writes_is_refused(data: Path, key: Path) -> 
     assert (data / SIGNATURE).read_bytes() == before
 
 
+def test_sign_leaves_no_work_folder(data: Path) -> None:
+    assert not (data / ".shardmill").exists()
+
+
 def test_verify_one_flipped_bit_of_any_file_has_a_finding(data: Path, key: Path) -> None:
     for path in sorted(path for path in data.rglob("*") if path.is_file()):
         content = path.read_bytes()
