@@ -32,7 +32,7 @@ LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header --quiet $(if $(UPGRADE),--upgrade)
 # The images have the versions of requirements.lock.
 IMAGE_LOCK_FLAGS := $(filter-out --upgrade,$(LOCK_FLAGS)) --constraint requirements.lock \
-	--extra s3 --extra gcs --extra azure --extra metrics
+	--extra s3 --extra gcs --extra azure --extra metrics --extra otel
 
 .PHONY: help setup demo test test-all s3-server test-s3 cloud-servers test-clouds cluster-test deploy-test torch-test attack coverage \
 	check lint-workflows api-check pre-commit release-check bench bench-quick docs docs-serve \

@@ -26,15 +26,16 @@ from pipelines.incremental.append import (
     select_new,
 )
 from pipelines.incremental.class_renames import find_renames, renamed_labels
+from pipelines.incremental.diff import SourceDiff
 from pipelines.options import ConvertOptions
-from pipelines.planning.plan import make_plan
+from pipelines.planning.plan import Plan, make_plan
 from pipelines.report import Report, report_finished
 from pipelines.resume import check_unchanged, find_finished, find_unfinished, prepare_output
 from pipelines.run import Run
 from pipelines.run_state import has_state
 from pipelines.runners import check_runner
 from pipelines.sources import Sources, list_sources
-from pipelines.sources.containers import ContainerFiles, open_images
+from pipelines.sources.containers import ContainerFiles, NewCopies, open_images
 from pipelines.sources.path_checks import check_locations
 from pipelines.writing.copy import CopyJob, write_or_copy_shard
 from pipelines.writing.publish import (
@@ -46,15 +47,18 @@ from pipelines.writing.publish import (
 from pipelines.writing.results import collect_results
 from pipelines.writing.shard import ConvertJob, estimate_costs, write_shard
 from records.errors import InputNotFoundError
-from records.format.manifest import Manifest
+from records.format.layout import MANIFEST
+from records.format.manifest import Manifest, Settings
 from records.format.metadata.description import read_description
 from records.runtime.logging import log_line
 from records.runtime.malloc import table_blocks_returned
 from records.runtime.processes import Division
 from records.runtime.shard_worker import OnProgress, Worker
-from records.storage import FolderLock, absolute_location, open_storage
+from records.runtime.telemetry import span
+from records.storage import FolderLock, Storage, absolute_location, open_storage
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
+from records.text.urls import redact_location
 
 
 def convert(options: ConvertOptions, on_progress: OnProgress | None = None) -> Report:
@@ -76,21 +80,24 @@ def convert(options: ConvertOptions, on_progress: OnProgress | None = None) -> R
         StorageError: storage failed after retries.
         LockedError: another run is writing to the output.
     """
-    run = _list_and_plan(options)
-    report = _report_without_writing(run)
-    if report is not None and (options.dry_run or not has_state(run.output)):
+    with NewCopies(options.output) as copies:
+        run = _list_and_plan(options, copies)
+        report = _report_without_writing(run)
+        if report is not None and (options.dry_run or not has_state(run.output)):
+            return report
+        with run.output.lock() as lock:
+            # Another run may have published a dataset before this one got the lock.
+            ensure_unchanged(run)
+            report = _report_without_writing(run)
+            if report is None:
+                report = _write_and_publish(run, lock, copies, on_progress)
+            # The state may belong to a run that was killed after publication, or had another plan.
+            remove_run(run.output)
         return report
-    with run.output.lock() as lock:
-        # Another run may have published a dataset before this one got the lock.
-        ensure_unchanged(run)
-        report = _report_without_writing(run) or _write_and_publish(run, lock, on_progress)
-        # The state may belong to a run that was killed after publication, or had a different plan.
-        remove_run(run.output)
-    return report
 
 
 @table_blocks_returned()
-def _list_and_plan(options: ConvertOptions) -> Run:
+def _list_and_plan(options: ConvertOptions, copies: NewCopies) -> Run:
     started_at = time.monotonic()
     options.validate()
     check_locations(options.source, options.output)
@@ -102,36 +109,68 @@ def _list_and_plan(options: ConvertOptions) -> Run:
     options = options.with_settings(settings)
     if base is not None:
         renames = find_renames(options.rename_class, base)
-    sources = list_sources(options, base and msgspec.structs.replace(base, labels=renames.labels))
+    with span("list"):
+        sources = list_sources(
+            options,
+            base and msgspec.structs.replace(base, labels=renames.labels),
+            new_copies=copies if _needs_copies(options, output) else None,
+        )
     settings = msgspec.structs.replace(settings, columns=sources.columns or ())
     if sources.understood is not None:
-        log_line(f"{escape_for_display(str(options.list or options.source))}: {sources.understood}")
+        listed = escape_for_display(redact_location(str(options.list or options.source)))
+        log_line(f"{listed}: {sources.understood}")
     _require_images(sources, options)
-    if base is None:
-        plan = make_plan(sources, settings)
-        return Run(options, sources, plan, output, started_at=started_at, description=description)
-    renames.check_source(sources)
-    diff = select_new(sources, output, base, options, renames)
+    diff: SourceDiff | None = None
+    with span("plan"):
+        if base is None:
+            plan = make_plan(sources, settings)
+        else:
+            renames.check_source(sources)
+            diff = select_new(sources, output, base, options, renames)
+            gone = options.accept_gone
+            plan = _plan_generation(sources, settings, output, base, diff=diff, accept_gone=gone)
+    return Run(options, sources, plan, output, base, diff, started_at, description=description)
+
+
+def _plan_generation(
+    sources: Sources,
+    settings: Settings,
+    output: Storage,
+    base: Manifest,
+    *,
+    diff: SourceDiff,
+    accept_gone: bool,
+) -> Plan:
+    """Return the plan of a generation that adds the new images of a source to a dataset."""
     plan = make_plan(
         sources,
         settings,
         existing=read_existing_splits(output, base),
         generation=base.generations[-1].number + 1,
     )
-    edits = find_source_edits(output, base, plan.labels, diff, accept_gone=options.accept_gone)
-    if edits is not None:
-        require_records(output, base, edits, new=plan.images)
-        sources.removed, sources.relabelled = edits.removed, edits.relabelled
-        plan = add_edits(plan, edits)
-    return Run(options, sources, plan, output, base, diff, started_at, description=description)
+    edits = find_source_edits(output, base, plan.labels, diff, accept_gone=accept_gone)
+    if edits is None:
+        return plan
+    require_records(output, base, edits, new=plan.images)
+    sources.removed, sources.relabelled = edits.removed, edits.relabelled
+    return add_edits(plan, edits)
 
 
-def _write_and_publish(run: Run, lock: FolderLock, on_progress: OnProgress | None) -> Report:
+def _needs_copies(options: ConvertOptions, output: Storage) -> bool:
+    """Return whether a run surely writes shards, and all its workers read files of this machine."""
+    is_local = output.is_local and not options.runner_config.needs_beam
+    may_write = not options.append and not options.dry_run
+    return is_local and may_write and output.stat(MANIFEST) is None
+
+
+def _write_and_publish(
+    run: Run, lock: FolderLock, copies: NewCopies, on_progress: OnProgress | None
+) -> Report:
     if run.options.append:
         discard_stale_run(run)
     shards_kept = prepare_output(run)
     check_reject_limit_early(run, lock=lock)
-    _unpack_containers(run)
+    _unpack_containers(run, copies)
     division = run.divide_cpus(*estimate_costs(run.plan.settings.images))
     run.write_shards(_worker(run, division), division, on_progress)
     result = collect_results(run)
@@ -141,14 +180,15 @@ def _write_and_publish(run: Run, lock: FolderLock, on_progress: OnProgress | Non
     return report
 
 
-def _unpack_containers(run: Run) -> None:
+def _unpack_containers(run: Run, copies: NewCopies) -> None:
     """Write the copies of compressed containers that workers read. Raises as `write_copies`."""
     sources = run.sources
     if any(container.is_unpacked for container in sources.containers):
         follow_symlinks = run.options.follow_symlinks
         files = open_images(sources.location, sources.containers, follow_symlinks=follow_symlinks)
         if isinstance(files, ContainerFiles):
-            files.unpack(run.output)
+            with span("unpack"):
+                files.unpack(run.output, copies)
 
 
 def _worker(run: Run, division: Division) -> Worker:

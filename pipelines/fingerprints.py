@@ -103,7 +103,8 @@ def forget_fingerprints(output: Storage, base: Manifest, manifest: Manifest) -> 
         manifest: the manifest of the other generation.
 
     Raises:
-        CorruptDataError: an index or a list of rejects is damaged or missing.
+        CorruptDataError: an index or a list of rejects of the other generation is damaged or
+            missing.
         OutputError, StorageError: the fingerprints cannot be written.
     """
     if len(read_fingerprints(output)):
@@ -113,31 +114,35 @@ def forget_fingerprints(output: Storage, base: Manifest, manifest: Manifest) -> 
 def _read_common(output: Storage, base: Manifest, manifest: Manifest) -> pa.Table:
     """Return the saved fingerprints of the files that two generations store the same way.
 
-    A fingerprint is that of the content that the present generation stores. Arguments and errors
-    are those of `forget_fingerprints`.
+    A fingerprint is that of the content that the present generation stores. If that generation is
+    damaged, there are none. Arguments and errors are those of `forget_fingerprints`.
     """
     saved = read_fingerprints(output)
     if manifest == base or not len(saved):
         return saved
-    keys = pa.array(_differing_keys(output, base, manifest), pa.large_binary())
+    found = pa.array(_keys_of_one(output, manifest, base), pa.large_binary())
+    try:
+        left = pa.array(_keys_of_one(output, base, manifest), pa.large_binary())
+    except CorruptDataError:
+        return saved.slice(0, 0)
+    keys = pa.concat_arrays([found, left])
     stored_keys = pc.coalesce(saved["stored_key"], saved["key"])
     differs = pc.or_(pc.is_in(saved["key"], keys), pc.is_in(stored_keys, keys))
     return saved.filter(pc.invert(differs))
 
 
-def _differing_keys(output: Storage, base: Manifest, manifest: Manifest) -> Iterator[bytes]:
-    """Yield the keys of the shards and of the generations that only one of two manifests has."""
-    for one, other in ((base, manifest), (manifest, base)):
-        common = shard_names(other)
-        for info in one.splits.values():
-            for shard in info.shards:
-                if shard.name not in common:
-                    keys = read_shard_index(output, shard).table["key"]
-                    yield from map(key_from_text, keys.to_pylist())
-        generations = tuple(each for each in one.generations if each not in other.generations)
-        only = msgspec.structs.replace(one, generations=generations)
-        for _, rejects in read_all_rejects(output, only):
-            yield from (key_from_text(reject.key) for reject in rejects)
+def _keys_of_one(output: Storage, manifest: Manifest, other: Manifest) -> Iterator[bytes]:
+    """Yield the keys of the shards and generations that only the first of two manifests has."""
+    common = shard_names(other)
+    for info in manifest.splits.values():
+        for shard in info.shards:
+            if shard.name not in common:
+                keys = read_shard_index(output, shard).table["key"]
+                yield from map(key_from_text, keys.to_pylist())
+    generations = tuple(each for each in manifest.generations if each not in other.generations)
+    only = msgspec.structs.replace(manifest, generations=generations)
+    for _, rejects in read_all_rejects(output, only):
+        yield from (key_from_text(reject.key) for reject in rejects)
 
 
 def _write(output: Storage, fingerprints: pa.Table) -> None:

@@ -2,34 +2,33 @@
 
 A generation is its manifest: after its saved manifest is removed, it cannot be read. The files of
 a generation are removed before its saved manifest, so a killed run leaves a manifest, and the next
-run removes the rest.
+run removes the rest. A file marks the generation meanwhile: `verify` reports no missing file of it.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from itertools import chain
 from typing import NamedTuple
 
 import msgspec
 
-from pipelines.run_state import remove_rest
-from records.errors import CorruptDataError, LockedError
+from records.errors import CorruptDataError
 from records.format import layout
 from records.format.digest import FileDigest, digest_stream
 from records.format.layout import measurement_names
 from records.format.manifest import Manifest, ShardInfo, read_manifest
 from records.generations import list_saved, read_provenance, read_saved, require_whole_dataset
 from records.runtime.storage_patience import parse_duration
-from records.storage import FolderLock, Storage, open_storage
+from records.storage import FolderLock, Storage, open_storage, write_file
 from records.storage.local import LocalStorage
-from records.storage.work_folder import list_own_files, warn_kept
+from records.storage.work_folder import has_unfinished_run, remove_own_files, warn_kept
 from records.text.escaping import escape_for_display
 from records.text.formatting import format_bytes, pluralize
 
 _SHOWN_FILES = 20
+_MARK = b"prune is removing the files of this generation\n"
 
 
 class PruneReport(msgspec.Struct, frozen=True):
@@ -79,13 +78,15 @@ class PruneReport(msgspec.Struct, frozen=True):
 class _Plan(NamedTuple):
     """The generations to remove, and their files with the digests that shardmill has written.
 
-    `shards` are the shards among the files, by name.
+    `shards` are the shards among the files, by name, and `marked` are the generations that a killed
+    run has marked as pruned.
     """
 
     generations: list[int]
     unknown: list[int]
     files: dict[str, set[FileDigest]]
     shards: dict[str, ShardInfo]
+    marked: list[int]
 
 
 def prune(dataset: str, *, older_than: str, dry_run: bool = False) -> PruneReport:
@@ -111,17 +112,15 @@ def prune(dataset: str, *, older_than: str, dry_run: bool = False) -> PruneRepor
     seconds = parse_duration(older_than)
     storage = open_storage(dataset)
     plan = _plan(storage, seconds)
-    if not dry_run and not plan.generations and list_own_files(storage):
-        with suppress(LockedError), storage.lock():
-            remove_rest(storage)
-    if dry_run or not plan.generations:
+    if dry_run or not (plan.generations or plan.marked):
         names = {name: _size(storage, name) for name in _all_files(plan)}
         present = {name: size for name, size in names.items() if size is not None}
         return _report(storage, plan, present, (), dry_run=dry_run)
     with storage.lock() as lock:
         plan = _plan(storage, seconds)
         removed, kept = _remove(storage, plan, lock)
-        remove_rest(storage)
+        if not has_unfinished_run(storage):
+            remove_own_files(storage)
     warn_kept(storage, kept)
     return _report(storage, plan, removed, tuple(kept), dry_run=False)
 
@@ -149,12 +148,18 @@ def _plan(storage: Storage, seconds: float) -> _Plan:
     """Choose the generations, and the files that no remaining manifest names."""
     present = read_manifest(storage)
     newest = present.generations[-1].number
-    plan = _Plan([], [], {}, {})
+    numbers = range(1, newest)
+    names = {*storage.list("generations")}
+    marked = [number for number in numbers if layout.pruned_name(number) in names]
+    plan = _Plan([], [], {}, {}, marked)
     needed = {name for name, _ in _digests(present)}
     for number in list_saved(storage):
         if number >= newest:
             continue  # a run that was killed before it published has saved the present manifest
-        manifest = _read(storage, number)
+        try:
+            manifest = _read(storage, number)
+        except FileNotFoundError:
+            continue  # another process has pruned it since the listing
         age = _age_seconds(storage, number)
         if age is None:
             plan.unknown.append(number)
@@ -220,6 +225,7 @@ def _remove(storage: Storage, plan: _Plan, lock: FolderLock) -> tuple[dict[str, 
         file: shard for name, shard in plan.shards.items() for file in measurement_names(name)
     }
     saved = {*map(layout.saved_manifest_name, plan.generations)}
+    marks = _mark(storage, plan)
     for name in _all_files(plan):
         size_bytes = _size(storage, name)
         if size_bytes is None:
@@ -236,10 +242,25 @@ def _remove(storage: Storage, plan: _Plan, lock: FolderLock) -> tuple[dict[str, 
             removed[name] = size_bytes
         else:
             kept.append(name)
+    _unmark(storage, marks)
     if isinstance(storage, LocalStorage):
-        for folder in sorted({layout.parent(name) for name in removed} - {""}, key=len)[::-1]:
+        folders = {layout.parent(name) for name in (*removed, *marks)} - {""}
+        for folder in sorted(folders, key=len, reverse=True):
             storage.remove_if_empty(folder)
     return removed, kept
+
+
+def _mark(storage: Storage, plan: _Plan) -> list[str]:
+    """Mark the generations to remove; return the names of all marks, also of killed runs."""
+    for number in sorted({*plan.generations} - {*plan.marked}):
+        write_file(storage, layout.pruned_name(number), _MARK)
+    return [layout.pruned_name(number) for number in sorted({*plan.generations, *plan.marked})]
+
+
+def _unmark(storage: Storage, marks: list[str]) -> None:
+    for name in marks:
+        if storage.read(name) == _MARK:
+            storage.remove(name)
 
 
 def _has_digest(storage: Storage, name: str, size_bytes: int, digests: set[FileDigest]) -> bool:

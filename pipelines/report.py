@@ -265,11 +265,11 @@ def _with_diff(report: Report, run: Run) -> Report:
         relabelled=tuple(map(key_to_text, relabelled[:MOST_KEYS])),
         removed=len(run.sources.removed),
         corrected=len(run.sources.relabelled),
-        class_renamed=tuple(_renamed_classes(run)),
+        class_renamed=tuple(renamed_classes(run)),
     )
 
 
-def _renamed_classes(run: Run) -> Iterator[RenamedClass]:
+def renamed_classes(run: Run) -> Iterator[RenamedClass]:
     """Yield the classes of the dataset that get a new name, in the order of the options."""
     if run.base is None or run.diff is None:
         return

@@ -31,6 +31,7 @@ from records.format.manifest import Manifest, file_names
 from records.generations import saved_files
 from records.images import encoder_versions
 from records.runtime.cpu import available_cpus
+from records.runtime.telemetry import span
 from records.storage import Storage
 from records.storage.ownership import remove_own, require_own
 from records.storage.work_folder import (
@@ -84,8 +85,8 @@ def _check_sizes(run: Run, manifest: Manifest) -> None:
                 path=output.display_name(shard.name),
                 expected=pluralize(shard.bytes, "byte"),
                 got="no file" if present is None else pluralize(present.size_bytes, "byte"),
-                hint="list all damage with `shardmill verify`, and"
-                f" {run.command} into another output",
+                hint="list all damage with `shardmill verify`, and repair it with"
+                f" `shardmill repair`, or {run.command} into another output",
             )
 
 
@@ -147,6 +148,7 @@ def find_unfinished(run: Run) -> UnfinishedRun | None:
     return unfinished
 
 
+@span("prepare")
 def prepare_output(run: Run) -> int:
     """Prepare the output for this plan; return the number of shards that are finished already.
 

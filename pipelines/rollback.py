@@ -6,6 +6,7 @@ and removes no file, so a rollback can be rolled back.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Literal, NamedTuple
@@ -14,6 +15,7 @@ import msgspec
 
 from pipelines.clean import remove_run
 from pipelines.fingerprints import forget_fingerprints
+from pipelines.run_state import has_state
 from pipelines.writing.publish import derived_files
 from records.errors import CorruptDataError, UsageError
 from records.format import layout
@@ -115,7 +117,9 @@ def rollback(
     if dry_run:
         return _report(storage, _plan(storage, to), "planned")
     provenance = make_provenance("rollback", message=message)
-    _plan(storage, to)  # an error leaves no lock behind
+    plan = _plan(storage, to)  # an error leaves no lock behind
+    if plan.manifest is None and not has_state(storage):
+        return _report(storage, plan, "rolled-back")
     with storage.lock() as lock:
         _require_no_other_run(storage)
         if to is None:
@@ -163,7 +167,13 @@ def _plan(storage: Storage, to: int | None) -> _Plan:
 
 
 def _content(manifest: Manifest) -> tuple[object, ...]:
-    return manifest.splits, manifest.labels, manifest.description
+    """Return what a rollback takes back: records, classes, description and lists of edits.
+
+    A generation may have the records of another one, and keep other images out.
+    """
+    lists = {layout.REMOVED, layout.RELABELLED}
+    edits = {name: it for name, it in manifest.files.items() if posixpath.basename(name) in lists}
+    return manifest.splits, manifest.labels, manifest.description, edits
 
 
 def _report(storage: Storage, plan: _Plan, status: Status) -> RollbackReport:

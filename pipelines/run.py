@@ -20,6 +20,7 @@ from records.format.metadata.description import Description
 from records.runtime.logging import log_line
 from records.runtime.processes import Division, divide_cpus
 from records.runtime.shard_worker import OnProgress, RunnerConfig, Worker
+from records.runtime.telemetry import span
 from records.storage import Storage, is_in_memory
 from records.storage.work_folder import Command
 
@@ -88,6 +89,7 @@ class Run:
         has_urls = urls.null_count < len(urls)
         return has_urls and bool(pc.any(pc.starts_with(urls, "memory://")).as_py())
 
+    @span("write")
     def write_shards(
         self, worker: Worker, division: Division, on_progress: OnProgress | None
     ) -> None:

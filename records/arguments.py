@@ -9,7 +9,7 @@ import os
 import re
 import types
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, KeysView, ValuesView
 from typing import (
     Annotated,
     Any,
@@ -150,6 +150,8 @@ def _require_names(name: str, value: Any) -> None:
     for part in _parts(value):
         if isinstance(part, str):
             _require_name(name, part)
+        elif part is not value:
+            _require_names(name, part)
 
 
 def _require_name(name: str, text: str) -> None:
@@ -165,7 +167,8 @@ def _require_name(name: str, text: str) -> None:
 def _parts(value: Any) -> tuple[Any, ...]:
     if isinstance(value, dict):
         return (*value, *value.values())
-    return tuple(value) if isinstance(value, list | tuple | set) else (value,)
+    is_several = isinstance(value, list | tuple | set | frozenset | KeysView | ValuesView)
+    return tuple(value) if is_several else (value,)
 
 
 def _type_name(value: object) -> str:

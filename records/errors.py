@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from records.text.escaping import escape_for_display
 from records.text.formatting import abbreviate
+from records.text.urls import redact_location, without_user
 
 _MAX_VALUE_CHARACTERS = 300
 _MAX_PLACE_CHARACTERS = 500
@@ -14,7 +15,8 @@ class ShardmillError(Exception):
     """Base class of all errors that shardmill raises; the command exits with `exit_code`.
 
     The text is one line: `PATH SHARD record N offset N: WHAT, expected E, got G; HINT`. Long parts
-    are abbreviated in the text and in `to_dict`, whatever a file or an argument contains.
+    are abbreviated in the text and in `to_dict`, whatever a file or an argument contains, and URLs
+    lose their user names and passwords.
 
     Args:
         what: the problem, a clause without a full stop.
@@ -43,7 +45,7 @@ class ShardmillError(Exception):
     ) -> None:
         super().__init__(what)
         self.what = what
-        self.path = path
+        self.path = None if path is None else redact_location(path)
         self.shard = shard
         self.record = record
         self.offset = offset
@@ -101,12 +103,14 @@ class ShardmillError(Exception):
 
 def _bound(value: object, characters: int) -> object:
     """Return a number or None unchanged, anything else as a text of at most `characters`."""
-    return value if value is None or isinstance(value, int) else abbreviate(str(value), characters)
+    if value is None or isinstance(value, int):
+        return value
+    return abbreviate(without_user(str(value)), characters)
 
 
 def _show(value: object, characters: int) -> str:
     # Escaping makes a text up to ten times as long.
-    return abbreviate(escape_for_display(abbreviate(str(value), characters)), characters)
+    return abbreviate(escape_for_display(str(_bound(str(value), characters))), characters)
 
 
 def _rebuild(kind: type[ShardmillError], fields: dict[str, object]) -> ShardmillError:
@@ -147,18 +151,22 @@ class OutputError(ShardmillError):
 
 
 class StorageError(ShardmillError):
-    """Storage failed after retries; except `AccessDeniedError`, a later attempt may succeed."""
+    """Storage failed after retries; except `RefusedReadError`, a later attempt may succeed."""
 
     exit_code = 74
 
 
-class AccessDeniedError(StorageError):
-    """A store refuses the credentials or has none, or a file may not be read: do not retry.
+class RefusedReadError(StorageError):
+    """A store refuses a read, such as one in a wrong region, and would refuse it again.
 
     A write that is refused is an `OutputError`.
     """
 
     exit_code = InputNotFoundError.exit_code
+
+
+class AccessDeniedError(RefusedReadError):
+    """A store refuses the credentials or has none, or a file may not be read."""
 
 
 class RunnerError(ShardmillError):

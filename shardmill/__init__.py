@@ -29,10 +29,13 @@ if TYPE_CHECKING:
     from records.version import __version__
     from shardmill.datasets import append, compact, convert, extract, prune, rollback
     from shardmill.edits import relabel, remove, repair
+    from shardmill.reporting import report
     from shardmill.training import featurize, train
+    from trainers.comparison import runs
     from trainers.evaluation import evaluate
     from trainers.export import export
     from trainers.input import as_tf_dataset
+    from trainers.label_errors import label_errors
     from trainers.models import register_model
     from trainers.prediction import Predictor
 
@@ -54,6 +57,7 @@ _MODULES = {
     "extract": "shardmill.datasets",
     "featurize": "shardmill.training",
     "inspect": "records.inspection",
+    "label_errors": "trainers.label_errors",
     "log": "records.history",
     "open_dataset": "records.dataset",
     "prune": "shardmill.datasets",
@@ -62,7 +66,9 @@ _MODULES = {
     "relabel": "shardmill.edits",
     "remove": "shardmill.edits",
     "repair": "shardmill.edits",
+    "report": "shardmill.reporting",
     "rollback": "shardmill.datasets",
+    "runs": "trainers.comparison",
     "salvage": "records.salvage",
     "sign": "records.signatures",
     "stats": "records.stats",
@@ -88,6 +94,7 @@ __all__ = [
     "extract",
     "featurize",
     "inspect",
+    "label_errors",
     "log",
     "open_dataset",
     "prune",
@@ -96,7 +103,9 @@ __all__ = [
     "relabel",
     "remove",
     "repair",
+    "report",
     "rollback",
+    "runs",
     "salvage",
     "sign",
     "stats",

@@ -37,6 +37,7 @@ from records.runtime.standard_streams import (
 from records.runtime.storage_patience import DEFAULT, VARIABLE, set_default_patience
 from records.runtime.termination import find_interrupt, watch_signals
 from shardmill.interrupted import resume_hint
+from shardmill.telemetry import export_telemetry, start_telemetry
 from shardmill.wiring import PipelineExecutor
 
 if TYPE_CHECKING:
@@ -67,9 +68,12 @@ _COMMANDS = {
     "adopt": ("records.cli.adopt", "Make a dataset from third-party TFRecord files."),
     "stats": ("records.cli.stats", "Count classes, sizes, formats and duplicates."),
     "quality": ("records.cli.quality", "Find dark, blurry, enlarged and oddly sized images."),
+    "label-errors": ("trainers.cli.label_errors", "Find images whose label may be wrong."),
+    "report": ("shardmill.report_command", "Write a report of a dataset and of runs as HTML."),
     "featurize": ("trainers.cli.featurize", "Store the backbone features of every image."),
     "train": ("trainers.cli.train", "Train a model on a dataset."),
     "evaluate": ("trainers.cli.evaluate", "Measure a trained model on a split."),
+    "runs": ("trainers.cli.runs", "Compare runs: their results and options."),
     "predict": ("trainers.cli.predict", "Predict classes or numbers of images."),
     "export": ("trainers.cli.export", "Export a trained model for use in other programs."),
     "doctor": ("trainers.cli.doctor", "Show the devices and what limits training speed."),
@@ -81,6 +85,7 @@ Examples:
   shardmill train data/ run/
   shardmill predict run/ new/*.jpg
 """
+_HELP = ["-h", "--help"]
 _VERBOSE = "--verbose"
 _LOG_FORMAT = "--log-format"
 _PATIENCE = "--storage-patience"
@@ -102,7 +107,8 @@ class _LazyGroup(click.Group):
         module = _COMMANDS[name][0]
         if not module.startswith("trainers."):  # a model of the user may compute with numpy
             os.environ.update({**ONE_BLAS_THREAD, **os.environ})
-        command: click.Command = getattr(importlib.import_module(module), name)
+        function = name.replace("-", "_")
+        command: click.Command = getattr(importlib.import_module(module), function)
         return command
 
     def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
@@ -113,7 +119,7 @@ class _LazyGroup(click.Group):
 @click.group(
     cls=_LazyGroup,
     epilog=_EPILOG,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": _HELP},
 )
 @click.option(_VERBOSE, "_verbose", is_flag=True, help="Show the traceback of an error.")
 @click.option(
@@ -139,6 +145,8 @@ class _LazyGroup(click.Group):
 def shardmill(context: click.Context, *, _verbose: bool) -> None:
     """Convert labelled images to verified TFRecord shards, and train models on them."""
     context.obj = PipelineExecutor()
+    if set(_HELP).isdisjoint(_arguments()):
+        start_telemetry(str(context.invoked_subcommand))
 
 
 def _set_patience(text: str | None) -> None:
@@ -158,8 +166,9 @@ def main() -> NoReturn:
         try:
             code = _run()
         finally:
-            code = _check_stdout(code)
-            log_end(exit_code=code, seconds=round(time.monotonic() - started_at, 3))
+            code, seconds = _check_stdout(code), time.monotonic() - started_at
+            export_telemetry(code)
+            log_end(exit_code=code, seconds=round(seconds, 3))
     _leave(code)
 
 

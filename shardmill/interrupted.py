@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from records.text.urls import without_user
+
 _SAME_COMMAND = {
     "convert",
     "compact",
@@ -30,4 +32,5 @@ def resume_hint(arguments: Sequence[str]) -> str | None:
     if name == "predict" and "--csv-parts" not in options:
         return None
     resume = ["--resume"] if name == "train" and "--resume" not in options else []
-    return f"resume with: {shlex.join(['shardmill', *arguments, *resume])}"
+    command = shlex.join(["shardmill", *map(without_user, arguments), *resume])
+    return f"resume with: {command}"

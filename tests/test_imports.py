@@ -14,7 +14,7 @@ import shardmill.cli
 from tests.pipelines.pictures import make_folders
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("tensorflow", "keras", "jax", "apache_beam", "matplotlib", "pyarrow")
+HEAVY = ("tensorflow", "keras", "jax", "apache_beam", "matplotlib", "opentelemetry", "pyarrow")
 FOREIGN = {
     "records": ("tensorflow", "keras", "jax", "apache_beam", "pipelines", "trainers"),
     "pipelines": ("tensorflow", "keras", "jax", "trainers"),

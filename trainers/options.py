@@ -12,6 +12,7 @@ from records.arguments import NotNegative, Positive
 Cache = Literal["none", "memory", "disk", "shards"]
 Pixels = Annotated[int, msgspec.Meta(ge=1, le=65_500)]
 Units = Annotated[int, msgspec.Meta(ge=0, le=2**16)]
+Folds = Annotated[int, msgspec.Meta(ge=2, le=100)]
 Mistakes = Annotated[int, msgspec.Meta(ge=0, le=100)]
 Seed = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 _MOST = sys.float_info.max  # excludes infinity

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from pipelines.cli.output import describe_old_shards, silence_beam_logs
+from pipelines.metrics import describe_edit
 from pipelines.sources.reader import read_text_file
 from records.cli.output import print_json, print_text
 from records.errors import InputNotFoundError
 from records.runtime.logging import add_to_last_line, is_json, log_event
 from records.runtime.progress import progress_callback
+from records.runtime.telemetry import record_metrics
 from records.text.escaping import escape_for_display
 from records.text.formatting import format_bytes, pluralize
 
@@ -48,6 +51,7 @@ def run_edit(
         quiet: whether neither progress nor the report as text is printed.
     """
     silence_beam_logs()
+    started_at = time.monotonic()
     with progress_callback(what, unit="images", quiet=quiet) as on_progress:
         report = run(on_progress)
     if as_json:
@@ -58,6 +62,9 @@ def run_edit(
     edited = {"removed": report.removed, "relabelled": report.relabelled}
     log_event(f"{report.output}: {report.status}", **fields, **edited)
     add_to_last_line(**fields)
+    if report.status != "planned":
+        seconds = time.monotonic() - started_at
+        record_metrics(lambda: describe_edit(report, seconds=seconds))
 
 
 def _summarize(report: EditReport) -> Iterator[str]:

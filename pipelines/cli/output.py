@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from pipelines.metrics import check_metrics_file, write_metrics
-from pipelines.report import Report, list_reasons
+from pipelines.metrics import describe_conversion
+from pipelines.metrics_file import check_metrics_file, write_metrics
+from pipelines.report import Report, list_reasons, report_splits
 from records.cli.output import print_json, print_text
 from records.format.index import Reject
 from records.format.layout import REJECTS, generation_path
@@ -21,6 +22,7 @@ from records.format.skipped import SkippedFile
 from records.runtime.logging import add_to_last_line, is_json, log_event, log_line
 from records.runtime.progress import progress_callback
 from records.runtime.shard_worker import OnProgress
+from records.runtime.telemetry import Metric, record_metrics
 from records.storage import open_storage
 from records.text.escaping import escape_for_display
 from records.text.formatting import abbreviate, format_bytes, pluralize
@@ -73,9 +75,16 @@ def run_with_progress(
     fields = _log_fields(report)
     log_event(f"{report.output}: {report.status}", **fields)
     add_to_last_line(**{name: fields[name] for name in _LAST_LINE_FIELDS})
-    if shown.metrics is not None and report.status in {"converted", "nothing-to-do"}:
-        manifest, seconds = read_manifest(open_storage(output)), time.monotonic() - started_at
-        write_metrics(shown.metrics, report, manifest, seconds=seconds)
+    if report.status in {"converted", "nothing-to-do"}:
+        seconds = time.monotonic() - started_at
+
+        def list_metrics() -> Iterator[Metric]:
+            splits = report_splits(read_manifest(open_storage(output)).splits)
+            return describe_conversion(report, splits, seconds=seconds)
+
+        record_metrics(list_metrics)
+        if shown.metrics is not None:
+            write_metrics(shown.metrics, list_metrics())
     return report
 
 

@@ -94,7 +94,6 @@ def relabel(
             label_column=label_column,
             label_separator=label_separator,
         )
-        columns.validate()
         return relabel_images(
             dataset,
             parse_corrections(*read_given(file), columns),

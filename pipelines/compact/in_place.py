@@ -34,12 +34,12 @@ from records.format.manifest import (
     Manifest,
     ShardInfo,
     encode_manifest,
-    read_manifest,
     shard_names,
 )
 from records.runtime.malloc import table_blocks_returned
 from records.runtime.row_table import from_numbers
 from records.runtime.shard_worker import OnProgress, RunnerConfig
+from records.runtime.telemetry import span
 from records.storage import Storage
 from records.text.keys import key_from_text
 
@@ -57,10 +57,9 @@ def compact_in_place(
     edited = open_to_edit(dataset, "compact", runner, processes, message)
     planned = _list_and_plan(edited)
     run = _replace_shards(planned, edited.manifest)
-    if not dry_run:
-        apply_edits(run, on_progress)
-    report = _report(planned, run, dry_run=dry_run)
-    old_shards = _find_old_shards(edited.output, planned)
+    manifest = edited.manifest if dry_run else apply_edits(run, on_progress)
+    report = _report(planned, run, manifest, dry_run=dry_run)
+    old_shards = _find_old_shards(edited.output, manifest, planned.plan)
     following = (prune_command(edited.output.url),) if old_shards else ()
     return msgspec.structs.replace(report, old_shards=old_shards, next=following)
 
@@ -70,15 +69,17 @@ def _list_and_plan(dataset: DatasetToEdit) -> Run:
     """Plan the shards of a compaction into a new dataset, with the names of a new generation."""
     started_at = time.monotonic()
     output, base, options, command = dataset
-    sources = list_records(output, base)
-    sources.rejects = []  # the lists of earlier generations stay
-    plan = make_plan(
-        sources,
-        base.settings,
-        existing=existing_splits(base),
-        generation=base.generations[-1].number + 1,
-        is_split=True,
-    )
+    with span("list"):
+        sources = list_records(output, base)
+        sources.rejects = []  # the lists of earlier generations stay
+    with span("plan"):
+        plan = make_plan(
+            sources,
+            base.settings,
+            existing=existing_splits(base),
+            generation=base.generations[-1].number + 1,
+            is_split=True,
+        )
     # Not the digest of a conversion of the same images, whose shards have other names.
     identity = msgspec.msgpack.encode((command, encode_manifest(base)))
     plan = replace(plan, digest=xxhash.xxh3_128_hexdigest(identity))
@@ -129,25 +130,23 @@ def _are_equal(present: tuple[ShardInfo, ...], planned: list[PlannedShard]) -> b
     return bool((numbers == np.arange(len(numbers))).all())
 
 
-def _report(planned: Run, run: Run, *, dry_run: bool) -> Report:
-    assert run.base is not None  # it is the dataset to compact
+def _report(planned: Run, run: Run, manifest: Manifest, *, dry_run: bool) -> Report:
     if not run.plan.replaced:
-        return report_finished(planned, run.base)
+        return report_finished(planned, manifest)
     if dry_run:
         return report_plan(planned, status="planned")
     seconds = time.monotonic() - run.started_at
     return msgspec.structs.replace(
         report_plan(planned, status="converted"),
-        splits=report_splits(read_manifest(run.output).splits),
+        splits=report_splits(manifest.splits),
         seconds=round(seconds, 3),
         images_per_second=round(planned.plan.images / seconds, 1),
     )
 
 
-def _find_old_shards(output: Storage, planned: Run) -> tuple[str, ...]:
+def _find_old_shards(output: Storage, manifest: Manifest, plan: Plan) -> tuple[str, ...]:
     """Return the shards of earlier generations with records that were removed, sorted by name."""
-    manifest = read_manifest(output)
-    removed = _without_present(REMOVED.read_all(output, manifest), planned.plan)
+    removed = _without_present(REMOVED.read_all(output, manifest), plan)
     return find_old_shards(output, manifest, removed, shard_names(manifest))
 
 

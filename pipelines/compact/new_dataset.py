@@ -26,6 +26,7 @@ from records.dataset import Dataset, open_dataset
 from records.format.manifest import Manifest
 from records.runtime.malloc import table_blocks_returned
 from records.runtime.shard_worker import OnProgress, RunnerConfig
+from records.runtime.telemetry import span
 from records.storage import FolderLock, absolute_location, open_storage
 from records.storage.exclusive import require_outside
 
@@ -73,9 +74,11 @@ def compact_to_new(
 def _list_and_plan(opened: Dataset, options: ConvertOptions) -> Run:
     started_at = time.monotonic()
     manifest = opened.manifest
-    sources = list_records(opened.storage, manifest)
-    existing = existing_splits(manifest)
-    plan = make_plan(sources, manifest.settings, existing=existing, is_split=True)
+    with span("list"):
+        sources = list_records(opened.storage, manifest)
+    with span("plan"):
+        existing = existing_splits(manifest)
+        plan = make_plan(sources, manifest.settings, existing=existing, is_split=True)
     output = open_storage(options.output)
     return Run(
         options,

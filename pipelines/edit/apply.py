@@ -7,7 +7,11 @@ from functools import partial
 
 from pipelines.clean import remove_run
 from pipelines.edit.plan import DatasetToEdit, has_edits
-from pipelines.incremental.append import discard_stale_run, ensure_unchanged
+from pipelines.incremental.append import (
+    discard_stale_run,
+    ensure_unchanged,
+    require_own_records,
+)
 from pipelines.options import ConvertOptions
 from pipelines.report import count_files
 from pipelines.resume import prepare_output
@@ -17,12 +21,11 @@ from pipelines.runners import check_runner
 from pipelines.writing.copy import COPY_COSTS, CopyJob, copy_shard
 from pipelines.writing.publish import publish_edits
 from pipelines.writing.results import ConversionResult, collect_results
-from records.errors import UsageError
-from records.format.manifest import read_manifest
+from records.format.manifest import Manifest, read_manifest
 from records.generations import require_whole_dataset
 from records.runtime.shard_worker import OnProgress, RunnerConfig
 from records.storage import FolderLock, absolute_location, open_storage
-from records.storage.work_folder import Command
+from records.storage.work_folder import Command, unfinished_command
 
 
 def open_to_edit(
@@ -62,17 +65,16 @@ def open_to_edit(
     options.validate()
     output = open_storage(location)
     manifest = read_manifest(output)
-    if manifest.adopted is not None:
-        raise UsageError(
-            "records of an adopted dataset cannot be edited: shardmill did not write them",
-            path=output.url,
-            hint="run `shardmill compact DATASET OUTPUT`, and edit the new dataset",
-        )
+    what = "records of an adopted dataset cannot be edited: shardmill did not write them"
+    require_own_records(manifest, output.url, what, "edit")
     return DatasetToEdit(output, manifest, options, command)
 
 
-def apply_edits(run: Run, on_progress: OnProgress | None) -> None:
+def apply_edits(run: Run, on_progress: OnProgress | None) -> Manifest:
     """Write and publish the generation of a plan, if it has edits, and remove its state.
+
+    Returns:
+        The manifest of the dataset after the run.
 
     Raises:
         CorruptDataError: a record of the dataset is damaged.
@@ -81,25 +83,34 @@ def apply_edits(run: Run, on_progress: OnProgress | None) -> None:
         StorageError: storage failed after retries.
         LockedError: another run is writing to the dataset, or has changed it.
     """
-    if not has_edits(run) and not has_state(run.output):
-        return
+    assert run.base is not None  # an edit needs a dataset
+    if not has_edits(run) and not _has_own_state(run):
+        return run.base
     with run.output.lock() as lock:
         # Another run may have published a generation before this one got the lock.
         ensure_unchanged(run)
-        if has_edits(run):
-            _write_and_publish(run, lock, on_progress)
+        manifest = _write_and_publish(run, lock, on_progress) if has_edits(run) else run.base
         # The state may belong to a run that was killed after publication, or had a different plan.
         remove_run(run.output)
+    return manifest
 
 
-def _write_and_publish(run: Run, lock: FolderLock, on_progress: OnProgress | None) -> None:
+def _has_own_state(run: Run) -> bool:
+    """Return whether there is the state of a run of this command.
+
+    That of another command can be resumed: without edits, it stays.
+    """
+    return has_state(run.output) and unfinished_command(run.output) in {None, run.command}
+
+
+def _write_and_publish(run: Run, lock: FolderLock, on_progress: OnProgress | None) -> Manifest:
     discard_stale_run(run)
     prepare_output(run)
     dataset = absolute_location(run.options.output)
     division = run.divide_cpus(*COPY_COSTS)
     job = CopyJob(dataset, dataset, run.plan.labels)
     run.write_shards(partial(copy_shard, job), division, on_progress)
-    publish_edits(run, _without_copies(run, collect_results(run)), lock=lock)
+    return publish_edits(run, _without_copies(run, collect_results(run)), lock=lock)
 
 
 def _without_copies(run: Run, result: ConversionResult) -> ConversionResult:

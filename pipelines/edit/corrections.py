@@ -38,6 +38,7 @@ def read_corrections(path: str, options: ConvertOptions) -> Corrections:
 
 def parse_corrections(content: bytes, path: str, options: ConvertOptions) -> Corrections:
     """Return the classes in the content of a list. Raises as `read_corrections`."""
+    options.validate()
     table = parse_list(content, path, options)
     if not table.columns or next(table.rows(), None) is None:
         raise InputNotFoundError("the list is empty", path=table.path)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import NamedTuple
@@ -34,6 +34,7 @@ from records.format.layout import SPLITS, SplitName, shard_name
 from records.format.manifest import Manifest, ShardInfo, encode_manifest
 from records.format.skipped import load_skipped
 from records.runtime.row_table import RowTable
+from records.runtime.telemetry import span
 from records.storage import Storage
 from records.storage.work_folder import Command
 from records.text.keys import key_from_text
@@ -54,7 +55,8 @@ Rename = Callable[[Labels], Labels]
 _NONE: Mapping[str, str] = {}
 
 
-def _keep(labels: Labels) -> Labels:
+def keep_labels(labels: Labels) -> Labels:
+    """Return the same labels: no class is renamed."""
     return labels
 
 
@@ -86,7 +88,7 @@ class Edits:
 
 
 def find_edits(
-    output: Storage, base: Manifest, labels: LabelMap, edit: Edit, rename: Rename = _keep
+    output: Storage, base: Manifest, labels: LabelMap, edit: Edit, rename: Rename = keep_labels
 ) -> Edits:
     """Return the edits of a dataset.
 
@@ -147,11 +149,21 @@ def add_edits(plan: Plan, edits: Edits) -> Plan:
         for shard in members
         if (by := replaced[shard.info.name].by) is not None
     )
-    digest = xxhash.xxh3_128(plan.digest.encode())
-    digest.update(msgspec.msgpack.encode((edits.removed, edits.relabelled, edits.renamed_classes)))
-    return replace(
-        plan, shards=shards, digest=str(digest.hexdigest()), copies=copies, replaced=replaced
-    )
+    digest = digest_edits(plan.digest, edits.removed, edits.relabelled, edits.renamed_classes)
+    return replace(plan, shards=shards, digest=digest, copies=copies, replaced=replaced)
+
+
+def digest_edits(
+    plan_digest: str,
+    removed: Sequence[RemovedRecord],
+    relabelled: Sequence[RelabelledRecord],
+    renamed_classes: Mapping[str, str],
+) -> str:
+    """Return the digest of a plan that also has edits."""
+    names = dict(sorted(renamed_classes.items()))  # as a manifest has them
+    digest = xxhash.xxh3_128(plan_digest.encode())
+    digest.update(msgspec.msgpack.encode((removed, relabelled, names)))
+    return str(digest.hexdigest())
 
 
 def _name_copies(
@@ -193,6 +205,7 @@ class DatasetToEdit(NamedTuple):
     command: Command
 
 
+@span("plan")
 def plan_edits(
     dataset: DatasetToEdit, edit: Edit, labels: LabelMap, arguments: Mapping[str, str] = _NONE
 ) -> Run:

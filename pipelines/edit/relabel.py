@@ -60,9 +60,8 @@ def relabel(
     run = plan_edits(edited, edit_by_key(selection, wanted), labels)
     if missing := selection.missing():
         raise missing_keys(missing, path=edited.output.url)
-    if not dry_run:
-        apply_edits(run, on_progress)
-    report = report_edits(run, status="relabelled", dry_run=dry_run)
+    manifest = edited.manifest if dry_run else apply_edits(run, on_progress)
+    report = report_edits(run, manifest, status="relabelled", dry_run=dry_run)
     return msgspec.structs.replace(report, missing=len(corrections) - len(present))
 
 

@@ -79,9 +79,8 @@ def remove(
         raise missing_keys(missing, path=output.url)
     kept_out = [record for record in removed_before if record.deleted]
     run.sources.removed = _with_kept_out(run.sources.removed, kept_out)
-    if not dry_run:
-        apply_edits(run, on_progress)
-    report = report_edits(run, status="removed", dry_run=dry_run)
+    manifest = base if dry_run else apply_edits(run, on_progress)
+    report = report_edits(run, manifest, status="removed", dry_run=dry_run)
     removed = [*run.sources.removed, *removed_before]
     kept = shard_names(base) - run.plan.replaced.keys()
     old_shards = find_old_shards(output, base, removed, kept)

@@ -12,7 +12,7 @@ from pipelines.edit.plan import has_edits
 from pipelines.report import MOST_KEYS, SplitReport, report_splits
 from pipelines.run import Run
 from records.format.layout import SplitName
-from records.format.manifest import read_manifest
+from records.format.manifest import Manifest
 from records.version import __version__
 
 EditStatus = Literal["removed", "relabelled", "nothing-to-do", "planned"]
@@ -24,7 +24,8 @@ class EditReport(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         status: the effect of the run; `planned` in a dry run.
         output: the path or URL of the dataset; JSON calls it `target`.
-        generation: the number of the newest generation, also of a planned one.
+        generation: the number of the generation that the run wrote or, in a dry run, would write;
+            of the present one if there is nothing to do.
         removed: the number of records that the run removed.
         relabelled: the number of records whose classes the run changed.
         removed_before: the number of records with these keys that earlier runs removed.
@@ -34,7 +35,8 @@ class EditReport(msgspec.Struct, frozen=True, kw_only=True):
         removed_keys: the first keys of the removed records.
         relabelled_keys: the first keys of the relabelled records.
         new_classes: the classes that the run added to the label map.
-        splits: the numbers of images, shards and bytes of each split after the run.
+        splits: the numbers of images, shards and bytes of each split after the run; in a dry run,
+            before it.
         shards_written: the number of shards that the run wrote.
         old_shards: the shards of earlier generations that still contain the removed records.
         next: the commands that remove the bytes of the removed records.
@@ -61,18 +63,18 @@ class EditReport(msgspec.Struct, frozen=True, kw_only=True):
     shardmill_version: str = __version__
 
 
-def report_edits(run: Run, *, status: EditStatus, dry_run: bool) -> EditReport:
+def report_edits(run: Run, manifest: Manifest, *, status: EditStatus, dry_run: bool) -> EditReport:
     """Return the report of a run that has ended or, in a dry run, of its plan.
 
     Args:
         run: the run.
+        manifest: the manifest of the dataset after the run; in a dry run, the present one.
         status: the effect of the run if it has edits.
         dry_run: whether nothing was written.
     """
     assert run.base is not None  # an edit needs a dataset
     sources, is_done = run.sources, has_edits(run) and not dry_run
     removed = [record.key for record in sources.removed if record.is_edit]
-    manifest = read_manifest(run.output) if is_done else run.base
     if not has_edits(run):
         status = "nothing-to-do"
     elif dry_run:
@@ -80,7 +82,7 @@ def report_edits(run: Run, *, status: EditStatus, dry_run: bool) -> EditReport:
     return EditReport(
         status=status,
         output=run.output.url,
-        generation=manifest.generations[-1].number,
+        generation=run.plan.generation if has_edits(run) else manifest.generations[-1].number,
         removed=len(removed),
         relabelled=len(sources.relabelled),
         removed_keys=tuple(removed[:MOST_KEYS]),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -41,15 +42,15 @@ def parse_keys(content: bytes, path: str) -> list[str]:
     return [line.rstrip("\r") for line in lines if line.strip()]
 
 
-def check_keys(keys: Collection[str] | None) -> list[str] | None:
+def check_keys(keys: Iterable[str] | None) -> list[str] | None:
     """Return keys that a program gives. Raises UsageError if they are not texts."""
     if keys is None:
         return None
-    given: list[object] = [*keys]
+    given: list[Any] = [*keys]  # an iterator gives its keys once
     for key in given:
         if not isinstance(key, str):
             raise UsageError("argument keys: not a key", expected="str", got=type(key).__name__)
-    return [*keys]
+    return given
 
 
 class KeySelection:

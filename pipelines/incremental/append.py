@@ -7,6 +7,7 @@ their splits. Modified and deleted files are reported, and their records are kep
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -36,8 +37,9 @@ from records.format.index import read_shard_index
 from records.format.layout import SPLITS
 from records.format.manifest import Manifest, Settings, read_manifest
 from records.format.skipped import read_skipped
+from records.runtime.logging import log_line
 from records.storage import Storage
-from records.storage.work_folder import unfinished_command
+from records.storage.work_folder import describe_command, unfinished_command
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from records.text.keys import key_from_text, key_to_text
@@ -51,13 +53,23 @@ def open_existing(output: Storage) -> Manifest | None:
         UsageError: the dataset is adopted: another program wrote its records.
     """
     base = read_published(output)
-    if base is not None and base.adopted is not None:
-        raise UsageError(
-            "cannot append to an adopted dataset",
-            path=output.url,
-            hint="run `shardmill compact DATASET OUTPUT`, and append to the new dataset",
-        )
+    if base is not None:
+        require_own_records(base, output.url, "cannot append to an adopted dataset", "append to")
     return base
+
+
+def require_own_records(manifest: Manifest, url: str, what: str, then: str) -> None:
+    """Raise UsageError with the command that copies the records if a dataset is adopted.
+
+    Args:
+        manifest: the manifest of the dataset.
+        url: the path or URL of the dataset.
+        what: the problem.
+        then: what to do with the copy, a verb.
+    """
+    if manifest.adopted is not None:
+        command = shlex.join(["shardmill", "compact", url, f"{url}-compacted"])
+        raise UsageError(what, path=url, hint=f"run `{command}`, and {then} the new dataset")
 
 
 def resolve_settings(options: ConvertOptions, base: Manifest) -> Settings:
@@ -251,7 +263,13 @@ def discard_stale_run(run: Run, *, keep: str | None = None) -> None:
         return
     found, present = read_run(run.output), (run.plan.digest, encoders())
     is_stale = found is not None and (found.plan_digest, found.encoders) != present
-    if is_stale or command not in {None, run.command}:
+    is_other = command is not None and command != run.command
+    # A run that was killed after it published has nothing to lose.
+    published = None if run.base is None else run.base.generations[-1].plan_digest
+    if is_other and found is not None and found.plan_digest != published:
+        name, _ = describe_command(str(command))
+        log_line(f"{run.output.url}: the unfinished run of `{name}` is removed")
+    if is_stale or is_other:
         remove_run(run.output, keep=keep)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Literal
 
-from pipelines.repair.listed import ListedFiles
+from pipelines.repair.listed import ListedFiles, is_derived
 from records.errors import CorruptDataError, StorageError
 from records.format.digest import FileDigest, digest_of, digest_stream
 from records.format.layout import index_name
@@ -19,6 +20,22 @@ from records.storage.ownership import is_own
 DamageKind = Literal["missing", "size", "content", "unreadable"]
 Damage = Mapping[str, DamageKind]
 """The damaged files by name."""
+
+
+@contextmanager
+def ignoring_damage(storage: Storage) -> Iterator[None]:
+    """Ignore that a file is missing or damaged; a local file that cannot be read is damaged, too.
+
+    Raises:
+        StorageError: a store failed after retries.
+    """
+    try:
+        yield
+    except (FileNotFoundError, CorruptDataError):
+        pass
+    except StorageError:
+        if not storage.is_local:
+            raise
 
 
 def find_damage(
@@ -42,7 +59,7 @@ def find_damage(
     wanted = [name for name in (expected if names is None else names) if name in expected]
 
     def check(name: str) -> DamageKind | None:
-        return _check(storage, name, expected[name], is_derived=name in listed.derived)
+        return _check(storage, name, expected[name])
 
     found: dict[str, DamageKind] = dict.fromkeys(listed.damaged, "content")
     threads = available_cpus() if storage.is_local else IO_THREADS
@@ -64,16 +81,14 @@ def expected_digests(listed: ListedFiles) -> dict[str, ShardInfo | FileDigest]:
     }
 
 
-def _check(
-    storage: Storage, name: str, expected: ShardInfo | FileDigest, *, is_derived: bool
-) -> DamageKind | None:
+def _check(storage: Storage, name: str, expected: ShardInfo | FileDigest) -> DamageKind | None:
     try:
         present = storage.stat(name)
         if present is None:
             return "missing"
         kind = _compare(storage, name, present.size_bytes, expected)
         # A run that is not finished may have replaced the file.
-        return None if kind and is_derived and is_own(storage, name) else kind
+        return None if kind and is_derived(name) and is_own(storage, name) else kind
     except FileNotFoundError:
         return "missing"
     except CorruptDataError:  # a link that leads out of the folder

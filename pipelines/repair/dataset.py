@@ -6,9 +6,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
+from pipelines.planning.plan import Plan
 from pipelines.repair.damage import Damage
 from pipelines.repair.listed import ListedFiles
 from pipelines.repair.source import SourceImages
+from records.format.label_map import LabelMap
 from records.storage import StagedFile, Storage
 
 Overwrite = Callable[[str], AbstractContextManager[StagedFile]]
@@ -24,6 +26,7 @@ class DatasetToRepair(NamedTuple):
         damage: the damaged ones.
         source: the images of its source.
         overwrite: the function that replaces a file.
+        plans: the plans that the source has given again, by generation and label map.
     """
 
     storage: Storage
@@ -31,3 +34,4 @@ class DatasetToRepair(NamedTuple):
     damage: Damage
     source: SourceImages
     overwrite: Overwrite
+    plans: dict[tuple[int, LabelMap], Plan]

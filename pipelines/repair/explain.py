@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import posixpath
 
-from pipelines.repair.listed import ListedFiles, ListedShard
+from pipelines.repair.listed import ListedFiles, ListedShard, is_derived
 from pipelines.repair.remake import Remade
+from pipelines.writing.publish import derived_files
 from records.format import layout
 from records.generations import make_provenance, read_provenance
 from records.images import encoder_versions
@@ -35,11 +36,15 @@ def explain_index(shard: ListedShard, storage: Storage) -> str:
 
 
 def explain_file(name: str, listed: ListedFiles) -> str:
-    """Return why a list or a saved manifest is not repaired."""
+    """Return why a file other than a shard or an index is not repaired."""
     if name in listed.damaged:
         return f"no other file has its content; {_RESTORE}"
+    if name in derived_files(listed.present):
+        return f"another version of shardmill has derived it from the manifest; {_RESTORE}"
     if posixpath.basename(name) in {layout.REMOVED, layout.RELABELLED}:
         return f"the generations before and after these edits do not give this list; {_RESTORE}"
+    if is_derived(name):
+        return f"the manifest lists other content than this version derives from it; {_RESTORE}"
     return f"the source does not give this list again; {_RESTORE}"
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from pipelines.writing.publish import derived_files
 from records.dataset.record import RecordDecoder
 from records.errors import CorruptDataError
-from records.format.digest import FileDigest
+from records.format import layout
+from records.format.digest import FileDigest, digest_of
 from records.format.index import RowForm
 from records.format.layout import SplitName, generation_folder, parent, saved_manifest_name
 from records.format.manifest import Generation, Manifest, ShardInfo, read_manifest
 from records.generations import list_saved, read_saved
 from records.storage import Storage
+
+_DERIVED = {layout.LABELS, layout.TFDS_INFO, layout.TFDS_FEATURES, layout.CROISSANT}
 
 
 class ListedShard(NamedTuple):
@@ -56,8 +60,9 @@ class ListedFiles(NamedTuple):
     Attributes:
         manifests: the manifest of each generation by its number, the newest first.
         shards: the shards by name.
-        lists: the digests of the lists, such as `rejects.jsonl`, by name.
-        derived: the files whose content follows from the present manifest, by name.
+        lists: the digests of the other files, such as `rejects.jsonl`, by name.
+        derived: the files whose content follows from the present manifest, and has its digest, by
+            name.
         damaged: the names of the saved manifests that are damaged.
     """
 
@@ -72,11 +77,20 @@ class ListedFiles(NamedTuple):
         """The present manifest."""
         return next(iter(self.manifests.values()))
 
+    def has_manifests_of(self, other: ListedFiles) -> bool:
+        """Return whether all manifests, and so all files, are those of another listing."""
+        return (self.manifests, self.damaged) == (other.manifests, other.damaged)
+
     def written_in(self, generation: int) -> Iterator[ListedShard]:
         """Yield the shards that the run of a generation wrote, in the order of their names."""
         for _, shard in sorted(self.shards.items()):
             if shard.written_by.number == generation:
                 yield shard
+
+
+def is_derived(name: str) -> bool:
+    """Return whether the content of a file follows from the present manifest."""
+    return posixpath.basename(name) in _DERIVED
 
 
 def read_listed_files(storage: Storage) -> ListedFiles:
@@ -93,15 +107,20 @@ def read_listed_files(storage: Storage) -> ListedFiles:
         try:
             # A run that was killed before it published has saved the present manifest.
             manifests.setdefault(number, read_saved(storage, number))
+        except FileNotFoundError:
+            continue  # `prune` has removed it since the listing
         except CorruptDataError:
             damaged.append(saved_manifest_name(number))
-    lists: dict[str, FileDigest] = {}
+    # Another version of shardmill may have derived other content.
+    derived = {
+        name: content
+        for name, content in derived_files(present).items()
+        if digest_of(content) == present.files.get(name)
+    }
+    lists = {name: it for name, it in present.files.items() if name not in derived}
     for manifest in manifests.values():
-        derived = derived_files(manifest)
-        lists |= {name: it for name, it in manifest.files.items() if name not in derived}
-    return ListedFiles(
-        manifests, _list_shards(manifests), lists, derived_files(present), tuple(sorted(damaged))
-    )
+        lists |= {name: it for name, it in manifest.files.items() if not is_derived(name)}
+    return ListedFiles(manifests, _list_shards(manifests), lists, derived, tuple(sorted(damaged)))
 
 
 def _list_shards(manifests: Mapping[int, Manifest]) -> dict[str, ListedShard]:

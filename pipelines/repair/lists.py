@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
 
-from pipelines.edit.plan import relabelled_record, removed_record, with_labels
-from pipelines.incremental.class_renames import renames_of
-from pipelines.repair.damage import Damage, expected_digests
+from pipelines.edit.plan import (
+    Rename,
+    keep_labels,
+    relabelled_record,
+    removed_record,
+    with_labels,
+)
+from pipelines.incremental.class_renames import find_renames
+from pipelines.repair.damage import Damage, expected_digests, ignoring_damage
 from pipelines.repair.dataset import DatasetToRepair
 from pipelines.repair.listed import ListedFiles
-from records.errors import CorruptDataError
 from records.format import layout
 from records.format.digest import FileDigest, digest_of
 from records.format.edits import RELABELLED, REMOVED
@@ -51,7 +55,7 @@ def remake_list(name: str, dataset: DatasetToRepair) -> bytes | None:
 
 
 def _iter_contents(name: str, dataset: DatasetToRepair) -> Iterator[bytes]:
-    storage, listed, damage, source, _ = dataset
+    storage, listed, damage, source, *_ = dataset
     yield b""
     for other in _find_equal(listed.lists[name], listed, damage):
         yield storage.read(other)
@@ -64,7 +68,7 @@ def _iter_contents(name: str, dataset: DatasetToRepair) -> Iterator[bytes]:
         yield _encode(rejects)
         yield _encode({each.key: each for each in source.listing.rejects} | rejects)
     elif kind in {layout.REMOVED, layout.RELABELLED}:
-        with suppress(CorruptDataError):  # an index is damaged
+        with ignoring_damage(storage):  # an index is damaged
             yield from _iter_edits(kind, generation.number, dataset)
     elif kind == layout.SKIPPED:
         yield b"".join(msgspec.json.encode(file) + b"\n" for file in source.listing.left_out)
@@ -89,7 +93,7 @@ def _iter_rejects(
 ) -> Iterator[tuple[str, Reject]]:
     """Yield the rejects in the indexes of a generation, by key."""
     for shard in listed.written_in(generation.number):
-        with suppress(FileNotFoundError, CorruptDataError):
+        with ignoring_damage(storage):
             summary = read_index_file(storage, layout.index_name(shard.info.name)).summary
             yield from ((reject.key, reject) for reject in summary.rejects)
 
@@ -100,11 +104,8 @@ def _iter_edits(kind: str, generation: int, dataset: DatasetToRepair) -> Iterato
     if generation not in manifests or generation - 1 not in manifests:
         return
     base, edited = manifests[generation - 1], manifests[generation]
-    renames = renames_of(base, edited)
-    before = {
-        key: found._replace(row=with_labels(found.row, renames.apply(found.row.all_labels)))
-        for key, found in _rows_of_one(base, edited, dataset).items()
-    }
+    renames = find_renames(edited.generations[-1].renamed_classes, base)
+    before = _rows_of_one(base, edited, dataset, renames.apply)
     after = _rows_of_one(edited, base, dataset)
     keys = sorted(before, key=key_from_text)
     if kind == layout.REMOVED:
@@ -121,11 +122,20 @@ def _iter_edits(kind: str, generation: int, dataset: DatasetToRepair) -> Iterato
         yield RELABELLED.encode(msgspec.structs.replace(each, source=source) for each in relabelled)
 
 
-def _rows_of_one(manifest: Manifest, other: Manifest, dataset: DatasetToRepair) -> dict[str, _Row]:
-    """Return the rows of the shards that only the first of two manifests lists, by key."""
+def _rows_of_one(
+    manifest: Manifest, other: Manifest, dataset: DatasetToRepair, rename: Rename = keep_labels
+) -> dict[str, _Row]:
+    """Return the rows of the shards that only the first of two manifests lists, by key.
+
+    Args:
+        manifest: the manifest.
+        other: the other manifest.
+        dataset: the dataset.
+        rename: the function that returns the labels of a record after its classes are renamed.
+    """
     common = shard_names(other)
     return {
-        row.key: _Row(row, split)
+        row.key: _Row(with_labels(row, rename(row.all_labels)), split)
         for split, info in manifest.splits.items()
         for shard in info.shards
         if shard.name not in common

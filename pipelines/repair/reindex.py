@@ -14,13 +14,13 @@ import xxhash
 from pipelines.planning.assign_splits import assign_splits
 from pipelines.planning.existing_splits import existing_splits
 from pipelines.planning.split_hash import hash_keys
+from pipelines.repair.damage import ignoring_damage
 from pipelines.repair.dataset import DatasetToRepair
 from pipelines.repair.listed import ListedShard
 from pipelines.repair.source import SourceImages
 from pipelines.repair.stored import StoredRecords
 from pipelines.sources.base import SourceImage, new_image_table
 from records.dataset.record import Record
-from records.errors import CorruptDataError
 from records.format.columns import encode_columns
 from records.format.digest import digest_of
 from records.format.index import (
@@ -204,9 +204,10 @@ def _read_planned(shard: ListedShard, dataset: DatasetToRepair) -> list[Reject]:
     generation, manifest = shard.written_by, shard.manifest
     if not generation.counts.rejected:
         return []
-    try:
+    rejects: dict[str, Reject] = {}
+    with ignoring_damage(dataset.storage):
         rejects = {each.key: each for each in read_rejects(dataset.storage, generation.number)}
-    except (FileNotFoundError, CorruptDataError):
+    if not rejects:
         return []
     labels = dataset.listed.manifests.get(generation.number, manifest).labels
     images = dataset.source.find([*rejects])

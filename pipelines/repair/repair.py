@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 from pipelines.options import ConvertOptions
-from pipelines.repair.damage import Damage, expected_digests, find_damage
+from pipelines.repair.damage import Damage, expected_digests, find_damage, ignoring_damage
 from pipelines.repair.dataset import DatasetToRepair
 from pipelines.repair.dry_run import DryRunStorage, discard
 from pipelines.repair.explain import UNKNOWN_ROWS, explain_file, explain_index, explain_shard
@@ -21,17 +21,17 @@ from pipelines.repair.report import RepairedFile, RepairReport
 from pipelines.repair.source import SourceImages
 from pipelines.repair.stored import StoredRecords
 from pipelines.repair.waiting import find_waiting, move_waiting, waiting_name
-from pipelines.run_state import remove_rest
 from pipelines.sources.path_checks import check_locations
-from records.errors import CorruptDataError, LockedError, UsageError
+from records.errors import LockedError, UsageError
 from records.format.index import read_shard_index
 from records.format.layout import WORK_FOLDER, index_name
 from records.format.manifest import read_manifest
 from records.format.metadata.card_file import update_card
 from records.generations import require_whole_dataset
 from records.runtime.shard_worker import OnProgress
-from records.storage import FolderLock, StagedFile, Storage, open_storage
-from records.storage.urls import redact_url
+from records.runtime.telemetry import span
+from records.storage import FolderLock, StagedFile, Storage, open_storage, redact_url
+from records.storage.work_folder import has_unfinished_run, remove_own_files
 from records.text.escaping import escape_for_display
 
 
@@ -65,25 +65,33 @@ def repair(options: ConvertOptions, on_progress: OnProgress | None = None) -> Re
     files: list[RepairedFile] = []
     if damage and options.dry_run:
         source = SourceImages(options, listed.present, storage, can_write=False)
-        dataset = DatasetToRepair(storage, listed, damage, source, storage.overwrite)
+        dataset = DatasetToRepair(storage, listed, damage, source, storage.overwrite, {})
         files = _Repair(dataset, None, progress).run()
     elif damage:
         with storage.lock() as lock:
-            if read_manifest(storage) != listed.present:
-                listed = _read_listed_files(storage)
-                damage = progress.check(storage, listed)
-            else:  # another run may have repaired files before this one got the lock
+            # Another run may have changed the dataset, or repaired files, before this one got the
+            # lock. The files of a generation that was pruned must not return.
+            again = _read_listed_files(storage)
+            if again.has_manifests_of(listed):
                 damage = find_damage(storage, listed, damage)
+            else:
+                listed, damage = again, progress.check(storage, again)
             source = SourceImages(options, listed.present, storage, can_write=True)
-            dataset = DatasetToRepair(storage, listed, damage, source, storage.overwrite)
+            dataset = DatasetToRepair(storage, listed, damage, source, storage.overwrite, {})
             files = _Repair(dataset, lock, progress).run()
             update_card(storage, listed.present)
-            remove_rest(storage)
+            _remove_rest(storage)
     elif not options.dry_run and storage.list(WORK_FOLDER):
         with suppress(LockedError), storage.lock() as lock:  # the rest of a killed repair
             move_waiting(storage, (), lock)
-            remove_rest(storage)
+            _remove_rest(storage)
     return _report(options, files, time.monotonic() - started_at)
+
+
+def _remove_rest(storage: Storage) -> None:
+    """Remove the staged files of repairs, but not the state of an unfinished run."""
+    if not has_unfinished_run(storage):
+        remove_own_files(storage)
 
 
 def _read_listed_files(storage: Storage) -> ListedFiles:
@@ -116,6 +124,7 @@ class _Progress:
         self._on_progress = on_progress or (lambda _done, _total: None)
         self._done = self._total = 0
 
+    @span("check")
     def check(self, storage: Storage, listed: ListedFiles) -> Damage:
         """Return the damaged files; their bytes count twice, because they are made again."""
         sizes = {name: it.bytes for name, it in expected_digests(listed).items()}
@@ -146,6 +155,7 @@ class _Repair:
         self._held: set[str] = set()
         self._waiting: set[str] = set()
 
+    @span("repair")
     def run(self) -> list[RepairedFile]:
         """Repair all files; return the result of each."""
         for name in sorted(self._damage.keys() & self._listed.derived.keys()):
@@ -176,7 +186,7 @@ class _Repair:
         storage, held = self._dataset.storage, set[str]()
         for shard in damaged if len(damaged) > 1 else ():
             stored = StoredRecords(storage, self._listed, self._damage)
-            with suppress(CorruptDataError):  # the index is damaged, too
+            with ignoring_damage(storage):  # the index is damaged, too
                 index = read_shard_index(storage, shard.info, shard.form)
                 held |= stored.find_borrowed(shard, index)
         return held

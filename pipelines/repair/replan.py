@@ -9,20 +9,27 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.planning.existing_splits import existing_splits
-from pipelines.planning.plan import PlannedShard, make_plan
+from pipelines.edit.plan import digest_edits
+from pipelines.incremental.append import read_existing_splits
+from pipelines.planning.existing_splits import ExistingSplits, existing_splits
+from pipelines.planning.plan import Plan, PlannedShard, make_plan
+from pipelines.repair.damage import ignoring_damage
 from pipelines.repair.dataset import DatasetToRepair
 from pipelines.repair.listed import ListedShard
 from pipelines.repair.reindex import encode_rows
 from pipelines.repair.remake import NotTheSameError, Remade, has_hashes
 from pipelines.sources.base import new_image_table
 from pipelines.writing.shard import make_reject, write_record
-from records.errors import CorruptDataError, UsageError
+from records.errors import UsageError
 from records.format.digest import digest_of
+from records.format.edits import RELABELLED, REMOVED
 from records.format.index import IndexRow, Reject, read_shard_index
+from records.format.layout import parse_shard_name
+from records.format.manifest import Generation, Manifest
 from records.format.rejects import read_rejects
 from records.format.shard import ShardWriter
 from records.images import Rejection
+from records.storage import Storage
 from records.text.keys import key_from_text
 
 
@@ -65,25 +72,63 @@ def convert_again(shard: ListedShard, dataset: DatasetToRepair) -> tuple[Remade,
 
 def _find_plan(shard: ListedShard, dataset: DatasetToRepair) -> PlannedShard | None:
     """Return the plan of a shard; None if no selection of the images has the plan digest."""
-    generation, listed = shard.written_by, dataset.listed
-    manifest = listed.manifests.get(generation.number, shard.manifest)
-    before = listed.manifests.get(generation.number - 1)
+    generation = shard.written_by
+    manifest = dataset.listed.manifests.get(generation.number, shard.manifest)
+    made = generation.number, manifest.labels
+    if (plan := dataset.plans.get(made)) is None:
+        plan = next(_iter_plans(generation, manifest, dataset), None)
+    if plan is None:  # it may be found after the index of another generation is repaired
+        return None
+    dataset.plans[made] = plan
+    return _find_shard(plan, shard.info.name)
+
+
+def _find_shard(plan: Plan, name: str) -> PlannedShard | None:
+    """Return the shard of a plan by its number: those of new images follow the copies of a run."""
+    parts = parse_shard_name(name)
+    planned = [each for each in plan.shards if parts is not None and each.split == parts.split]
+    number = -1 if parts is None else parts.number - parts.of + len(planned)
+    return planned[number] if 0 <= number < len(planned) else None
+
+
+def _iter_plans(
+    generation: Generation, manifest: Manifest, dataset: DatasetToRepair
+) -> Iterator[Plan]:
+    """Yield the plans of selections of the images that have the plan digest of a generation."""
+    if not generation.counts.stored + generation.counts.rejected:
+        return  # an edit or a compaction: it has no image of the source
+    before = dataset.listed.manifests.get(generation.number - 1)
     if generation.number > 1 and before is None:
-        return None  # its manifest was pruned
-    existing = None if before is None else existing_splits(before)
+        return  # its manifest was pruned
+    storage = dataset.storage
+    existing = None if before is None else _existing_splits(before, storage)
     for images in _iter_selections(generation.number, dataset):
         sources = replace(dataset.source.listing, labels=manifest.labels, images=new_image_table())
         for batch in images.to_batches():
             columns = dict(zip(batch.schema.names, batch.columns, strict=True))
             sources.add_columns(columns.pop("split").to_pylist(), **columns)
-        with suppress(UsageError):  # a split would be empty
+        # A split would be empty, or a list of edits is damaged, too.
+        with suppress(UsageError), ignoring_damage(storage):
             plan = make_plan(
                 sources, manifest.settings, existing=existing, generation=generation.number
             )
-            if plan.digest == generation.plan_digest:
-                found = {each.name: each for each in plan.shards}
-                return found.get(shard.info.name)
-    return None
+            if _add_edits(plan.digest, generation, manifest, storage) == generation.plan_digest:
+                yield plan
+
+
+def _add_edits(digest: str, generation: Generation, manifest: Manifest, storage: Storage) -> str:
+    """Return the digest of a plan with the edits of the same run, if it had any."""
+    if not (generation.removed or generation.relabelled or generation.renamed_classes):
+        return digest
+    removed = REMOVED.read_listed(storage, manifest, generation.number)
+    relabelled = RELABELLED.read_listed(storage, manifest, generation.number)
+    return digest_edits(digest, removed, relabelled, generation.renamed_classes)
+
+
+def _existing_splits(before: Manifest, storage: Storage) -> ExistingSplits:
+    with ignoring_damage(storage):  # an index with groups may be damaged, too
+        return read_existing_splits(storage, before)
+    return existing_splits(before)
 
 
 def _iter_selections(generation: int, dataset: DatasetToRepair) -> Iterator[pa.Table]:
@@ -113,11 +158,11 @@ def _iter_other_keys(generation: int, dataset: DatasetToRepair, has_mixed: bool)
         is_edit = bool(other.removed or other.relabelled)
         is_new = not is_edit or (has_mixed and bool(other.counts.stored))
         if other.number < generation or (other.number > generation and is_new):
-            with suppress(CorruptDataError):
+            with ignoring_damage(storage):
                 keys = read_shard_index(storage, shard.info).table["key"]
                 yield from map(key_from_text, keys.to_pylist())
     for each in listed.present.generations:
         if each.number != generation:
-            with suppress(CorruptDataError, FileNotFoundError):
+            with ignoring_damage(storage):
                 rejects = read_rejects(storage, each.number)
                 yield from (key_from_text(reject.key) for reject in rejects)

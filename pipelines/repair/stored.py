@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import BinaryIO, NamedTuple
 
@@ -11,11 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from pipelines.repair.damage import Damage
+from pipelines.repair.damage import Damage, ignoring_damage
 from pipelines.repair.listed import ListedFiles, ListedShard
 from pipelines.writing.copy import relabel_payload
 from records.dataset.record import RecordDecoder, decode_record
-from records.errors import CorruptDataError, StorageError
+from records.errors import CorruptDataError
 from records.format.columns import pack_values
 from records.format.index import Index, IndexRow, read_shard_index
 from records.format.label_map import LabelMap
@@ -29,6 +30,8 @@ from records.storage.base import split_parts
 
 _TRIED_ROWS = 8
 """The rows of a damaged shard that are tried in another damaged file before the rest of them."""
+_MOST_OPEN = 64
+"""The shards that are open at the same time: each remote one has a buffer of some megabytes."""
 _IMAGE_FIELDS = (
     "stored_bytes", "format", "width", "height", "channels", "source_bytes", "source_xxh3_128",
     "changes",
@@ -43,6 +46,10 @@ class Place(NamedTuple):
     decoder: RecordDecoder
 
 
+_Finder = Callable[[ListedShard, Index, Sequence[IndexRow]], Iterator[Place]]
+"""A function that yields the places of lost records of a damaged shard."""
+
+
 class StoredRecords:
     """The intact records of all files of a dataset.
 
@@ -54,7 +61,7 @@ class StoredRecords:
 
     def __init__(self, storage: Storage, listed: ListedFiles, damage: Damage) -> None:
         self._storage, self._listed, self._damage = storage, listed, damage
-        self._readers: dict[str, ShardReader | None] = {}
+        self._readers: OrderedDict[str, ShardReader | None] = OrderedDict()
 
     def find(self, shard: ListedShard, index: Index) -> list[Place | None]:
         """Return the place of each record of a damaged shard; None for a record that is lost.
@@ -63,34 +70,40 @@ class StoredRecords:
         damaged shards, and in the shards of other generations, which may contain it with other
         labels.
         """
+        finders = (self._find_moved, self._find_misplaced, self._find_in_generations)
+        return self._find(shard, index, finders)
+
+    def find_borrowed(self, shard: ListedShard, index: Index) -> set[str]:
+        """Return other damaged shards whose files have records of a shard, as after an exchange.
+
+        A shard of another generation is not one of them: it has these records also when repaired.
+        """
+        places = self._find(shard, index, (self._find_moved, self._find_misplaced))
+        return {place.file for place in places if place is not None} - {shard.info.name}
+
+    def _find(
+        self, shard: ListedShard, index: Index, finders: Iterable[_Finder]
+    ) -> list[Place | None]:
+        """Return the place of each record of a damaged shard: its own, or that of a finder."""
         rows, name, decoder = index.rows(), shard.info.name, shard.decoder
         found: list[Place | None] = [
             self._require(Place(name, row, decoder)) if name in self._damage else None
             for row in rows
         ]
-        for find in (self._find_moved, self._find_misplaced, self._find_in_generations):
+        for find in finders:
             missing = {rows[number].key: number for number, it in enumerate(found) if it is None}
             if missing:
                 for place in find(shard, index, [rows[number] for number in missing.values()]):
                     found[missing[place.row.key]] = place
         return found
 
-    def find_borrowed(self, shard: ListedShard, index: Index) -> set[str]:
-        """Return the other damaged shards whose files have records of a shard."""
-        files = {place.file for place in self.find(shard, index) if place is not None}
-        return (files & self._damage.keys()) - {shard.info.name}
-
     def read(self, place: Place, row: IndexRow, labels: LabelMap) -> bytes | None:
         """Return the payload of a record with the labels of a row; None if it is damaged now.
 
-        Args:
-            place: the place of the record; its class may have another name there.
-            row: the row.
-            labels: the label map of the row.
+        A label may have another name in the generation of the record.
         """
         payload = self._read(place)
-        labelled = place.row.all_labels, _name_classes(place.row, place.decoder.labels)
-        if payload is None or labelled == (row.all_labels, _name_classes(row, labels)):
+        if payload is None or _name(place.row, place.decoder.labels) == _name(row, labels):
             return payload
         return relabel_payload(payload, row.all_labels, labels)
 
@@ -99,26 +112,23 @@ class StoredRecords:
 
     def _read(self, place: Place) -> bytes | None:
         """Return an intact payload that a row describes; None if it is different or missing."""
-        row = place.row
-        reader = self._open(place.file)
+        row, reader = place.row, self._open(place.file)
         if reader is None:
             return None
-        try:
+        with ignoring_damage(self._storage):
             payload = reader.read(FrameLocation(row.offset, row.length), record=0)
-        except (CorruptDataError, FileNotFoundError):
-            return None
-        except StorageError:
-            if not self._storage.is_local:
-                raise
-            return None
-        return payload if _describes(row, payload, place.decoder) else None
+            return payload if _describes(row, payload, place.decoder) else None
+        return None
 
     def _open(self, name: str) -> ShardReader | None:
-        if name not in self._readers:
-            try:
-                self._readers[name] = ShardReader(_open_ranges(self._storage, name))
-            except (FileNotFoundError, CorruptDataError):
-                self._readers[name] = None
+        if name in self._readers:
+            self._readers.move_to_end(name)
+            return self._readers[name]
+        self._readers[name] = None
+        with ignoring_damage(self._storage):
+            self._readers[name] = ShardReader(_open_ranges(self._storage, name))
+        if len(self._readers) > _MOST_OPEN:
+            self._readers.popitem(last=False)
         return self._readers[name]
 
     def _find_moved(
@@ -127,19 +137,13 @@ class StoredRecords:
         """Yield the records that damage has moved within their shard."""
         name, decoder = shard.info.name, shard.decoder
         wanted = {row.key: row for row in rows}
-        try:
-            with self._storage.open(name) as stream:
-                for item in read_skipping_damage(PartialStream(stream), name, IndexLookup(index)):
-                    row = wanted.get(_key_of(item)) if isinstance(item, Frame) else None
-                    if row is not None and isinstance(item, Frame):
-                        place = Place(name, _move(row, item.offset), decoder)
-                        if frame_size_bytes(len(item.payload)) == row.length and self._read(place):
-                            yield place
-        except (FileNotFoundError, CorruptDataError):
-            return
-        except StorageError:
-            if not self._storage.is_local:
-                raise
+        with ignoring_damage(self._storage), self._storage.open(name) as stream:
+            for item in read_skipping_damage(PartialStream(stream), name, IndexLookup(index)):
+                row = wanted.get(_key_of(item)) if isinstance(item, Frame) else None
+                if row is not None and isinstance(item, Frame):
+                    place = Place(name, _move(row, item.offset), decoder)
+                    if frame_size_bytes(len(item.payload)) == row.length and self._read(place):
+                        yield place
 
     def _find_misplaced(
         self, shard: ListedShard, _index: Index, rows: Sequence[IndexRow]
@@ -152,7 +156,7 @@ class StoredRecords:
             if any(map(self._require, islice(places, _TRIED_ROWS))):
                 yield from filter(self._require, places)
             else:
-                del self._readers[name]  # of many damaged shards, few have such records
+                self._readers.pop(name, None)  # of many damaged shards, few have such records
 
     def _find_in_generations(
         self, shard: ListedShard, _index: Index, rows: Sequence[IndexRow]
@@ -175,9 +179,10 @@ class StoredRecords:
         for other in self._listed.shards.values():
             if other.generations & shard.generations:
                 continue
-            try:
+            index: Index | None = None
+            with ignoring_damage(self._storage):
                 index = read_shard_index(self._storage, other.info, other.form)
-            except CorruptDataError:
+            if index is None:
                 continue
             is_wanted = pc.is_in(index.table["key"], value_set=wanted)
             # `indices_nonzero` of Arrow crashes if an index has no rows.
@@ -219,6 +224,11 @@ def _describes(row: IndexRow, payload: bytes, decoder: RecordDecoder) -> bool:
     begin = row.image_offset - row.offset - HEADER_BYTES
     image = payload[begin : begin + row.stored_bytes]
     return str(xxhash.xxh3_128_hexdigest(image)) == row.source_xxh3_128
+
+
+def _name(row: IndexRow, labels: LabelMap) -> list[tuple[int, str]]:
+    """Return the labels of a row with their names."""
+    return [(label, labels[label]) for label in row.all_labels]
 
 
 def _key_of(frame: Frame) -> str:

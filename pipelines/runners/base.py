@@ -14,7 +14,7 @@ from typing import Protocol
 import msgspec
 
 from pipelines import run_state
-from records.errors import AccessDeniedError, ShardmillError, StorageError
+from records.errors import RefusedReadError, ShardmillError, StorageError
 from records.runtime.shard_worker import CancelledError, ProgressCallback, Worker
 from records.storage import open_storage
 
@@ -61,7 +61,7 @@ def run_shard(task: ShardTask, name: str, count: ProgressCallback) -> bool:
         return False  # the driver cancelled the run, and needs no report
     except ShardmillError as error:
         run_state.write_failure(open_storage(task.folder), name, error)
-        is_temporary = isinstance(error, StorageError) and not isinstance(error, AccessDeniedError)
+        is_temporary = isinstance(error, StorageError) and not isinstance(error, RefusedReadError)
         if is_temporary and task.is_retried:
             raise
         # The other shards of this process would fail with the same error: a full disk stays full.

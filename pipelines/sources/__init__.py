@@ -7,6 +7,7 @@ from pipelines.sources.base import SourceFilter, SourceImage, Sources, read_sour
 from pipelines.sources.class_layout import NO_CLASSES
 from pipelines.sources.containers import (
     ContainerFiles,
+    NewCopies,
     find_in_folder,
     find_named,
     locate_source,
@@ -26,16 +27,23 @@ from records.errors import UsageError
 from records.format.manifest import Manifest
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
+from records.text.keys import key_to_text
 
 __all__ = ["SourceImage", "Sources", "list_sources"]
 
 
-def list_sources(options: ConvertOptions, base: Manifest | None = None) -> Sources:
+def list_sources(
+    options: ConvertOptions,
+    base: Manifest | None = None,
+    *,
+    new_copies: NewCopies | None = None,
+) -> Sources:
     """List the images of the source and assign a label to each.
 
     Args:
         options: the source, and the selection of its images.
         base: the manifest of the dataset to append to; classes keep their labels.
+        new_copies: the copies of containers that the listing writes, if it may.
 
     Raises:
         UsageError: a link leads out of the source, class names collide, or a list is invalid.
@@ -48,11 +56,11 @@ def list_sources(options: ConvertOptions, base: Manifest | None = None) -> Sourc
     files: SourceFiles = open_source(located.folder, follow_symlinks=follow_symlinks)
     if located.name is not None:
         found = find_named(located, files, follow_symlinks=follow_symlinks)
-        files = _open_containers(located.folder, files, found, options)
+        files = _open_containers(located.folder, files, found, options, new_copies)
     if options.list is not None:
         sources = list_image_list(options, source_filter, files)
     else:
-        sources, files = _list_folder(options, source_filter, files, located.folder)
+        sources, files = _list_folder(options, source_filter, files, located.folder, new_copies)
     if sources.columns is None:
         _require_no_columns(options, base)
     sources.location = located.folder
@@ -79,16 +87,28 @@ def _require_no_columns(options: ConvertOptions, base: Manifest | None) -> None:
 def _describe_containers(sources: Sources, files: ContainerFiles) -> None:
     images, classes = len(sources.images), len(sources.labels)
     found = f"{pluralize(images, 'image')} in {pluralize(classes, 'class')}"
-    parts = [f"{files.describe()} with {found}", sources.understood]
+    single = [escape_for_display(key_to_text(key)) for key in files.members.single_classes]
+    as_class = f"{pluralize(len(single), 'container')} as one class" if single else None
+    parts = [f"{files.describe()} with {found}", as_class, sources.understood]
     sources.understood = "; ".join(part for part in parts if part)
     sources.notes += files.members.notes
+    if single:
+        sources.notes.append(
+            f"the images of {pluralize(len(single), 'container')} are in no folder, and have the"
+            f" class of its name; if a table has their classes, convert the container in its own"
+            f" run with --append --list FILE; the first: {single[0]}"
+        )
     if files.members.archives:
         archives = pluralize(files.members.archives, "archive")
         sources.notes.append(f"{archives} inside the containers are not read")
 
 
 def _open_containers(
-    location: str, files: SourceFiles, found: list[ListedFile], options: ConvertOptions
+    location: str,
+    files: SourceFiles,
+    found: list[ListedFile],
+    options: ConvertOptions,
+    new_copies: NewCopies | None,
 ) -> ContainerFiles:
     containers = [
         Container(file.key, file.size_bytes, file.fingerprint, kind_of(file.key).is_unpacked)
@@ -101,6 +121,7 @@ def _open_containers(
         containers,
         for_list=is_list,
         wanted=NO_FIELDS if is_list else _wanted_fields(options),
+        new_copies=new_copies,
     )
 
 
@@ -117,12 +138,16 @@ def _wanted_fields(options: ConvertOptions) -> WantedFields:
 
 
 def _list_folder(
-    options: ConvertOptions, source_filter: SourceFilter, files: SourceFiles, location: str
+    options: ConvertOptions,
+    source_filter: SourceFilter,
+    files: SourceFiles,
+    location: str,
+    new_copies: NewCopies | None,
 ) -> tuple[Sources, SourceFiles]:
     """List the images of a folder, or of the containers in a folder without images."""
     listing = files.walk(follow_symlinks=options.follow_symlinks)
     if not isinstance(files, ContainerFiles) and (found := find_in_folder(listing)):
-        files = _open_containers(location, files, found, options)
+        files = _open_containers(location, files, found, options, new_copies)
         listing = files.walk()
     if isinstance(files, ContainerFiles) and files.members.given is not None:
         return list_labelled(options, source_filter, files), files

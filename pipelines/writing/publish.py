@@ -38,6 +38,7 @@ from records.format.rejects import encode_rejects
 from records.format.skipped import write_skipped
 from records.format.tfds_metadata import tfds_files
 from records.generations import Provenance, make_provenance, replace_manifest, write_provenance
+from records.runtime.telemetry import span
 from records.storage import FolderLock, Storage, absolute_location, write_file
 from records.storage.ownership import write_own
 from records.text.formatting import pluralize
@@ -109,6 +110,7 @@ def _count_classes(labels: Sequence[str], splits: Mapping[SplitName, SplitInfo])
     return dict(zip(labels, map(sum, columns), strict=False))
 
 
+@span("publish")
 def publish(run: Run, result: ConversionResult, report: Report, *, lock: FolderLock) -> None:
     """Write the files of a dataset other than shards and indexes; write the manifest last.
 
@@ -139,8 +141,9 @@ def publish(run: Run, result: ConversionResult, report: Report, *, lock: FolderL
     _publish_manifest(run, make_manifest(run, result), files, lock=lock)
 
 
-def publish_edits(run: Run, result: ConversionResult, *, lock: FolderLock) -> None:
-    """Write the files of a generation that edits earlier ones, and the manifest last.
+@span("publish")
+def publish_edits(run: Run, result: ConversionResult, *, lock: FolderLock) -> Manifest:
+    """Write the files of a generation that edits earlier ones, and the manifest last; return it.
 
     The report of the last conversion is kept.
 
@@ -151,7 +154,7 @@ def publish_edits(run: Run, result: ConversionResult, *, lock: FolderLock) -> No
     """
     lock.ensure_held()
     files = _write_lists(run, result)
-    _publish_manifest(run, make_manifest(run, result), files, lock=lock)
+    return _publish_manifest(run, make_manifest(run, result), files, lock=lock)
 
 
 def _write_lists(run: Run, result: ConversionResult) -> dict[str, FileDigest]:
@@ -172,8 +175,8 @@ def _write_lists(run: Run, result: ConversionResult) -> dict[str, FileDigest]:
 
 def _publish_manifest(
     run: Run, manifest: Manifest, files: Mapping[str, FileDigest], *, lock: FolderLock
-) -> None:
-    """Write the files that follow from a manifest, and then the manifest.
+) -> Manifest:
+    """Write the files that follow from a manifest, and then the manifest; return it.
 
     Args:
         run: the run.
@@ -198,6 +201,7 @@ def _publish_manifest(
         write_file(output, layout.MANIFEST, encode_manifest(manifest))
     else:
         replace_manifest(output, base, manifest)
+    return manifest
 
 
 def _make_provenance(run: Run) -> Provenance:

@@ -11,7 +11,7 @@ import msgspec
 
 from pipelines.planning.plan import PlannedShard
 from pipelines.planning.replaced_shards import ReplacedShard
-from pipelines.report import RunCounts, count_files
+from pipelines.report import RunCounts, count_files, renamed_classes
 from pipelines.run import Run
 from pipelines.writing.source_hashes import has_planned_files
 from records.errors import ShardmillError, StorageError
@@ -24,6 +24,7 @@ from records.format.manifest import (
 )
 from records.images import encoder_versions
 from records.runtime.parallel_map import IO_THREADS, parallel_map
+from records.runtime.telemetry import span
 from records.storage import Storage
 from records.text.formatting import pluralize
 from records.text.keys import key_from_text
@@ -43,6 +44,7 @@ class ConversionResult:
     copies: Sequence[IndexFile] = ()
 
 
+@span("collect")
 def collect_results(run: Run) -> ConversionResult:
     """Read the summary of every planned shard, and count the files of the source by result.
 
@@ -124,7 +126,8 @@ def make_manifest(run: Run, result: ConversionResult) -> Manifest:
         counts=result.counts.of_generation,
         removed=sum(each.is_edit for each in run.sources.removed) if plan.replaced else 0,
         relabelled=len(run.sources.relabelled) if plan.replaced else 0,
-        renamed_classes={} if run.diff is None else dict(run.diff.renames.names),
+        renamed=sum(each.images for each in renamed_classes(run)),
+        renamed_classes={each.old: each.new for each in renamed_classes(run)},
     )
     previous = {} if base is None else base.splits
     return Manifest(

@@ -36,8 +36,9 @@ Exit codes: 0 done, also with differences, 66 no finished dataset.
 def diff(a: str, b: str, *, csv: str | None, plot: str | None, as_json: bool) -> None:
     """Compare DATASET with OTHER, such as two generations of a dataset.
 
-    Records are compared by key: added, removed, relabelled, moved to another split, or modified.
-    The distributions of classes, formats and sizes are compared, too. Only indexes are read.
+    Records are compared by key: added, removed, relabelled, moved to another split, modified, or
+    updated (a kept column has another value). The distributions of classes, formats and sizes are
+    compared, too. Only indexes are read.
     """
     from records.history import diff as compare
     from records.runtime.extras import check_extra

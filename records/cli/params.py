@@ -43,18 +43,20 @@ class NewFile(Location):
 
     Args:
         extension: the extension that the name must have, such as `.png`; empty if any.
+        what: the content of such files, for messages.
     """
 
-    def __init__(self, extension: str = "") -> None:
+    def __init__(self, extension: str = "", *, what: str = "pictures") -> None:
         super().__init__()
         self._extension = extension
+        self._what = what
 
     def convert(self, value: Any, param: Any, ctx: Any) -> str:
         """Return the path. Raises UsageError, OutputError."""
         path = str(value)
         if not path.lower().endswith(self._extension):
             raise UsageError(
-                f"pictures are written as {self._extension[1:].upper()}",
+                f"{self._what} are written as {self._extension[1:].upper()}",
                 expected=f"a name ending in {self._extension}",
                 got=path,
             )

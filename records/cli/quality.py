@@ -114,6 +114,8 @@ def _draw(dataset: Dataset, found: Quality, grid: str) -> None:
 
     picture = draw_quality(dataset, found)
     if picture is None:
-        log_line(f"{grid} is not written, because no image has an issue", level=logging.WARNING)
+        which = " that can be decoded" if found.findings else ""
+        message = f"{grid} is not written, because no image{which} has an issue"
+        log_line(message, level=logging.WARNING)
     else:
         write_new_file(grid, picture)

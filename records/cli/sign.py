@@ -17,7 +17,7 @@ Examples:
   shardmill verify data/ --signature --key key.pub
 
 Exit codes: 0 done, 2 not a private key, 66 dataset or key not found, 73 the
-signature cannot be written.
+signature cannot be written, 75 another run is writing to the dataset.
 """
 
 

@@ -27,9 +27,10 @@ from records.format.layout import SplitName
 from records.format.manifest import Manifest
 from records.generations import read_generation, split_generation
 from records.storage import Storage, absolute_location, open_storage
-from records.storage.urls import join_location, without_user
+from records.storage.urls import join_location
 from records.text.escaping import escape_for_display
 from records.text.formatting import align, format_bytes, pluralize
+from records.text.urls import without_user
 
 _SHOWN_CLASSES = 10
 _SHOWN_NAME_CHARS = 40

@@ -33,8 +33,7 @@ _LONGEST_SPLIT_NAME = 40
 
 WORK_FOLDER = names.WORK_FOLDER
 LEASE = names.LEASE
-RUN_PLAN = f"{WORK_FOLDER}/plan.json"
-"""The identity of an unfinished run, with the names of its shards."""
+RUN_PLAN = names.RUN_PLAN
 MANIFEST = "dataset.json"
 LABELS = "labels.txt"
 REJECTS = "rejects.jsonl"
@@ -64,10 +63,15 @@ QUALITY_FOLDER = "quality"
 """Measurements of the pixels, the cache of `quality`; not part of the dataset."""
 MEASUREMENT_FOLDERS = (HASHES_FOLDER, QUALITY_FOLDER)
 
-SHARD_PATTERN = r"(?:generations/\d{4}/)?(train|test|validation)-(\d{5,})-of-(\d{5,})\.tfrecord"
+_NUMBER = "(?:[0-9]{4}|[1-9][0-9]{4,8})"
+"""The number of a generation in the name of its folder: at least four digits."""
+SHARD_PATTERN = (
+    rf"(?:generations/{_NUMBER}/)?(train|test|validation)"
+    r"-(\d{5,})-of-(\d{5,})\.tfrecord"
+)
 _SHARD = re.compile(SHARD_PATTERN)
-_SAVED_MANIFEST = re.compile(rf"generations/([0-9]{{4,9}})/{re.escape(MANIFEST)}")
-_GENERATION_FILE = re.compile(r"(?:generations/\d{4}/)?(.+)", re.DOTALL)
+_SAVED_MANIFEST = re.compile(rf"generations/({_NUMBER})/{re.escape(MANIFEST)}")
+_GENERATION_FILE = re.compile(rf"(?:generations/{_NUMBER}/)?(.+)", re.DOTALL)
 ADOPTED_PATTERN = r"(?:\w[\w .@=+,()-]*/)*\w[\w .@=+,()-]*"
 """Pattern of the name of an adopted file: a path in the dataset folder, no part of it hidden."""
 
@@ -111,10 +115,15 @@ def saved_manifest_name(generation: int) -> str:
     return f"generations/{generation:04d}/{MANIFEST}"
 
 
+def pruned_name(generation: int) -> str:
+    """Return the name of the file that marks a generation whose files `prune` is removing."""
+    return f"generations/{generation:04d}/pruned"
+
+
 def parse_saved_manifest(name: str) -> int | None:
     """Return the generation of a saved manifest; None if `name` is not the name of one."""
     match = _SAVED_MANIFEST.fullmatch(name)
-    return int(match[1]) if match and saved_manifest_name(int(match[1])) == name else None
+    return int(match[1]) if match else None
 
 
 def parent(name: str) -> str:

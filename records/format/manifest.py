@@ -1,9 +1,8 @@
 """The manifest, `dataset.json`.
 
 The manifest is written last, so it exists only if the dataset is complete. It has a format version
-and is canonical: equal datasets have equal manifests, independent of the machine and the time. It
-has a digest of itself, so a reader refuses a manifest that was changed after it was written, and
-validates the others strictly, because a manifest is untrusted input.
+and is canonical: equal datasets have equal manifests, independent of the machine and the time. A
+reader refuses a manifest that does not have the digest in it, and validates it strictly.
 """
 
 from __future__ import annotations
@@ -92,8 +91,8 @@ class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Generation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A generation: its number from 1, plan digest, versions of image encoders, and counts.
 
-    `removed` and `relabelled` are the numbers of records of earlier generations that it edited, and
-    `renamed_classes` has the new names of classes by their names in the previous generation.
+    `removed`, `relabelled` and `renamed` count the records of earlier generations that it edited;
+    `renamed_classes` has the new names of the classes of the last ones, by their previous names.
     """
 
     number: Annotated[int, msgspec.Meta(ge=1)]
@@ -102,6 +101,7 @@ class Generation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     counts: Counts
     removed: Count = 0
     relabelled: Count = 0
+    renamed: Count = 0
     renamed_classes: dict[str, str] = {}
 
 

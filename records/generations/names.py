@@ -7,7 +7,7 @@ import re
 
 from records.errors import UsageError
 from records.format.layout import MANIFEST
-from records.storage import open_storage
+from records.storage import absolute_location, open_storage
 from records.storage.urls import local_path, scheme_of
 from records.text.escaping import escape_for_display
 
@@ -42,10 +42,13 @@ def _exists(location: str) -> bool:
 def split_generation_folder(location: str) -> tuple[str, int | None]:
     """Return the dataset and the generation of a folder such as `data/generations/0003`.
 
-    The generation is None for any other folder.
+    The path may be relative to a folder of the dataset. The generation is None for any other
+    folder.
     """
-    match = _FOLDER.fullmatch(location)
-    return (location, None) if match is None else (match[1], int(match[2]))
+    for text in (location, absolute_location(location)):
+        if match := _FOLDER.fullmatch(text):
+            return match[1], int(match[2])
+    return location, None
 
 
 def require_whole_dataset(location: str) -> None:

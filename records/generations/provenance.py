@@ -26,11 +26,11 @@ from records.storage import Storage
 from records.storage.ownership import write_own
 from records.strict_json import decode_json
 from records.text.escaping import escape_surrogates
+from records.text.urls import without_user
 from records.version import __version__
 
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 _LIBRARIES = ("apache-beam", "numpy", "pillow", "pyarrow")
-_USER = re.compile(r"(?<=://)[^/\s]*@")
 _QUERY = re.compile(r"(://[^\s?#]*)[?#]\S*")
 _INSTALLED = re.compile(r"([^-]+)-([^-]+)\.dist-info")
 
@@ -88,7 +88,7 @@ def make_provenance(
         command=command,
         source=None if source is None else _clean(source),
         options=_clean(dict(options or {})),
-        message=None if message is None else escape_surrogates(_USER.sub("", message)),
+        message=None if message is None else escape_surrogates(without_user(message)),
         versions={"shardmill": __version__, **versions},
         python=platform.python_version(),
         platform=platform.platform(),
@@ -108,7 +108,7 @@ def _clean(value: Any) -> Any:
     A URL can be anywhere in a text, and need not be valid.
     """
     if isinstance(value, str):
-        return escape_surrogates(_QUERY.sub(r"\1", _USER.sub("", value)))
+        return escape_surrogates(_QUERY.sub(r"\1", without_user(value)))
     if isinstance(value, Mapping):
         return {str(name): _clean(each) for name, each in value.items()}
     if isinstance(value, Sequence):

@@ -20,7 +20,7 @@ from records.format.manifest import (
     read_manifest,
 )
 from records.generations.names import split_generation_folder
-from records.storage import Storage
+from records.storage import Storage, open_storage
 from records.storage.errors import replaced_by_other_run
 from records.storage.ownership import create_own
 from records.text.escaping import escape_for_display
@@ -70,7 +70,8 @@ def read_generation(storage: Storage, generation: int | None) -> Manifest:
     """
     present = read_manifest(storage)
     dataset, number = split_generation_folder(storage.url)
-    if number == present.generations[-1].number:
+    is_folder = number == present.generations[-1].number
+    if is_folder and open_storage(dataset).stat(MANIFEST) is not None:
         raise UsageError(
             "this is the folder of a generation, not a dataset",
             path=storage.url,

@@ -5,20 +5,23 @@ Shards that both datasets have are not compared: their records are the same.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from functools import reduce
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from records.dataset import Dataset
+from records.format.columns import Column, Columns
 from records.format.index import Index
+from records.format.index.row import COLUMNS, arrow_field
 from records.format.layout import SplitName
 from records.format.manifest import ShardInfo
 
 SEPARATOR = "\x1f"
 """Between the classes of an image with several labels; no class name contains it."""
-KINDS = ("added", "removed", "relabelled", "moved", "modified")
+KINDS = ("added", "removed", "relabelled", "moved", "modified", "updated")
 _ROWS = pa.schema(
     {
         "key": pa.large_string(),
@@ -64,19 +67,31 @@ def find_changes(a: Dataset, b: Dataset) -> pa.Table:
     """
     shards = identify_shards(a), identify_shards(b)
     common = shards[0].keys() & shards[1].keys()
+    kept = [column for column in _kept_columns(a) if column in _kept_columns(b)]
     one, other = (
-        _read_rows(dataset, [place for each, place in found.items() if each not in common])
+        _read_rows(dataset, [place for each, place in found.items() if each not in common], kept)
         for dataset, found in zip((a, b), shards, strict=True)
     )
-    return _compare(one, other).sort_by("key")
+    return _compare(one, other, kept).sort_by("key")
 
 
-def _read_rows(dataset: Dataset, places: Collection[tuple[SplitName, int]]) -> pa.Table:
-    tables = [_read_shard(dataset, split, number) for split, number in places]
-    return pa.concat_tables([_ROWS.empty_table(), *tables]).combine_chunks()
+def _kept_columns(dataset: Dataset) -> Columns:
+    return dataset.manifest.settings.columns
 
 
-def _read_shard(dataset: Dataset, split: SplitName, number: int) -> pa.Table:
+def _read_rows(
+    dataset: Dataset, places: Collection[tuple[SplitName, int]], kept: Sequence[Column]
+) -> pa.Table:
+    schema = _ROWS
+    for column, field in zip(kept, arrow_field(kept).type, strict=True):
+        schema = schema.append(pa.field(column.feature, field.type))
+    tables = [_read_shard(dataset, split, number, kept).cast(schema) for split, number in places]
+    return pa.concat_tables([schema.empty_table(), *tables]).combine_chunks()
+
+
+def _read_shard(
+    dataset: Dataset, split: SplitName, number: int, kept: Sequence[Column]
+) -> pa.Table:
     index = dataset[split].load_index(number)
     columns = {
         "key": index.table["key"],
@@ -84,7 +99,10 @@ def _read_shard(dataset: Dataset, split: SplitName, number: int) -> pa.Table:
         "class": _name_classes(dataset, index),
         "hash": index.table["source_xxh3_128"],
     }
-    return pa.table(columns).cast(_ROWS)
+    for column in kept:
+        place = [index.columns.index(column)]
+        columns[column.feature] = pc.struct_field(index.table[COLUMNS], place)
+    return pa.table(columns)
 
 
 def _name_classes(dataset: Dataset, index: Index) -> pa.Array:
@@ -101,7 +119,7 @@ def _name_classes(dataset: Dataset, index: Index) -> pa.Array:
     return pc.binary_join(pa.ListArray.from_arrays(offsets, flat), SEPARATOR)
 
 
-def _compare(a: pa.Table, b: pa.Table) -> pa.Table:
+def _compare(a: pa.Table, b: pa.Table, kept: Sequence[Column]) -> pa.Table:
     found = pc.index_in(b["key"], value_set=a["key"])
     in_both = found.is_valid()
     before, after = a.take(found.drop_null()), b.filter(in_both)
@@ -109,8 +127,9 @@ def _compare(a: pa.Table, b: pa.Table) -> pa.Table:
         "relabelled": pc.not_equal(before["class"], after["class"]),
         "moved": pc.not_equal(before["split"], after["split"]),
         "modified": pc.not_equal(before["hash"], after["hash"]),
+        "updated": _have_other_values(before, after, kept),
     }
-    differing = pc.or_(pc.or_(differs["relabelled"], differs["moved"]), differs["modified"])
+    differing = reduce(pc.or_, differs.values())
     removed = a.filter(pc.invert(pc.is_in(a["key"], value_set=b["key"])))
     added = b.filter(pc.invert(in_both))
     changed = {name: mask.filter(differing) for name, mask in differs.items()}
@@ -121,6 +140,18 @@ def _compare(a: pa.Table, b: pa.Table) -> pa.Table:
             _to_changes(before.filter(differing), after.filter(differing), changed),
         ]
     )
+
+
+def _have_other_values(a: pa.Table, b: pa.Table, kept: Sequence[Column]) -> pa.ChunkedArray:
+    """Return whether each record has another value in one of the kept columns."""
+    differs = pa.chunked_array([pa.repeat(False, len(a))])
+    for column in kept:
+        one, other = a[column.feature], b[column.feature]
+        is_other = pc.not_equal(one, other)
+        if column.type == "float32":  # NaN, a missing number, differs from itself
+            is_other = pc.and_not(is_other, pc.and_(pc.is_nan(one), pc.is_nan(other)))
+        differs = pc.or_(differs, is_other)
+    return differs
 
 
 def _to_changes(

@@ -58,8 +58,9 @@ class DiffSummary(msgspec.Struct, frozen=True, kw_only=True):
         records_a: the number of records of `a`.
         records_b: the number of records of `b`.
         changes: the number of records of each kind: `added` (only in `b`), `removed` (only in `a`),
-            `relabelled` (with other classes), `moved` (in another split), and `modified` (the
-            source file has other content). A record can be of several of the last three kinds.
+            `relabelled` (with other classes), `moved` (in another split), `modified` (the source
+            file has other content), and `updated` (a column that both datasets keep has another
+            value). A record can be of several of the last four kinds.
         first: the first records of each kind, in the order of their keys.
         classes: the numbers of records in `a` and `b`, by split and class.
         class_shift: the shift of the shares of the classes.

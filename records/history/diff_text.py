@@ -50,6 +50,7 @@ def _describe(record: ChangedRecord, kind: str) -> str:
         "relabelled": f"{classes[0]} → {classes[1]}",
         "moved": f"{record.split_a} → {record.split_b}",
         "modified": "the source file has other content",
+        "updated": "a kept column has another value",
     }
     return f"{key} ({details[kind]})"
 

@@ -45,7 +45,8 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
         is_readable: whether `DATASET@N` can be opened; otherwise it was pruned.
         added: the number of records that it added; None if it is unknown.
         removed: the number of records that it removed; None if it is unknown.
-        relabelled: the number of records whose label it changed; None if it is unknown.
+        relabelled: the number of records whose classes it changed, or whose class it renamed; None
+            if it is unknown.
         records: the number of records after it; None if it is unknown.
         provenance: the run that published it; None if it is unknown.
     """
@@ -191,5 +192,5 @@ def _sum_changes(generations: Sequence[Generation]) -> tuple[int, int, int]:
     return (
         sum(each.counts.stored for each in generations),
         sum(each.removed for each in generations),
-        sum(each.relabelled for each in generations),
+        sum(each.relabelled + each.renamed for each in generations),
     )

@@ -59,12 +59,7 @@ class DatasetMeasurer:
         Raises:
             CorruptDataError: a shard is damaged or missing.
         """
-        shards = [
-            shard
-            for name in SPLITS
-            if name in self.dataset
-            for shard in self.dataset[name].info.shards
-        ]
+        shards = self._shards
         saved = [self._read_saved(shard) for shard in shards]
         missing = [shard for shard, found in zip(shards, saved, strict=True) if found is None]
         measured = self._measure(missing)
@@ -72,6 +67,28 @@ class DatasetMeasurer:
             self._save(shard, next(measured)) if found is None else found
             for shard, found in zip(shards, saved, strict=True)
         ]
+        return self._join(tables)
+
+    def read_all_saved(self) -> pa.Table | None:
+        """Return the rows of `run` without measuring; None if a table is not saved."""
+        tables = []
+        for shard in self._shards:
+            saved = self._read_saved(shard)
+            if saved is None:
+                return None
+            tables.append(saved)
+        return self._join(tables)
+
+    @property
+    def _shards(self) -> list[ShardInfo]:
+        return [
+            shard
+            for name in SPLITS
+            if name in self.dataset
+            for shard in self.dataset[name].info.shards
+        ]
+
+    def _join(self, tables: Sequence[pa.Table]) -> pa.Table:
         return pa.concat_tables([self.measurement.schema.empty_table(), *tables])
 
     def _read_saved(self, shard: ShardInfo) -> pa.Table | None:

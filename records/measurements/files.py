@@ -13,7 +13,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from records.errors import CorruptDataError, OutputError
+from records.errors import AccessDeniedError, CorruptDataError, OutputError
 from records.format.layout import measurement_name
 from records.storage.work_folder import unlocked_write
 from records.strict_json import decode_json
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 _FACTS = b"shardmill"
 # OSError includes FileNotFoundError; CorruptDataError is a link that leads out of the dataset.
-_UNREADABLE = (CorruptDataError, OSError, ValueError, msgspec.DecodeError, pa.ArrowException)
+_UNREADABLE = (
+    *(CorruptDataError, AccessDeniedError, OSError, ValueError),
+    *(msgspec.DecodeError, pa.ArrowException),
+)
 
 
 class _Facts(msgspec.Struct, frozen=True):

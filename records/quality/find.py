@@ -11,6 +11,7 @@ import numpy as np
 
 from records.arguments import Processes, check_arguments
 from records.dataset import Dataset, open_dataset
+from records.errors import UsageError
 from records.format.index import label_lists
 from records.format.layout import SPLITS, SplitName
 from records.measurements import DatasetMeasurer
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from records.quality.rules import Rule
+
+
+_ISSUES = tuple(rule.issue for rule in RULES)
 
 
 class IssueSummary(msgspec.Struct, frozen=True):
@@ -86,7 +90,14 @@ class Quality(msgspec.Struct, frozen=True):
     findings: tuple[ImageFinding, ...]
 
     def only(self, issues: Sequence[str]) -> Quality:
-        """Return the issues with these names, such as `["dark", "blurry"]`."""
+        """Return the issues with these names, such as `["dark", "blurry"]`.
+
+        Raises:
+            UsageError: a name is not that of an issue.
+        """
+        for name in issues:
+            if name not in _ISSUES:
+                raise UsageError("unknown issue", expected=", ".join(_ISSUES), got=name)
         kept = {name: issue for name, issue in self.issues.items() if name in issues}
         findings = tuple(found for found in self.findings if found.issue in kept)
         return msgspec.structs.replace(self, issues=kept, findings=findings)

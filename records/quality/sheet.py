@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from records.errors import CorruptDataError
 from records.pictures.contact_sheet import COLUMNS, draw_samples
 from records.pictures.thumbnails import ClassSample, make_thumbnail
 from records.stats import read_record
 from records.text.formatting import pluralize
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from PIL import Image
+
     from records.dataset import Dataset
-    from records.quality.find import Quality
+    from records.quality.find import ImageFinding, Quality
 
 
 def draw_quality(dataset: Dataset, quality: Quality) -> bytes | None:
-    """Return a row with the worst images of each issue as PNG; None if no image has an issue.
+    """Return a row with the worst images of each issue as PNG; None if there are none.
+
+    Images that cannot be decoded are left out: `--check header` may store them.
 
     Args:
         dataset: an open dataset.
@@ -29,10 +37,18 @@ def draw_quality(dataset: Dataset, quality: Quality) -> bytes | None:
     for name, issue in quality.issues.items():
         if not issue.images:
             continue
-        worst = islice((found for found in quality.findings if found.issue == name), COLUMNS)
-        images = [make_thumbnail(read_record(dataset, each.split, each.row)) for each in worst]
-        samples.append(ClassSample(name, issue.images, images))
+        worst = (found for found in quality.findings if found.issue == name)
+        images = list(islice(_make_thumbnails(dataset, worst), COLUMNS))
+        if images:
+            samples.append(ClassSample(name, issue.images, images))
     if not samples:
         return None
     title = f"{pluralize(len(quality.keys()), 'image')} with an issue"
     return draw_samples(samples, title)
+
+
+def _make_thumbnails(dataset: Dataset, found: Iterable[ImageFinding]) -> Iterator[Image.Image]:
+    for each in found:
+        record = read_record(dataset, each.split, each.row)
+        with suppress(CorruptDataError):
+            yield make_thumbnail(record)

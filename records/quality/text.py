@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from records.text.escaping import escape_for_display
 from records.text.formatting import align, pluralize
+from records.text.urls import redact_location
 
 if TYPE_CHECKING:
     from records.quality.find import ImageFinding, Quality
@@ -15,7 +16,7 @@ _SHOWN_PER_ISSUE = 3
 
 def format_quality(quality: Quality, path: str | None = None) -> list[str]:
     """Return the numbers of images by issue, and the worst of each, one string per line."""
-    head = f"{escape_for_display(path)}: " if path is not None else ""
+    head = f"{escape_for_display(redact_location(path))}: " if path is not None else ""
     flagged = len({found.row for found in quality.findings})
     head += f"{pluralize(quality.images, 'image')}, {flagged:,} with an issue"
     if quality.undecodable:

@@ -49,6 +49,11 @@ def add_to_last_line(**fields: object) -> None:
     _LAST_LINE.update(fields)
 
 
+def last_line_fields() -> dict[str, object]:
+    """Return the fields of `add_to_last_line`."""
+    return dict(_LAST_LINE)
+
+
 def log_end(**fields: object) -> None:
     """Log the last line, with the fields of `add_to_last_line`."""
     log_event("ended", **fields, **_LAST_LINE)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from records.storage import Storage
 
-_GENERATION = re.compile(r"/generations/\d{4}$")
+_GENERATION = re.compile(r"/generations/[0-9]{4,9}$")
 
 
 @starts_over()

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from records.errors import InputNotFoundError, UsageError
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 PASSWORD = "SHARDMILL_KEY_PASSWORD"  # noqa: S105 # the name of a variable
 """The environment variable with the password of a private key."""
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_MOST_BYTES = 1 << 16
 
 
 def read_private_key(path: str) -> Ed25519PrivateKey:
@@ -40,10 +43,18 @@ def read_private_key(path: str) -> Ed25519PrivateKey:
     pem, ed25519 = _modules()
     place = escape_for_display(path)
     content = _read(path)
+    password = _password(content, place)
     try:
-        key = pem.load_pem_private_key(content, _password(content, place))
-    except (ValueError, TypeError) as error:
-        raise _not_a_key("private", place, str(error), _MAKE_KEY) from error
+        key = pem.load_pem_private_key(content, password)
+    except _key_errors() as error:
+        if password is None:
+            raise _not_a_key("private", place, str(error), _MAKE_KEY) from error
+        raise UsageError(
+            "the private key cannot be decrypted",
+            path=place,
+            got=str(error),
+            hint=f"set {PASSWORD} to the password of this key",
+        ) from error
     if not isinstance(key, ed25519.Ed25519PrivateKey):
         raise _not_a_key("private", place, "another kind of key", _MAKE_KEY)
     _note_readable(path)
@@ -62,7 +73,7 @@ def read_public_key(path: str) -> Ed25519PublicKey:
     content = _read(path)
     try:
         key = pem.load_pem_public_key(content)
-    except ValueError as error:
+    except _key_errors() as error:
         got = "a private key" if b"PRIVATE KEY" in content else str(error)
         raise _not_a_key("public", place, got, _WRITE_PUBLIC) from error
     if not isinstance(key, ed25519.Ed25519PublicKey):
@@ -84,6 +95,12 @@ _WRITE_PUBLIC = "write the public key with `openssl pkey -in key.pem -pubout -ou
 def _modules() -> tuple[Any, Any]:
     pem = require_extra("cryptography.hazmat.primitives.serialization", "sign")
     return pem, require_extra("cryptography.hazmat.primitives.asymmetric.ed25519", "sign")
+
+
+def _key_errors() -> tuple[type[Exception], ...]:
+    """Return the exceptions that the content of a file can cause."""
+    exceptions = require_extra("cryptography.exceptions", "sign")
+    return ValueError, TypeError, exceptions.UnsupportedAlgorithm
 
 
 def _password(content: bytes, place: str) -> bytes | None:
@@ -108,14 +125,17 @@ def _not_a_key(kind: str, place: str, got: str, hint: str) -> UsageError:
 
 def _read(path: str) -> bytes:
     try:
-        return read_named_file(path)
+        return read_named_file(path, most_bytes=_MOST_BYTES)
     except FileNotFoundError as error:
-        raise InputNotFoundError("key not found", path=escape_for_display(path)) from error
+        raise InputNotFoundError("key not found", path=path) from error
 
 
 def _note_readable(path: str) -> None:
-    local = local_path(path)
-    found = None if local is None else os.stat(local)  # noqa: PTH116 - `local` is a string
-    if found is not None and stat.S_ISREG(found.st_mode) and found.st_mode & _OTHERS:
+    local, mode = local_path(path), 0
+    if local is not None:
+        with suppress(OSError):  # removed since it was read
+            mode = os.stat(local).st_mode  # noqa: PTH116 - `local` is a string
+    if stat.S_ISREG(mode) and mode & _OTHERS:
         name = escape_for_display(path)
-        log_line(f"note: other users can read the private key {name}; run `chmod 600 {name}`")
+        command = f"chmod 600 {shlex.quote(name)}"
+        log_line(f"note: other users can read the private key {name}; run `{command}`")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
 import msgspec
 
@@ -22,7 +21,7 @@ from records.signatures.keys import make_key_id, read_private_key
 from records.signatures.statement import decode_statement, make_statement
 from records.storage import Storage, open_storage
 from records.storage.ownership import foreign_file
-from records.storage.work_folder import unlocked_write
+from records.storage.work_folder import has_unfinished_run, remove_own_files
 from records.text.formatting import pluralize
 
 
@@ -77,18 +76,25 @@ def sign(dataset: str | os.PathLike[str], *, key: str | os.PathLike[str]) -> Sig
         CorruptDataError: the manifest is damaged.
         OutputError: the folder cannot be written to, or a file of the user has the name of the
             signature.
+        LockedError: another process is writing to the dataset.
         StorageError: storage failed after retries.
     """
     folder = os.fspath(dataset)
     require_whole_dataset(folder)
     storage = open_storage(folder)
-    manifest = read_manifest(storage)
+    # An error leaves no lock behind.
+    read_manifest(storage)
+    _read_previous(storage)
     private = read_private_key(os.fspath(key))
-    number = manifest.generations[-1].number
-    payload = make_statement(manifest, read_provenance(storage, number))
-    envelope = sign_payload(payload, private, _read_previous(storage))
-    with unlocked_write(storage):
+    with storage.lock() as lock:
+        manifest = read_manifest(storage)
+        number = manifest.generations[-1].number
+        payload = make_statement(manifest, read_provenance(storage, number))
+        envelope = sign_payload(payload, private, _read_previous(storage))
+        lock.ensure_held()
         storage.replace(SIGNATURE, encode_envelope(envelope))
+        if not has_unfinished_run(storage):
+            remove_own_files(storage)
     return SignReport(
         dataset=storage.url,
         generation=number,
@@ -104,8 +110,9 @@ def _read_previous(storage: Storage) -> Envelope | None:
 
     Raises OutputError if the file is not an envelope: it belongs to the user.
     """
-    if storage.stat(SIGNATURE) is None:
-        return None
-    with suppress(CorruptDataError, FileNotFoundError):
+    try:
         return decode_envelope(storage.read(SIGNATURE), path=SIGNATURE)
-    raise foreign_file(storage, SIGNATURE)
+    except FileNotFoundError:
+        return None
+    except CorruptDataError as error:  # also a folder, or a link that leads out of the dataset
+        raise foreign_file(storage, SIGNATURE) from error

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from records.text.escaping import escape_for_display
 from records.text.formatting import abbreviate, align, format_bytes, pluralize
+from records.text.urls import redact_location
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,7 +25,7 @@ _SHOWN_CHARS = 30
 
 def format_stats(stats: Stats, path: str | None = None) -> list[str]:
     """Return the statistics of a dataset as aligned lines; the first line begins with `path`."""
-    head = f"{escape_for_display(path)}: " if path is not None else ""
+    head = f"{escape_for_display(redact_location(path))}: " if path is not None else ""
     classes = len(stats.labels)
     head += (
         f"{pluralize(stats.records, 'image')} in {classes:,}"

@@ -24,10 +24,10 @@ from records.storage.urls import (
     is_in_memory,
     is_url,
     local_path,
-    redact_url,
     scheme_of,
     split_location,
 )
+from records.text.urls import redact_url
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -94,8 +94,13 @@ def open_named_file(location: str | os.PathLike[str]) -> tuple[Storage, str]:
     return open_storage(folder) if path is None else LocalStorage(path, follow_links=True), name
 
 
-def read_named_file(location: str | os.PathLike[str]) -> bytes:
+def read_named_file(location: str | os.PathLike[str], *, most_bytes: int | None = None) -> bytes:
     """Return the content of a file that the user names: also of a pipe or of standard input.
+
+    Args:
+        location: the path or URL of the file.
+        most_bytes: the number of bytes after which at most one more is read: the caller refuses a
+            longer file. By default, the whole file is read.
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -109,9 +114,11 @@ def read_named_file(location: str | os.PathLike[str]) -> bytes:
     path = local_path(os.fspath(location))
     if path is None:
         storage, name = open_named_file(location)
-        return storage.read(name)
+        if most_bytes is None:
+            return storage.read(name)
+        return storage.read_range(name, 0, most_bytes + 1)
     with translate_read_errors(path):
-        return read_named(path)
+        return read_named(path, most_bytes=most_bytes)
 
 
 def open_remote(url: str) -> RemoteStorage:

@@ -12,6 +12,7 @@ from records.errors import (
     CorruptDataError,
     LockedError,
     OutputError,
+    RefusedReadError,
     ShardmillError,
     StorageError,
 )
@@ -120,17 +121,51 @@ def translate_write_errors(
         raise OutputError(f"{message}: {reason}", path=path, hint=hint) from error
 
 
-def access_denied(path: str, *, writes: bool, hint: str, got: str | None = None) -> ShardmillError:
-    """Return the error for a request whose credentials a store refuses.
+def access_denied(
+    path: str,
+    *,
+    writes: bool,
+    hint: str,
+    got: str | None = None,
+    what: str = "access is denied",
+) -> ShardmillError:
+    """Return the error for a request whose credentials are missing, or are refused by a store.
 
     Args:
         path: the URL.
         writes: whether the request writes.
         hint: how to set the credentials.
         got: the response of the store.
+        what: the problem.
     """
     kind: type[ShardmillError] = OutputError if writes else AccessDeniedError
-    return kind("access is denied", path=path, got=got, hint=hint)
+    return kind(what, path=path, got=got, hint=hint)
+
+
+def refused(
+    path: str,
+    status: int | None,
+    code: str = "",
+    *,
+    writes: bool,
+    access_hint: str,
+    hint: str | None = None,
+) -> ShardmillError:
+    """Return the error for a request that a store refuses, and would refuse again.
+
+    Args:
+        path: the URL.
+        status: the HTTP status; None if access is denied without one.
+        code: the error code of the store; may be empty.
+        writes: whether the request writes.
+        access_hint: the hint if access is denied.
+        hint: the hint otherwise.
+    """
+    got = None if status is None else f"{status} {code}".rstrip()
+    if status is None or status in DENIED_STATUS:
+        return access_denied(path, writes=writes, got=got, hint=access_hint)
+    kind: type[ShardmillError] = OutputError if writes else RefusedReadError
+    return kind("storage refused a request", path=path, got=got, hint=hint)
 
 
 def conditional_writes_unsupported(path: str) -> OutputError:

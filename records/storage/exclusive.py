@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,9 +14,10 @@ from records.storage import open_storage
 from records.storage.atomic import link_exclusive, locked_staged_file, remove_staged_files
 from records.storage.errors import HINT_FIX, translate_write_errors
 from records.storage.local import LocalStorage
-from records.storage.urls import local_path, redact_url, split_location
+from records.storage.urls import local_path, split_location
 from records.storage.work_folder import unlocked_write
 from records.text.escaping import escape_for_display
+from records.text.urls import redact_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,8 +98,12 @@ def require_new(path: str) -> None:
         raise _already_exists(path)
 
 
-def write_new_file(path: str, content: bytes) -> None:
+def write_new_file(path: str, content: bytes | BinaryIO) -> None:
     """Write a new local file, completely or not at all; a pipe or a device is written directly.
+
+    Args:
+        path: the path of the file.
+        content: the content, or a file from whose position it is read.
 
     Raises:
         OutputError: a file exists at the path, or the new file cannot be written.
@@ -107,7 +113,7 @@ def write_new_file(path: str, content: bytes) -> None:
     with translate_write_errors(path, hint=HINT_FIX):
         if _is_stream(path):
             with _open_stream(path) as stream:
-                stream.write(content)
+                _copy(content, stream)
             return
         try:
             with _staged(target.parent, content) as staged:
@@ -129,15 +135,22 @@ def replace_file(path: str, content: bytes) -> None:
 
 
 @contextmanager
-def _staged(folder: Path, content: bytes) -> Iterator[Path]:
+def _staged(folder: Path, content: bytes | BinaryIO) -> Iterator[Path]:
     """Yield a complete file in a folder of the user; it is removed if it still has its name."""
     # A killed process may have left its staged file.
     remove_staged_files(folder, name=_STAGED_NAME)
     with locked_staged_file(Path(_STAGED_NAME), folder) as (staged, stream):
-        stream.write(content)
+        _copy(content, stream)
         stream.flush()
         os.fsync(stream.fileno())
         yield staged
+
+
+def _copy(content: bytes | BinaryIO, stream: BinaryIO) -> None:
+    if isinstance(content, bytes):
+        stream.write(content)
+    else:
+        shutil.copyfileobj(content, stream)
 
 
 @contextmanager

@@ -1,9 +1,8 @@
 """Folders at any URL that fsspec opens, with staged uploads.
 
-`open(..., "wb")` of fsspec commits a file even if the block raises an error. So shardmill stages a
-file locally and uploads it when it is complete. On file systems that support `mode="create"`, the
-upload fails if the name exists. On other file systems only the lease excludes other writers, and
-not perfectly: two runs that start in the same instant may both acquire the lease.
+`open(..., "wb")` of fsspec commits a file even if the block raises an error. So a file is staged
+locally, and uploaded when it is complete. Without `mode="create"`, only the lease excludes other
+writers, and two runs that start in the same instant may both acquire it.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from records.errors import ShardmillError, StorageError, UsageError
 from records.runtime.parallel_map import IO_THREADS, parallel_map
 from records.runtime.storage_patience import default_patience_seconds
 from records.storage.base import FileInfo, FolderLock, RangeReader, StagedFile, require_identical
-from records.storage.errors import DENIED_STATUS, HINT_RERUN, access_denied
+from records.storage.errors import DENIED_STATUS, HINT_RERUN, refused
 from records.storage.names import LEASE, WORK_FOLDER
 from records.storage.remote.conditional import (
     PreconditionFailedError,
@@ -34,12 +33,13 @@ from records.storage.remote.patience import Patience, UnavailableError
 from records.storage.remote.range_stream import SizedRangeReader, open_seekable
 from records.storage.retry import FSSPEC_RETRY, RetryPolicy, retry
 from records.storage.staging import staged_upload
-from records.storage.urls import join_location, redact_url, scheme_of
+from records.storage.urls import join_location, scheme_of
 from records.text.escaping import escape_for_display
+from records.text.urls import redact_location, redact_url
 
 _T = TypeVar("_T")
 _WITHOUT_FOLDERS = {"gcs", "abfs", "abfss", "oss"}
-_PACKAGES = {
+_PACKAGES = {  # what opens the URLs of a scheme
     **dict.fromkeys(("http", "https"), "pip install aiohttp requests"),
     "hf": "pip install huggingface_hub",
     "hdfs": "install the Hadoop client, and set HADOOP_HOME, JAVA_HOME and CLASSPATH",
@@ -49,7 +49,6 @@ _PACKAGES = {
     **dict.fromkeys(("abfs", "abfss", "wasb"), "use az://CONTAINER/FOLDER"),
     "zip": "name the archive: zip://FOLDER::ARCHIVE.zip, or zip://::ARCHIVE.zip for all of it",
 }
-"""What opens the URLs of a scheme, for hints."""
 _HINT = "see the table of stores in the documentation for the URLs that shardmill opens"
 _HINT_DENIED = "check the credentials and their permissions"
 _TRY_LATER = {408, 429, *range(500, 600)}
@@ -160,7 +159,7 @@ class FsspecStorage:
             yield staged
             staged.flush()
             try:
-                self._retry(name, lambda: self._upload(staged.path, name), writes=True)
+                self._write(name, lambda: self._upload(staged.path, name))
             except FileExistsError:
                 require_identical(self, name, staged.content())
 
@@ -170,13 +169,11 @@ class FsspecStorage:
         with staged_upload() as staged:
             yield staged
             staged.flush()
-            self._make_folder(name)
-            self._retry(name, lambda: self._fs.put_file(staged.path, self._path(name)))
+            self._write(name, lambda: self._fs.put_file(staged.path, self._path(name)))
 
     def replace(self, name: str, data: bytes) -> None:
         """See `Storage.replace`."""
-        self._make_folder(name)
-        self._retry(name, lambda: self._fs.pipe_file(self._path(name), data), writes=True)
+        self._write(name, lambda: self._fs.pipe_file(self._path(name), data))
 
     def compare_and_swap(self, name: str, old: bytes, new: bytes) -> None:
         """See `Storage.compare_and_swap`."""
@@ -194,8 +191,10 @@ class FsspecStorage:
         """See `Storage.remove_folder`; the lease remains until it is released."""
         path = self._path(name)
         self._fs.invalidate_cache()
-        if self._fs.exists(path):
-            entries = [path] if name != WORK_FOLDER else self._fs.ls(path, detail=False)
+        if self._retry(name, lambda: self._fs.exists(path)):
+            entries = [path]
+            if name == WORK_FOLDER:
+                entries = self._retry(name, lambda: self._fs.ls(path, detail=False))
             for entry in entries:
                 if not str(entry).endswith(LEASE):
                     self._retry(name, partial(self._fs.rm, entry, recursive=True), writes=True)
@@ -206,10 +205,7 @@ class FsspecStorage:
 
     def put_if_absent(self, name: str, data: bytes) -> str:
         """See `ConditionalStore.put_if_absent`."""
-        self._make_folder(name)
-        self._retry(
-            name, lambda: self._fs.pipe_file(self._path(name), data, mode="create"), writes=True
-        )
+        self._write(name, lambda: self._fs.pipe_file(self._path(name), data, mode="create"))
         return _tag(data)
 
     def put_if_match(self, name: str, data: bytes, tag: str) -> str:
@@ -247,13 +243,18 @@ class FsspecStorage:
         # Some file systems ignore `mode` (sftp, local): the lease excludes other writers.
         if self._fs.exists(self._path(name)):
             raise FileExistsError(self.display_name(name))
-        self._make_folder(name)
         self._fs.put_file(local, self._path(name), mode="create")
 
-    def _make_folder(self, name: str) -> None:
-        # Object stores have no folders, and a request to create a folder may create a bucket.
-        if scheme_of(self._full_url) not in _WITHOUT_FOLDERS:
-            self._fs.makedirs(self._path(name).rpartition("/")[0], exist_ok=True)
+    def _write(self, name: str, action: Callable[[], object]) -> None:
+        """Call an action that writes a file, in a folder that exists."""
+
+        def write() -> None:
+            # Object stores have no folders, and a request to create a folder may create a bucket.
+            if scheme_of(self._full_url) not in _WITHOUT_FOLDERS:
+                self._fs.makedirs(self._path(name).rpartition("/")[0], exist_ok=True)
+            action()
+
+        self._retry(name, write, writes=True)
 
     def _retry(self, name: str, action: Callable[[], _T], *, writes: bool = False) -> _T:
         path = self.display_name(name)
@@ -266,10 +267,9 @@ class FsspecStorage:
         except Exception as error:
             if _already_exists(error):
                 raise FileExistsError(path) from error
-            if _is_denied(error):
+            if _is_refused(error):
                 status = _status(error)
-                got = None if status is None else str(status)
-                raise access_denied(path, writes=writes, got=got, hint=_HINT_DENIED) from error
+                raise refused(path, status, writes=writes, access_hint=_HINT_DENIED) from error
             got = str(error) if isinstance(error, UnavailableError) else type(error).__name__
             raise StorageError(
                 "storage failed after retries", path=path, got=got, hint=HINT_RERUN
@@ -305,14 +305,16 @@ def _may_be_transient(error: Exception) -> bool:
     return not (
         isinstance(error, FileNotFoundError | NotADirectoryError | ShardmillError)
         or _already_exists(error)
-        or _is_denied(error)
+        or _is_refused(error)
         or _is_unavailable(error)
-        or _status(error) in {400, 404}
     )
 
 
-def _is_denied(error: Exception) -> bool:
-    return isinstance(error, PermissionError) or _status(error) in DENIED_STATUS
+def _is_refused(error: Exception) -> bool:
+    """Return whether the store refuses a request, and would refuse it again."""
+    status = _status(error)
+    is_client_error = status in range(400, 500) and status not in _TRY_LATER
+    return isinstance(error, PermissionError) or is_client_error
 
 
 def _is_unavailable(error: Exception) -> bool:
@@ -324,14 +326,15 @@ def _is_unavailable(error: Exception) -> bool:
     return _status(error) in _TRY_LATER or is_network_error
 
 
-def _status(error: Exception) -> object:
+def _status(error: Exception) -> int | None:
     """Return the HTTP status of an error of aiohttp, requests or httpx; None if it has none."""
     response = getattr(error, "response", None)
-    return getattr(error, "status", None) or getattr(response, "status_code", None)
+    status = getattr(error, "status", None) or getattr(response, "status_code", None)
+    return status if isinstance(status, int) else None
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return redact_location((str(error).splitlines() or [type(error).__name__])[0])
 
 
 def _already_exists(error: Exception) -> bool:

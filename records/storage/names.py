@@ -6,6 +6,8 @@ WORK_FOLDER = ".shardmill"
 """The folder of the plan, lock and staged files of an unfinished run; removed when the run ends."""
 LEASE = f"{WORK_FOLDER}/lease.json"
 """The lock of a folder on an object store."""
+RUN_PLAN = f"{WORK_FOLDER}/plan.json"
+"""The identity of an unfinished run, with the names of its shards."""
 
 _SYSTEM_NAMES = frozenset(
     name.lower()

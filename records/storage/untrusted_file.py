@@ -175,10 +175,14 @@ def read_descriptor(descriptor: int, size_bytes: int) -> bytes:
     return b"".join(pieces)
 
 
-def read_named(path: str | bytes) -> bytes:
+def read_named(path: str | bytes, *, most_bytes: int | None = None) -> bytes:
     """Return the content of a file that the user names: a regular file, a pipe or a terminal.
 
     Links are followed. A pipe is read until its writers close it, up to 1 GiB.
+
+    Args:
+        path: the path of the file.
+        most_bytes: the number of bytes after which at most one more of a regular file is read.
 
     Raises:
         RefusedFileError: the file is another kind of file, is longer than 1 GiB and not regular, or
@@ -189,7 +193,10 @@ def read_named(path: str | bytes) -> bytes:
     try:
         status = os.fstat(descriptor)
         if stat.S_ISREG(status.st_mode):
-            return read_descriptor(descriptor, status.st_size)
+            size_bytes = status.st_size
+            if most_bytes is not None:
+                size_bytes = min(size_bytes, most_bytes + 1)
+            return read_descriptor(descriptor, size_bytes)
         if stat.S_ISFIFO(status.st_mode):
             # A shell's <(command) and standard input have a writer, or had one.
             return _read_pipe(descriptor, _WRITER_SECONDS if _has_name(path) else 0)

@@ -1,9 +1,11 @@
-"""Locations: local paths and URLs, parsed, joined, redacted."""
+"""Locations: local paths and URLs, parsed and joined."""
 
 from __future__ import annotations
 
 import os
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote
+
+from records.text.urls import without_query
 
 
 def scheme_of(location: str) -> str:
@@ -28,7 +30,10 @@ def local_path(location: str) -> str | None:
     scheme = scheme_of(location)
     if not scheme:
         return location
-    return unquote(urlsplit(location).path) if scheme == "file" else None
+    if scheme != "file":
+        return None
+    _, slash, path = without_query(location).partition("://")[2].partition("/")
+    return unquote(slash + path)
 
 
 def absolute_location(location: str) -> str:
@@ -47,21 +52,3 @@ def split_location(location: str) -> tuple[str, str]:
 def join_location(folder: str, name: str) -> str:
     """Return the location of a file in a folder; the folder itself for an empty name."""
     return f"{folder}/{name}" if name else folder
-
-
-def without_user(location: str) -> str:
-    """Return a path unchanged, and a URL without its user name and password."""
-    scheme, separator, rest = location.partition("://")
-    if not separator:
-        return location
-    host, slash, path = rest.partition("/")
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
-
-
-def redact_url(url: str) -> str:
-    """Return a URL without its user name, password and query, which may contain credentials."""
-    if "://" not in url:
-        return url
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "", ""))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from records.errors import OutputError
 from records.storage.local import LocalStorage
-from records.storage.names import WORK_FOLDER
+from records.storage.names import RUN_PLAN, WORK_FOLDER
 from records.text.escaping import escape_for_display
 
 if TYPE_CHECKING:
@@ -65,6 +65,14 @@ def unfinished_command(storage: Storage) -> str | None:
             return None
         return "predict" if storage.list(_RUN) else "featurize"
     return recorded if recorded in get_args(Command) else None
+
+
+def has_unfinished_run(storage: Storage) -> bool:
+    """Return whether a folder has the state of a run that can be resumed, or removed.
+
+    Other state is what a killed process has left, such as staged files.
+    """
+    return unfinished_command(storage) is not None or storage.stat(RUN_PLAN) is not None
 
 
 def run_of_other_command(storage: Storage, command: str) -> OutputError:

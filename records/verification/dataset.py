@@ -26,11 +26,13 @@ from records.dataset.record import RecordDecoder
 from records.dataset.resolve import resolve_path
 from records.errors import CorruptDataError, UsageError
 from records.format.layout import MANIFEST, generation_folder, parent, parse_shard_name
+from records.format.manifest import read_manifest
 from records.generations import read_generation
 from records.integrity.findings import FileCheck, Finding, finding_from_error
 from records.runtime.cpu import available_cpus
 from records.runtime.processes import divide_cpus, process_map
 from records.storage import is_in_memory
+from records.verification.earlier import check_earlier_files, read_saved_files, saved_shards
 from records.verification.shard import check_shard
 from records.verification.side_files import check_side_files
 from records.verification.signature import check_sha256, check_signature
@@ -90,8 +92,9 @@ def check_files(
 ) -> Iterator[FileCheck]:
     """Yield the result of checking each file: the findings, and the number of bytes read.
 
-    For arguments and exceptions, see `verify`. An intact manifest has two results: the first has
-    the findings about the side files, the last has the findings about the dataset as a whole.
+    For arguments and exceptions, see `verify`. An intact manifest has several results: the first
+    has the findings about the side files, the last has the findings about the dataset as a whole,
+    and each other one is about a file that only earlier generations need.
     """
     storage, file, generation = resolve_path(path)
     if file is not None:
@@ -110,13 +113,21 @@ def check_files(
         return
     if key is not None:
         yield check_signature(storage, manifest, key)
+    is_signed = key is not None
     unfinished, known = find_unfinished(storage)
-    is_present = generation is None
-    findings = list(check_side_files(storage, manifest, known, is_present=is_present))
+    is_present = generation is None or manifest == read_manifest(storage)
+    saved, findings = read_saved_files(storage)
+    known |= saved_shards(saved)
+    findings += check_side_files(
+        storage, manifest, known, is_present=is_present, trusts_runs=not is_signed
+    )
     is_converted = manifest.adopted is None
     yield FileCheck(MANIFEST, findings=findings, unfinished=unfinished, is_repairable=is_converted)
-    sha256 = key is not None
-    yield from _check_dataset(storage, manifest, decode=decode, processes=processes, sha256=sha256)
+    if generation is None:
+        yield from check_earlier_files(storage, manifest, saved)
+    yield from _check_dataset(
+        storage, manifest, decode=decode, processes=processes, sha256=is_signed
+    )
 
 
 def _check_dataset(

@@ -12,6 +12,7 @@ from records.generations import split_generation
 from records.integrity.findings import Finding
 from records.text.escaping import escape_for_display
 from records.text.formatting import format_bytes, pluralize
+from records.text.urls import redact_location
 from records.verification.unfinished import UnfinishedRun
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class VerifyReport(msgspec.Struct, frozen=True):
     """The output of `verify --json`.
 
     Attributes:
-        path: the path of the dataset or the file, as passed by the user.
+        path: the path of the dataset or the file, as passed by the user; a URL without credentials.
         files: the number of checked files, not counting the manifest.
         records: the number of intact records in these files.
         bytes: the number of bytes that were read.
@@ -59,8 +60,8 @@ class VerifyTotals:
     """Running totals of the checked files."""
 
     def __init__(self, path: str) -> None:
-        self._path = escape_for_display(path)
-        self._dataset = split_generation(path)[0]
+        self._path = escape_for_display(redact_location(path))
+        self._dataset = split_generation(redact_location(path))[0]
         self._is_repairable = False
         self._files: set[str] = set()
         self._records = 0

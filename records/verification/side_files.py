@@ -17,7 +17,6 @@ from records.format.manifest import shard_names
 from records.format.rejects import read_rejects
 from records.format.skipped import read_skipped, require_counts
 from records.format.tfds_metadata import tfds_files
-from records.generations import list_saved, read_saved
 from records.integrity.findings import Finding, FindingKind, finding_from_error
 from records.storage.ownership import is_own
 from records.text.formatting import pluralize
@@ -31,12 +30,17 @@ if TYPE_CHECKING:
 
     _Check = Callable[[Storage, Generation], Iterator[Finding]]
 
-_KINDS: dict[str, FindingKind] = {
-    layout.LABELS: "labels",
+LIST_KINDS: dict[str, FindingKind] = {
     layout.REJECTS: "rejects",
     layout.SKIPPED: "skipped",
     layout.REMOVED: "edits",
     layout.RELABELLED: "edits",
+}
+"""The kind of a finding about the content of a list, by the name of the list in its folder."""
+
+_KINDS: dict[str, FindingKind] = {
+    **LIST_KINDS,
+    layout.LABELS: "labels",
     layout.CROISSANT: "croissant",
 }
 
@@ -47,22 +51,23 @@ def check_side_files(
     known_shards: Collection[str] = (),
     *,
     is_present: bool = True,
+    trusts_runs: bool = True,
 ) -> Iterator[Finding]:
     """Yield a finding for each unlisted file, and each side file that contradicts the manifest.
 
-    A side file that is missing or unreadable is also a finding, and so is a damaged manifest of an
-    earlier generation.
+    A side file that is missing or unreadable is also a finding.
 
     Args:
         storage: the storage of the dataset.
         manifest: the manifest of the generation to check.
-        known_shards: shards that are expected, with their indexes, although no manifest lists them.
+        known_shards: shards that are expected, with their indexes, although this manifest does not
+            list them.
         is_present: whether this is the present generation. A later generation may have replaced the
             files whose content follows from the manifest: they are not read.
+        trusts_runs: whether a file may differ that an unfinished run has recorded as its own. The
+            record is a file in the dataset, so it does not prove who wrote the other one.
     """
     listed = shard_names(manifest).union(known_shards)
-    for saved in list_saved(storage):
-        yield from _check_saved(storage, saved, listed)
     yield from _check_names(storage, manifest, listed)
     implied = {name: digest_of(content) for name, content in _implied_files(manifest).items()}
     lists = _lists(manifest)
@@ -73,24 +78,11 @@ def check_side_files(
             continue
         if not is_present and (name in implied or name == layout.CROISSANT):
             continue
-        findings = list(_check_digest(storage, name, digest))
+        findings = list(_check_digest(storage, name, digest, trusts_runs=trusts_runs))
         if not findings and name in lists:
             check, generation = lists[name]
             findings = list(check(storage, generation))
         yield from findings
-
-
-def _check_saved(storage: Storage, generation: int, shards: set[str]) -> Iterator[Finding]:
-    """Add the shards of a saved manifest to `shards`; yield a finding if it is damaged."""
-    name = layout.saved_manifest_name(generation)
-    try:
-        shards |= shard_names(read_saved(storage, generation))
-    except CorruptDataError as error:
-        yield finding_from_error(error, "manifest", name)
-    except StorageError as error:
-        yield Finding("unreadable", name, str(error))
-    except FileNotFoundError:
-        pass  # `prune` has removed it since the listing
 
 
 def _lists(
@@ -142,12 +134,14 @@ def _check_names(
             yield Finding("unexpected", name, f"{layout.MANIFEST} does not list this file")
 
 
-def _check_digest(storage: Storage, name: str, expected: FileDigest) -> Iterator[Finding]:
+def _check_digest(
+    storage: Storage, name: str, expected: FileDigest, *, trusts_runs: bool
+) -> Iterator[Finding]:
     try:
         with storage.open(name) as stream:
             found = digest_stream(stream)
         # A run that is not finished may have replaced the file.
-        if found != expected and not is_own(storage, name):
+        if found != expected and not (trusts_runs and is_own(storage, name)):
             kind = _KINDS.get(posixpath.basename(name), "tfds")
             yield Finding(kind, name, f"the content does not match {layout.MANIFEST}")
     except FileNotFoundError:

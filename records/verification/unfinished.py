@@ -52,11 +52,13 @@ class UnfinishedRun(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class _Plan(msgspec.Struct, frozen=True):
     shards: tuple[str, ...]
+    plan_digest: str = ""
     started: str = ""
 
 
 class _Report(msgspec.Struct, frozen=True):
     status: str
+    plan_digest: str = ""
 
 
 def find_unfinished(storage: Storage) -> tuple[UnfinishedRun | None, frozenset[str]]:
@@ -71,7 +73,8 @@ def find_unfinished(storage: Storage) -> tuple[UnfinishedRun | None, frozenset[s
     if plan is None:
         return None, frozenset(published)
     added = frozenset(plan.shards) - published
-    is_refused = report is not None and report.status == _REFUSED
+    # The report may be that of an earlier run, which was removed.
+    is_refused = report == _Report(_REFUSED, plan.plan_digest)
     if not added and not is_refused:
         return None, frozenset(published)
     command = unfinished_command(storage) or ""

@@ -15,6 +15,7 @@ from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_folder
 
 SECONDS = 300
 _REFUSED = 65
+_BACKBONE = ("--model", "mobilenet_v2", "--weights", "none", "--image-size", "32")
 _TRAINING = ("--model", "cnn", "--image-size", "16", "--batch-size", "8", "--dropout", "0")
 
 
@@ -101,6 +102,7 @@ JOBS = (
     Job(("stats", "@measured", "--near", "--grid", "OUT"), "pairs.png"),
     Job(("quality", "OUT", "--json"), "data", "grown", caches=True),
     Job(("quality", "@measured", "--grid", "OUT"), "issues.png"),
+    Job(("report", "@grown", "-o", "OUT"), "report.html"),
     Job(("inspect", "@data", "--grid", "OUT"), "grid.png"),
     Job(
         ("train", "@data", "OUT", "--epochs", "2", *_TRAINING),
@@ -113,15 +115,17 @@ JOBS = (
         "preview.png",
         loads_tensorflow=True,
     ),
+    Job(("featurize", "@data", "OUT", *_BACKBONE), "features", loads_tensorflow=True),
     Job(
-        (
-            *("featurize", "@data", "OUT", "--model", "mobilenet_v2", "--weights", "none"),
-            *("--image-size", "32"),
-        ),
-        "features",
+        ("label-errors", "@data", *_BACKBONE, "--corrections", "OUT"),
+        "rows.jsonl",
         loads_tensorflow=True,
     ),
-    Job(("evaluate", "@run", "--json"), loads_tensorflow=True),
+    Job(
+        ("label-errors", "@data", *_BACKBONE, "--grid", "OUT"), "errors.png", loads_tensorflow=True
+    ),
+    Job(("evaluate", "@run", "--csv", "OUT"), "rows.csv", loads_tensorflow=True),
+    Job(("runs", "@run", "--chart", "OUT"), "runs.png"),
     Job(
         ("predict", "@run", "@photos", "--csv", "OUT"),
         "predictions.csv",

@@ -234,7 +234,7 @@ def test_convert_cloud_credentials_that_may_not_write_are_refused_at_once(
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_convert_cloud_credentials_that_may_not_read_end_at_once_with_status_77(
+def test_convert_cloud_credentials_that_may_not_read_end_at_once_with_status_66(
     target: Storage, server: CloudServer, proxy: Proxy, tmp_path: Path, status: int
 ) -> None:
     refusal = Fault(status=status)

@@ -130,6 +130,18 @@ def test_training_job_resumes_a_run_at_a_url(
     assert "emptyDir" in claim
 
 
+def test_training_job_requests_a_gpu_only_if_its_image_can_use_one() -> None:
+    (container,) = read_job(TRAINING_JOB)["template"]["spec"]["containers"]
+    packages = (DEPLOY / "images/train.lock").read_text()
+    has_gpu = any("gpu" in name for name in container["resources"]["limits"])
+    assert has_gpu == ("nvidia-cuda-runtime" in packages)
+
+
+@pytest.mark.parametrize("name", [*CRON_JOBS, TRAINING_JOB])
+def test_pod_has_no_token_of_kubernetes(name: str) -> None:
+    assert read_job(name)["template"]["spec"]["automountServiceAccountToken"] is False
+
+
 @pytest.mark.parametrize("name", [*CRON_JOBS, TRAINING_JOB])
 def test_job_permanent_exit_codes_fail_and_transient_are_retried(name: str) -> None:
     job = read_job(name)

@@ -42,14 +42,19 @@ CALLS = {
     "adopt": "{loose}/train.tfrecord {loose} --dry-run",
     "stats": "{data} --plot {new}.png",
     "quality": "{data} --grid {new}.png",
+    "label-errors": (
+        "{data} --model mobilenet_v2 --weights none --image-size 32 --folds 2 --grid {new}.png"
+    ),
+    "report": "{data} -o {new}.html",
     "featurize": "{data} {new} --model mobilenet_v2 --weights none --image-size 32",
     "train": "{data} {new} --epochs 1 --image-size 12 --cache disk",
-    "evaluate": "{run} {data}",
+    "evaluate": "{run} {data} --csv {new}.csv",
+    "runs": "{run} --chart {new}.png",
     "predict": "{run} {photos} --grid {new}.png --csv {new}.csv",
     "export": "{run} {new}",
     "doctor": "",
 }
-NEEDS_KERAS = {"featurize", "train", "evaluate", "predict", "export", "doctor"}
+NEEDS_KERAS = {"label-errors", "featurize", "train", "evaluate", "predict", "export", "doctor"}
 
 
 def make_inputs(folder: Path) -> None:

@@ -81,6 +81,7 @@ def _import_commands() -> None:
         "adopt",
         "stats",
         "quality",
+        "report",
     ):
         root.get_command(click.Context(root), name)
     modules = ("pyarrow.parquet", "matplotlib.figure", "records.stats", "records.verification")

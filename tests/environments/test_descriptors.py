@@ -15,16 +15,18 @@ import pytest
 from tests.environments import commands, fork_runner
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
 ROOT = Path(__file__).parents[2]
 CORE = [name for name in commands.COMMANDS if name not in commands.NEEDS_KERAS]
 Descriptors = tuple[str, ...]
 USUAL: Descriptors = ("null", "file", "file")
-STATES: list[Descriptors] = [USUAL, ("closed", "closed", "closed"), ("null", "full", "file")]
+IMPORTANT: tuple[Descriptors, ...] = (("closed", "closed", "closed"), ("null", "full", "file"))
 _OUTPUTS = ("file", "closed", "full", "broken")
-EVERY_STATE: list[Descriptors] = list(product(("null", "closed"), _OUTPUTS, _OUTPUTS))
+UNUSUAL: tuple[Descriptors, ...] = tuple(
+    state for state in product(("null", "closed"), _OUTPUTS, _OUTPUTS) if state != USUAL
+)
 
 
 def run_in_forks(cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -61,23 +63,25 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def chosen(command: str, states: list[Descriptors]) -> list[Descriptors]:
-    """Return all but the usual state; if there are few, one of them, in turn by command."""
-    others = list(states[1:])
-    return others if len(others) > len(STATES) else [others[CORE.index(command) % len(others)]]
+def one_in_turn(command: str) -> tuple[Descriptors, ...]:
+    """Return one of the important states, the next one for the next command."""
+    return (IMPORTANT[CORE.index(command) % len(IMPORTANT)],)
+
+
+def every_state(_command: str) -> tuple[Descriptors, ...]:
+    """Return every state but the usual one."""
+    return UNUSUAL
 
 
 def test_calls_contain_every_command() -> None:
     assert set(commands.CALLS) == set(commands.COMMANDS)
 
 
-@pytest.mark.parametrize(
-    "states", [STATES, pytest.param(EVERY_STATE, marks=pytest.mark.slow)], ids=["some", "every"]
-)
+@pytest.mark.parametrize("choose", [one_in_turn, pytest.param(every_state, marks=pytest.mark.slow)])
 def test_command_closed_or_full_streams_exit_with_true_status(
-    states: list[Descriptors], inputs: Path, tmp_path: Path
+    choose: Callable[[str], tuple[Descriptors, ...]], inputs: Path, tmp_path: Path
 ) -> None:
-    pairs = [(command, state) for command in CORE for state in states[:1] + chosen(command, states)]
+    pairs = [(command, state) for command in CORE for state in (USUAL, *choose(command))]
     cases = [
         make_case(
             commands.arguments(command, inputs, tmp_path / f"new{number}"),

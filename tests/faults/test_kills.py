@@ -20,6 +20,8 @@ import pytest
 
 from tests.faults import processes
 from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_folders
+from tests.pipelines.sources.containers.forms import files_of as files_of_source
+from tests.pipelines.sources.containers.forms import parquet_bytes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
 FLAGS = ("--shards=8", "--validation=0.1", "--max-rejects=3")
@@ -155,3 +157,14 @@ def test_convert_sigkill_at_random_times_then_rerun_gives_same_dataset(
     photos: Path, tmp_path: Path, expected: dict[str, bytes], kills: int
 ) -> None:
     kill_times(photos, tmp_path, expected, kills)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_convert_parquet_sigkill_at_random_times_then_rerun_gives_same_dataset(
+    photos: Path, tmp_path: Path, expected: dict[str, bytes]
+) -> None:
+    rows = [(key, data, int(key.startswith("dog"))) for key, data in files_of_source(photos)]
+    path = tmp_path / "photos.parquet"
+    path.write_bytes(parquet_bytes(rows, ["cat", "dog"], row_group_size=50))
+    kill_times(path, tmp_path, expected, int(os.environ.get("SHARDMILL_TEST_KILLS", "100")))

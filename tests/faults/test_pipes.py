@@ -19,7 +19,7 @@ from tests.pipelines.conftest import Convert
 LIMIT_SECONDS = 60
 SHARD = "train-00000-of-00002.tfrecord"
 INDEX = "index/train-00000-of-00002.parquet"
-READERS = ("verify", "log", "files", "stats", "quality", "inspect")
+READERS = ("verify", "log", "files", "stats", "quality", "inspect", "report")
 DATASET_FILES = ("dataset.json", "labels.txt", "rejects.jsonl", SHARD, INDEX)
 
 
@@ -68,8 +68,8 @@ class TestDatasets:
     @pytest.mark.parametrize("name", DATASET_FILES)
     def test_command_on_dataset_with_pipe_ends(self, data: Path, name: str, command: str) -> None:
         put_pipe(data / name)
-        flags = ["--near"] if command == "stats" else []
-        ended = run(data, command, data, *flags)
+        flags = {"stats": ["--near"], "report": ["-o", str(data.parent / "report.html")]}
+        ended = run(data, command, data, *flags.get(command, []))
         assert ended.returncode in {0, 1, 66}, ended.stderr
 
     @pytest.mark.slow

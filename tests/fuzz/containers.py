@@ -9,6 +9,7 @@ import lzma
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,13 @@ from pipelines.sources.containers.entry import name_problem
 from pipelines.sources.containers.files import ContainerFiles
 from pipelines.sources.containers.kinds import kind_of
 from pipelines.sources.containers.member import Container
+from pipelines.sources.containers.read import ChangedMemberError
+from pipelines.sources.containers.unpack import NewCopies
 from pipelines.sources.containers.wanted import WantedFields
 from pipelines.sources.reader import UnreadableError
 from pipelines.sources.walk import ListedFile, Listing
 from records.errors import ShardmillError
+from records.storage.local import LocalStorage
 from tests.pipelines.pictures import PICTURE
 from tests.pipelines.sources.containers.forms import (
     parquet_bytes,
@@ -95,8 +99,30 @@ def check_container(suffix: str) -> Callable[[bytes], None]:
                     assert len(data) == file.size_bytes or file.key.endswith(b".png")
                     read_bytes += len(data)
             assert read_bytes <= _MOST_GROWTH * len(content) + _MOST_SMALL_BYTES
+        if container.is_unpacked:
+            with TemporaryDirectory() as folder, NewCopies(folder) as copies:
+                _check_copy(OneFile(content), container, copies, LocalStorage(folder))
 
     return check
+
+
+def _check_copy(
+    file: OneFile, container: Container, copies: NewCopies, output: LocalStorage
+) -> None:
+    """Check that the copy that the listing writes has the bytes of all members."""
+    listed = ContainerFiles("fuzzed", file, [container], new_copies=copies)
+    with suppress(ShardmillError):
+        listing = listed.walk()
+        listed.unpack(output, copies)
+        files = ContainerFiles("fuzzed", file, [container], copies=output)
+        for member in listing.files:
+            assert member.member is not None
+            try:
+                files.read_member(member.member, member.size_bytes)
+            except ChangedMemberError:
+                raise
+            except UnreadableError:
+                pass
 
 
 def zips() -> list[bytes]:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import shardmill as sm
 from pipelines.compact import compact
 from records import open_dataset, verify
 from records.adopt import adopt
-from records.errors import CorruptDataError
+from records.errors import CorruptDataError, UsageError
 from records.format.example import encode_example
 from records.format.layout import SPLITS
 from records.format.tfrecord import frame_bytes
+from shardmill.cli import shardmill
 from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import content_of, make_file, make_picture
 from tests.records.adopt.examples import Features, named_example, slim_example, tfds_example
@@ -78,9 +82,13 @@ def test_compact_adopted_records_keeps_images_labels_and_keys(
 def test_compacted_adopted_dataset_is_appended_to_and_edited(
     adopted: Path, source: Path, tmp_path: Path
 ) -> None:
-    data = str(tmp_path / "new")
-    compact(str(adopted), data)
     make_file(source, "dog/new.png", make_picture(900))
+    with pytest.raises(UsageError, match="cannot append to an adopted dataset") as raised:
+        sm.convert(str(source), str(adopted), append=True)
+    (command,) = re.findall("`(.*)`", str(raised.value.hint))
+    _, *arguments = shlex.split(command)
+    assert CliRunner().invoke(shardmill, arguments).exit_code == 0
+    data = arguments[-1]
     report = sm.convert(str(source), data, append=True)
     assert (report.counts.stored, report.generation) == (1, 2)
     assert sm.remove(data, keys=["dog/new.png"]).removed == 1

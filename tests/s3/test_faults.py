@@ -107,7 +107,7 @@ def test_s3_request_failing_always_raises_storage_error_then_fails_fast(
 
 @pytest.mark.parametrize(
     ("fault", "exit_code"),
-    [(Fault(status=401), 66), (Fault(status=403), 66), (Fault(status=301), 74)],
+    [(Fault(status=401), 66), (Fault(status=403), 66), (Fault(status=301), 66)],
     ids=str,
 )
 def test_s3_refused_request_is_not_repeated(

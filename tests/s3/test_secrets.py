@@ -58,9 +58,9 @@ def test_credentials_are_absent_from_all_output_and_files(
         output_of(right, "verify", data, "--json", status=0),
         output_of(right, "inspect", data, status=0),
         output_of(right, "verify", f"{s3}/no", status=66),
-        output_of(wrong, "convert", photos, f"{s3}/3", status=74),
-        output_of(wrong, "convert", tmp_path / "photos", f"{s3}/3", status=74),
-        output_of(wrong, "verify", data, status=74),
+        output_of(wrong, "convert", photos, f"{s3}/3", status=66),
+        output_of(wrong, "convert", tmp_path / "photos", f"{s3}/3", status=66),
+        output_of(wrong, "verify", data, status=66),
     ]
     with running(Proxy(server.port, always(Fault(status=500)))) as proxy:
         broken = {**right, "AWS_ENDPOINT_URL": proxy.endpoint, VARIABLE: "2s"}

@@ -106,14 +106,17 @@ _REQUIRED = {
     "extract": ("data", "out"),
     "featurize": ("data", "out"),
     "inspect": ("data",),
+    "label_errors": ("data",),
     "log": ("data",),
     "open_dataset": ("data",),
     "prune": ("data",),
     "quality": ("data",),
     "relabel": ("data", {"cat/0.png": "dog"}),
     "remove": ("data", ["cat/0.png"]),
+    "report": ("data",),
     "repair": ("data", "photos"),
     "rollback": ("data",),
+    "runs": ("run",),
     "salvage": ("a.tfrecord", "out"),
     "sign": ("data",),
     "stats": ("data",),
@@ -123,6 +126,7 @@ _REQUIRED = {
 }
 _NAMED = {
     "featurize": {"model": "mobilenet_v2"},
+    "label_errors": {"model": "mobilenet_v2"},
     "prune": {"older_than": "1d"},
     "sign": {"key": "key.pem"},
 }
@@ -179,7 +183,10 @@ def test_argument_that_is_no_path_is_a_usage_error(
         ("train", "weights"),
         ("train", "features"),
         ("featurize", "weights"),
+        ("label_errors", "weights"),
         ("evaluate", "dataset"),
+        ("evaluate", "csv"),
+        ("runs", "chart"),
     ],
 )
 def test_optional_argument_that_is_no_path_is_a_usage_error(

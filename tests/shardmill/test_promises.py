@@ -73,7 +73,7 @@ def modules() -> list[tuple[Path, list[ast.AST]]]:
 def test_command_output_file_exists_is_refused_and_unchanged(
     name: str, option: click.Option, tmp_path: Path, is_link: bool
 ) -> None:
-    path = tmp_path / "mine.png"
+    path = tmp_path / ("mine.html" if name == "report" else "mine.png")
     if is_link:
         path.symlink_to(tmp_path / "absent")
     else:
@@ -92,9 +92,10 @@ def test_command_output_file_exists_is_refused_and_unchanged(
 def test_commands_output_files_are_all_new_files() -> None:
     assert {(name, option.opts[0]) for name, option in parameters(NewFile)} == {
         ("inspect", "--grid"), ("stats", "--plot"), ("stats", "--grid"), ("predict", "--csv"),
-        ("quality", "--grid"),
+        ("quality", "--grid"), ("evaluate", "--csv"), ("runs", "--chart"),
+        ("label-errors", "--corrections"), ("label-errors", "--grid"),
         ("predict", "--grid"), ("train", "--augment-preview"), ("diff", "--csv"),
-        ("diff", "--plot"),
+        ("diff", "--plot"), ("report", "-o"),
     }  # fmt: skip
 
 
@@ -370,6 +371,7 @@ def test_pluralize_number_and_noun_agree(noun: str, nouns: str) -> None:
         ("stats", []),
         ("quality", []),
         ("inspect", []),
+        ("report", ["-o", "out\udcff.html"]),
         ("extract", ["out\udcff"]),
         ("compact", ["out\udcff", "--dry-run"]),
         ("train", ["run\udcff", "--dry-run"]),

@@ -126,7 +126,7 @@ def test_evaluate_command_prints_table_or_json(run: Path) -> None:
     assert f"reliability diagram: {run / 'calibration-test.png'}\n" in table.stderr
     printed = json.loads(call(evaluate, run, "--split", "train", "--mistakes", 1, "--json").stdout)
     assert list(printed) == [
-        "split", "images", "accuracy", "top_5_accuracy", "loss",
+        "split", "images", "accuracy", "accuracy_interval", "top_5_accuracy", "loss",
         "per_class", "confusion", "calibration", "mistakes", "confusion_cells", "excluded_images",
         "damaged_records", "task",
     ]  # fmt: skip

@@ -42,7 +42,7 @@ def augment_images(images: tf.Tensor, augmentation: Augmentation, seed: tf.Tenso
 
     for direction, axis in _FLIP_AXES.items():
         if augmentation.flip in {direction, "both"}:
-            images = tf.where(draw(direction)[0] < 0, tf.reverse(images, [axis]), images)
+            images = _mirror(images, axis, draw(direction)[0, :, 0, 0, 0] < 0)
     if not (_has_affine(augmentation) or augmentation.contrast or augmentation.brightness):
         return images
     pixels = tf.cast(images, tf.float32)
@@ -64,6 +64,18 @@ def augment_images(images: tf.Tensor, augmentation: Augmentation, seed: tf.Tenso
     if augmentation.brightness:
         pixels += 255 * augmentation.brightness * draw("brightness")[0]
     return tf.cast(tf.round(tf.clip_by_value(pixels, 0, 255)), tf.uint8)
+
+
+def _mirror(images: tf.Tensor, axis: int, chosen: tf.Tensor) -> tf.Tensor:
+    """Return the images, the chosen ones, bool (batch,), reversed along an axis: 1 or 2."""
+    batch, (height, width, channels) = tf.shape(images)[0], images.shape[1:]
+    # A reversal of rows of three dimensions has its own loop, which takes a third of the time, and
+    # a selection of whole images a tenth of the time of `tf.where`, which compares each value.
+    is_horizontal = axis == _FLIP_AXES["horizontal"]
+    rows = (-1, width, channels) if is_horizontal else (-1, height, width * channels)
+    mirrored = tf.reshape(tf.reverse(tf.reshape(images, rows), [1]), tf.shape(images))
+    both = tf.concat([images, mirrored], axis=0)
+    return tf.gather(both, tf.range(batch) + batch * tf.cast(chosen, tf.int32))
 
 
 def affine_transforms(

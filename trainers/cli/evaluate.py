@@ -6,7 +6,7 @@ import click
 
 from records.cli.option_groups import GroupedCommand
 from records.cli.output import print_json, print_text
-from records.cli.params import Count, Location
+from records.cli.params import Count, Location, NewFile
 from records.text.formatting import pluralize
 from trainers.cli import output
 from trainers.cli.options import run_model_option, skip_bad_option
@@ -16,10 +16,12 @@ _EXAMPLES = """\b
 Examples:
   shardmill evaluate run/
   shardmill evaluate run/ data/ --split validation --json
+  shardmill evaluate run/ --csv predictions.csv
   shardmill evaluate s3://photos/run
 
 Exit codes: 0 done, 2 usage error, or the dataset does not fit the run, 66 run or
-dataset not found, or damaged, 73 RUN cannot be written, 74 storage failed.
+dataset not found, or damaged, 73 RUN or an output file cannot be written,
+74 storage failed.
 """
 _DEFAULT_MISTAKES = 25
 
@@ -41,7 +43,19 @@ _DEFAULT_MISTAKES = 25
     metavar="N",
     help="Number of worst mistakes to list and draw.",
 )
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Also draw which places of the worst mistakes support the prediction.",
+)
 @skip_bad_option("are skipped")
+@click.option(
+    "--csv",
+    "csv_path",
+    type=NewFile(),
+    metavar="FILE.csv",
+    help="Write the prediction for each image, and the score of each class, to this new CSV file.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print all metrics as JSON.")
 def evaluate(
     run: str,
@@ -49,15 +63,18 @@ def evaluate(
     split: str | None,
     *,
     mistakes: int,
+    explain: bool,
     skip_bad: int,
     model: str | None,
+    csv_path: str | None,
     as_json: bool,
 ) -> None:
     """Evaluate the model of RUN on a split of DATASET, by default the dataset of the run.
 
     RUN and DATASET may be URLs (s3://, gs://, …).
     """
-    from trainers.evaluation.evaluate import draw_pictures, evaluate_plan, plan_evaluation
+    from trainers.evaluation.evaluate import evaluate_plan, plan_evaluation
+    from trainers.evaluation.pictures import draw_pictures
 
     plan = plan_evaluation(output.open_run(run, model), dataset, split, skip_bad=skip_bad)
     output.note_unfinished(plan.run)
@@ -66,10 +83,10 @@ def evaluate(
     output.log(
         f"evaluating on {pluralize(plan.selection.records, 'image')} of {plan.selection.purpose}"
     )
-    evaluation = evaluate_plan(plan, mistakes=mistakes, on_message=output.log)
+    evaluation = evaluate_plan(plan, mistakes=mistakes, csv=csv_path, on_message=output.log)
     if as_json:
         print_json(evaluation)
     else:
         print_text(str(evaluation))
-    for drawn in draw_pictures(plan, evaluation):
+    for drawn in draw_pictures(plan, evaluation, explain=explain):
         output.log(drawn)

@@ -37,6 +37,7 @@ _EXAMPLES = """\b
 Examples:
   shardmill predict run/ new/1.jpg new/2.jpg
   shardmill predict run/ new/ --top-k 3 --csv predictions.csv --grid predictions.png
+  shardmill predict run/ new/ --grid explained.png --explain
   shardmill predict s3://bucket/run s3://bucket/new/ --json
   shardmill predict run/ s3://bucket/new/ --csv-parts s3://bucket/classes --runner prism
 
@@ -73,6 +74,11 @@ cannot be written, 74 storage failed, 75 output in use by another run.
     help="Draw the first images with their predictions to this new file.",
 )
 @click.option(
+    "--explain",
+    is_flag=True,
+    help="Show in the pictures of --grid which places of an image support the best class.",
+)
+@click.option(
     "--csv-parts",
     type=Location(),
     metavar="OUT",
@@ -95,6 +101,7 @@ def predict(
     as_json: bool,
     csv_path: str | None,
     grid: str | None,
+    explain: bool,
     csv_parts: str | None,
     runner: str | None,
 ) -> None:
@@ -105,6 +112,11 @@ def predict(
     from trainers.prediction.image_files import find_images
     from trainers.prediction.predictor import check_top_k
 
+    if explain and grid is None:
+        raise UsageError(
+            "--explain needs --grid: the picture with the explanations",
+            hint="add --grid explained.png",
+        )
     if csv_parts is not None:
         if csv_path or grid:
             raise UsageError("--csv-parts excludes --csv and --grid")
@@ -134,7 +146,7 @@ def predict(
         from trainers.prediction.predictor import Predictor
 
         predictions: Iterable[FilePrediction] = stack.enter_context(
-            closing(Predictor(opened).predict_files(found, top_k=top_k))
+            closing(Predictor(opened).predict_files(found, top_k=top_k, explain=explain))
         )
         bar: Bar = stack.enter_context(
             progress_bar("predicting", unit="files", total=len(found), quiet=sys.stdout.isatty())

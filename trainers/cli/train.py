@@ -10,6 +10,7 @@ import msgspec
 from records.cli.option_groups import GroupedCommand
 from records.cli.output import print_json, print_text
 from records.cli.params import Location, NewFile
+from records.runtime.telemetry import span
 from records.storage import redact_url
 from records.storage.exclusive import write_new_file
 from records.text.escaping import escape_surrogates
@@ -87,7 +88,8 @@ def train(
         if found is None
         else merge_options(found, given_options(context))
     )
-    plan = plan_training(dataset, run, requested, resume=resume)
+    with span("plan"):
+        plan = plan_training(dataset, run, requested, resume=resume)
     for note in plan.notes:
         on_message(note)
     if dry_run or augment_preview:

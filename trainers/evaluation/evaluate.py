@@ -8,6 +8,7 @@ Invalid arguments raise an error before Keras loads.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from records.arguments import NotNegative, check_arguments
 from records.dataset import Dataset, open_dataset
 from records.errors import InputNotFoundError, UsageError
 from records.runtime.progress import progress_bar
+from records.storage.exclusive import require_new
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from trainers.backend import start_backend
@@ -26,16 +28,15 @@ from trainers.evaluation.comparable import (
     require_same_outputs,
     require_same_preparation,
 )
-from trainers.evaluation.mistakes import locate_records, read_mistakes
-from trainers.evaluation.scoring import draw_metrics, new_scoring
+from trainers.evaluation.mistakes import locate_records
+from trainers.evaluation.prediction_table import PredictionTable
+from trainers.evaluation.scoring import new_scoring
 from trainers.input.selection import check_shards, select_for_evaluation, select_known
 from trainers.options import Mistakes
-from trainers.plots.charts import plot_mistakes
 from trainers.runs.run_dir import Run, open_run
 from trainers.tasks.target import find_column
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterator
 
     import keras
@@ -45,13 +46,7 @@ if TYPE_CHECKING:
     from trainers.input.bad_records import SkippedRecords
     from trainers.input.selection import Selection
 
-_PICTURES = {
-    "confusion": "confusion matrix",
-    "calibration": "reliability diagram",
-    "average-precision": "average precision of each class",
-    "scatter": "predicted and true values",
-    "mistakes": "worst mistakes",
-}
+    OnBatch = Callable[[NDArray[np.float32], NDArray[Any], NDArray[np.object_]], None]
 
 
 @dataclass(frozen=True)
@@ -83,6 +78,7 @@ def evaluate(
     *,
     mistakes: Mistakes = 0,
     skip_bad: NotNegative = 0,
+    csv: str | os.PathLike[str] | None = None,
     on_message: Callable[[str], None] | None = None,
 ) -> AnyEvaluation:
     """Evaluate a run on a split of a dataset.
@@ -100,6 +96,8 @@ def evaluate(
         mistakes: the maximum number of worst mistakes in the result.
         skip_bad: the maximum number of damaged records to skip; if there are more, the first one
             raises an error.
+        csv: the path of a new CSV file with a row per image: its key, its true and its predicted
+            class, and the score of each class; see `prediction_columns`.
         on_message: called with each line that the command line would print.
 
     Returns:
@@ -116,10 +114,13 @@ def evaluate(
         CorruptDataError: the weights, the thresholds or more than `skip_bad` records are damaged,
             or no record is intact.
         OutOfMemoryError: a batch does not fit into memory.
+        OutputError: the CSV file exists, or cannot be written.
     """
+    if csv is not None:
+        require_new(os.fspath(csv))
     opened = run if isinstance(run, Run) else open_run(run)
     plan = plan_evaluation(opened, dataset, split, skip_bad=skip_bad)
-    return evaluate_plan(plan, mistakes=mistakes, on_message=on_message)
+    return evaluate_plan(plan, mistakes=mistakes, csv=csv, on_message=on_message)
 
 
 def plan_evaluation(
@@ -158,12 +159,25 @@ def plan_evaluation(
 
 
 def evaluate_plan(
-    plan: EvaluationPlan, *, mistakes: int = 0, on_message: Callable[[str], None] | None = None
+    plan: EvaluationPlan,
+    *,
+    mistakes: int = 0,
+    csv: str | os.PathLike[str] | None = None,
+    on_message: Callable[[str], None] | None = None,
+    on_batch: OnBatch | None = None,
 ) -> AnyEvaluation:
     """Run a planned evaluation; see `evaluate`.
 
     With one label per image, the memory use does not depend on the number of images. With several,
     it is 9 bytes for each class of each image; for a number per image, 16 bytes for each image.
+
+    Args:
+        plan: the run and the records.
+        mistakes: the maximum number of worst mistakes in the result.
+        csv: the path of a new CSV file with a row per image; see `evaluate`.
+        on_message: called with each line for the user.
+        on_batch: called with logits (batch, outputs), labels and keys (batch,) of each batch. After
+            damaged records were found, all batches come again.
     """
     start_backend()
 
@@ -176,7 +190,12 @@ def evaluate_plan(
     labels = plan.run.labels
     model = load_model(plan.run)
     damaged = SkippedRecords(plan.dataset, (plan.selection,), plan.skip_bad, on_message=report)
-    scoring = _measure(plan, model, damaged, mistakes, report)
+    table = None if csv is None else PredictionTable(plan.run)
+    scoring = _measure(
+        plan, model, damaged, mistakes=mistakes, table=table, report=report, on_batch=on_batch
+    )
+    if csv is not None and table is not None:
+        table.save(os.fspath(csv))
     keys = [mistake.key for mistake in scoring.ranked()]
     locations = locate_records(plan.dataset, plan.selection, keys)
     evaluation: AnyEvaluation = scoring.summarize(
@@ -189,24 +208,36 @@ def _measure(
     plan: EvaluationPlan,
     model: keras.Model,
     damaged: SkippedRecords,
+    *,
     mistakes: int,
+    table: PredictionTable | None,
     report: Callable[[str], None],
+    on_batch: OnBatch | None,
 ) -> Scoring:
     """Score all intact records; start again without the damaged ones if there are some."""
     from trainers.input.bad_records import TF_READ_ERRORS, locate_bad_records
 
     while True:
         scoring = new_scoring(plan.run, mistakes)
+        receivers = [scoring.add, *_start(table), *filter(None, [on_batch])]
         with locate_bad_records(plan.dataset, plan.selection, on_message=report):
             try:
                 for batch in score_batches(plan, model, damaged):
-                    scoring.add(*batch)
+                    for receive in receivers:
+                        receive(*batch)
             except TF_READ_ERRORS as error:
                 found = damaged.add_damaged(error)
                 if len(damaged.records) == plan.selection.records:
                     raise found[0].error from error
             else:
                 return scoring
+
+
+def _start(table: PredictionTable | None) -> Iterator[OnBatch]:
+    """Start a table; yield the function that receives its batches."""
+    if table is not None:
+        table.restart()
+        yield table.add
 
 
 def score_batches(
@@ -229,46 +260,6 @@ def score_batches(
         for images, (labels, keys) in batches.as_numpy_iterator():
             yield np.asarray(model.predict_on_batch(images)), labels, keys
             bar.update(len(labels))
-
-
-def draw_pictures(plan: EvaluationPlan, evaluation: AnyEvaluation) -> Iterator[str]:
-    """Draw the metrics, and the worst mistakes if there are any, to `KIND-SPLIT.png`.
-
-    Yields:
-        The kind and the path of each picture, as one line.
-
-    Raises:
-        OutputError: the run folder cannot be written.
-        CorruptDataError: the record of a mistake is damaged.
-        UsageError: matplotlib is not installed.
-    """
-    for kind, drawn in draw_metrics(evaluation, plan.run.labels):
-        yield _draw(plan, evaluation, kind, drawn)
-    if evaluation.mistakes:
-        picture = plot_mistakes(evaluation, decode_mistakes(plan, evaluation))
-        yield _draw(plan, evaluation, "mistakes", picture)
-
-
-def _draw(plan: EvaluationPlan, evaluation: AnyEvaluation, kind: str, picture: bytes) -> str:
-    name = f"{kind}-{evaluation.split}.png"
-    plan.run.write_unrecorded(name, picture)
-    return f"{_PICTURES[kind]}: {plan.run.describe(name)}"
-
-
-def decode_mistakes(plan: EvaluationPlan, evaluation: AnyEvaluation) -> NDArray[np.uint8]:
-    """Return the decoded images of the mistakes, uint8 (mistakes, *shape)."""
-    import tensorflow as tf
-
-    from trainers.input.decode import decode_images
-
-    records = read_mistakes(plan.dataset, plan.selection, evaluation.mistakes)
-    encoded = tf.constant([record.image for record in records])
-    options = plan.dataset.manifest.settings.images
-    config = plan.run.config
-    pixels: NDArray[np.uint8] = decode_images(
-        encoded, options, config.shape, config.decoder
-    ).numpy()
-    return pixels
 
 
 def _open_dataset(run: Run, location: str | os.PathLike[str] | None) -> Dataset:

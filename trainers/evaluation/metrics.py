@@ -13,6 +13,7 @@ from records.text.formatting import abbreviate, pluralize
 from trainers.evaluation.calibration import Calibration, count_bins, empty_bins, summarize_bins
 from trainers.evaluation.mistakes import Mistake
 from trainers.tasks.classification import log_softmax, softmax
+from trainers.tasks.intervals import Interval, format_accuracy, wilson_interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,6 +45,7 @@ class Evaluation(msgspec.Struct, frozen=True):
         split: the split that the records serve as: `test`, `validation` or `train`.
         images: the number of images.
         accuracy: the fraction of images whose true class has the highest score.
+        accuracy_interval: the bounds of the 95 % confidence interval of `accuracy`.
         top_5_accuracy: the fraction of images whose true class has one of the five highest scores;
             None if there are at most five classes.
         loss: the mean cross-entropy, in nats.
@@ -63,6 +65,7 @@ class Evaluation(msgspec.Struct, frozen=True):
     split: str
     images: int
     accuracy: float
+    accuracy_interval: Interval
     top_5_accuracy: float | None
     loss: float
     per_class: tuple[ClassMetrics, ...]
@@ -103,8 +106,8 @@ class Evaluation(msgspec.Struct, frozen=True):
     def _totals(self) -> Iterator[str]:
         top_5 = self.top_5_accuracy
         yield (
-            f"{self.split}: accuracy {self.accuracy:.1%}, "
-            f"{'' if top_5 is None else f'top-5 accuracy {top_5:.1%}, '}"
+            f"{self.split}: accuracy {format_accuracy(self.accuracy, self.images)}, "
+            f"{'' if top_5 is None else f'top-5 accuracy {format_accuracy(top_5, self.images)}, '}"
             f"loss {self.loss:.3f} on {pluralize(self.images, 'image')}"
         )
         yield f"expected calibration error {self.calibration.expected_error:.1%}"
@@ -154,11 +157,12 @@ class MetricsAccumulator:
         cells = self._sorted_cells()
         is_dense = self._classes <= MAX_DENSE_CLASSES
         true, predicted, counts = cells.T
-        images = int(counts.sum())
+        images, right = int(counts.sum()), int(counts[true == predicted].sum())
         return Evaluation(
             split=split,
             images=images,
-            accuracy=float(counts[true == predicted].sum()) / images,
+            accuracy=right / images,
+            accuracy_interval=wilson_interval(right, images),
             top_5_accuracy=self.top_hits / images if len(labels) > _TOP else None,
             loss=self.loss_sum / images,
             per_class=tuple(_summarize_classes(cells, labels, all_classes=is_dense)),

@@ -32,10 +32,30 @@ if TYPE_CHECKING:
     from trainers.models.build import Network
     from trainers.options import FeatureType
 
+_SEED = 0
 _BATCH_IMAGES = 32  # with MobileNetV2 on a CPU, 16 and 64 take the same time per image
 
 ImageBatch = tuple["NDArray[np.uint8]", "NDArray[np.int64]"]
 """Images (batch, height, width, channels) and labels (batch,)."""
+
+
+def build_extractor_network(architecture: Architecture, weights: str) -> Network:
+    """Return a network whose backbone has weights: `imagenet`, `none`, or those of a file or run.
+
+    Raises:
+        InputNotFoundError, UsageError, CorruptDataError: as `load_backbone`.
+    """
+    import keras
+
+    from trainers.models.build import build_network
+    from trainers.models.pretrained import load_backbone
+
+    # Random weights are the same in every process, so that a run can be resumed.
+    keras.utils.set_random_seed(_SEED)
+    network = build_network(architecture)
+    if weights != "none":
+        load_backbone(network, architecture.model, weights)
+    return network
 
 
 def get_extractor(network: Network, model: str) -> keras.Model:

@@ -40,9 +40,6 @@ if TYPE_CHECKING:
     from trainers.jobs import ShardExecutor
 
 
-_SEED = 0
-
-
 class FeaturizeReport(msgspec.Struct, frozen=True):
     """The result of `featurize`, and its JSON output.
 
@@ -85,10 +82,11 @@ def featurize(
         CorruptDataError: more records are damaged than the option `skip_bad` allows.
         StorageError: storage failed after retries.
     """
-    from trainers.features.extract import make_spec
+    from trainers.features.extract import build_extractor_network, get_extractor, make_spec
 
     started_at = time.monotonic()
-    extractor = _build_extractor(plan)
+    network = build_extractor_network(plan.architecture, plan.options.weights)
+    extractor = get_extractor(network, plan.options.model)
     spec = make_spec(plan.dataset, extractor, plan.architecture, plan.options.dtype)
     store = FeatureStore(open_storage(plan.out), spec, plan.shards)
     if store.is_finished():
@@ -125,21 +123,6 @@ def featurize(
     kept = len(plan.shards) - len(missing)
     report = _report(plan, store, "featurized", kept=kept)
     return msgspec.structs.replace(report, seconds=round(time.monotonic() - started_at, 3))
-
-
-def _build_extractor(plan: FeaturePlan) -> keras.Model:
-    import keras
-
-    from trainers.features.extract import get_extractor
-    from trainers.models.build import build_network
-    from trainers.models.pretrained import load_backbone
-
-    # Random weights are the same in every process, so that a run can be resumed.
-    keras.utils.set_random_seed(_SEED)
-    network = build_network(plan.architecture)
-    if plan.options.weights != "none":
-        load_backbone(network, plan.options.model, plan.options.weights)
-    return get_extractor(network, plan.options.model)
 
 
 def _report(

@@ -22,6 +22,7 @@ from trainers.options import FeatureType, Pixels, Pooling
 if TYPE_CHECKING:
     from records.dataset import Dataset
     from records.format.manifest import ShardInfo
+    from trainers.models import ModelSpec
 
 
 class FeaturizeOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,6 +75,27 @@ def plan_features(location: str, out: str, options: FeaturizeOptions) -> Feature
         InputNotFoundError: no finished dataset was found, or the weights do not exist.
         CorruptDataError: a shard is missing, or its size differs from the manifest.
     """
+    _find_backbone(options)
+    dataset = open_dataset(location)
+    require_outside(out, dataset.location)
+    architecture = plan_backbone(dataset, options)
+    shards = tuple(s for facts in dataset.manifest.splits.values() for s in facts.shards)
+    return FeaturePlan(
+        absolute_location(location), absolute_location(out), dataset, shards, architecture, options
+    )
+
+
+def plan_backbone(dataset: Dataset, options: FeaturizeOptions) -> Architecture:
+    """Return the architecture that extracts features of a dataset. Raises as `plan_features`."""
+    spec = _find_backbone(options)
+    training = select_split(dataset, "train")
+    selections = (select_split(dataset, split) for split in dataset if dataset[split])
+    check_shards(dataset, *selections, sizes=not options.skip_bad)
+    shape = resolve_image_size(dataset, training, options.image_size, spec)
+    return Architecture(options.model, shape, classes=len(dataset.labels), pooling=options.pooling)
+
+
+def _find_backbone(options: FeaturizeOptions) -> ModelSpec:
     spec = find_model(options.model)
     if options.weights not in {IMAGENET, "none"}:
         find_weights(options.weights, options.model)
@@ -83,16 +105,4 @@ def plan_features(location: str, out: str, options: FeaturizeOptions) -> Feature
             got=options.model,
             hint="use a model of keras.applications, such as mobilenet_v2",
         )
-    dataset = open_dataset(location)
-    require_outside(out, dataset.location)
-    training = select_split(dataset, "train")
-    selections = (select_split(dataset, split) for split in dataset if dataset[split])
-    check_shards(dataset, *selections, sizes=not options.skip_bad)
-    shape = resolve_image_size(dataset, training, options.image_size, spec)
-    shards = tuple(s for facts in dataset.manifest.splits.values() for s in facts.shards)
-    architecture = Architecture(
-        options.model, shape, classes=len(dataset.labels), pooling=options.pooling
-    )
-    return FeaturePlan(
-        absolute_location(location), absolute_location(out), dataset, shards, architecture, options
-    )
+    return spec

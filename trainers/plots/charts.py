@@ -11,6 +11,7 @@ import numpy as np
 from records.pictures.fonts import drawable, find_font
 from records.text.formatting import pluralize
 from trainers.plots.image_grid import Tile, draw_tiles, shorten
+from trainers.plots.overlay import overlay_activation
 from trainers.plots.style import new_figure, new_font, render_png
 
 if TYPE_CHECKING:
@@ -69,6 +70,57 @@ def plot_curves(
     else:
         loss.legend(loc="upper right")
     return figure
+
+
+@render_png
+def plot_runs(
+    runs: Sequence[tuple[str, Sequence[EpochMetrics]]],
+    metrics: tuple[str, str] = ("accuracy", "loss"),
+) -> Figure:
+    """Draw a validation metric and the validation loss of several runs by epoch.
+
+    Args:
+        runs: the name of each run, and the results of its epochs.
+        metrics: the names of the two metrics.
+    """
+    font = find_font([name for name, _ in runs])
+    figure = new_figure(9, 3.6 + 0.22 * len(runs))
+    colors = _line_colors(len(runs))
+    for axes, metric in zip(figure.subplots(1, 2), metrics, strict=True):
+        for (name, epochs), color in zip(runs, colors, strict=True):
+            column = f"val_{metric}"
+            points = [
+                (each.epoch, each.to_columns()[column])
+                for each in epochs
+                if column in each.to_columns()
+            ]
+            axes.plot(
+                *zip(*points, strict=True),
+                marker="o" if len(points) <= 30 else "",
+                markersize=4,
+                color=color,
+                label=_short(name, font),
+            )
+        axes.set_title(f"validation {metric.replace('_', ' ')}")
+        axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+    legend = figure.legend(
+        *figure.axes[0].get_legend_handles_labels(), loc="upper center", bbox_to_anchor=(0.5, 0)
+    )
+    for text in legend.get_texts():
+        text.set_fontproperties(new_font(font, 9))
+    figure.tight_layout()
+    return figure
+
+
+def _line_colors(lines: int) -> list[Any]:
+    """Return a color for each line: the ten of matplotlib, or as many of a color map."""
+    from matplotlib import colormaps
+
+    if lines <= 10:
+        return [f"C{number}" for number in range(lines)]
+    return [colormaps["turbo"]((number + 0.5) / lines) for number in range(lines)]
 
 
 @render_png
@@ -269,7 +321,10 @@ def plot_predictions(predictions: Sequence[FilePrediction]) -> Figure:
     for prediction in predictions[:GRID_IMAGES]:
         name = os.fspath(prediction.path).rpartition("/")[2]
         assert prediction.pixels is not None
-        tiles.append(Tile(prediction.pixels, _title(prediction), (name,)))
+        pixels = prediction.pixels
+        if prediction.activation is not None:
+            pixels = overlay_activation(pixels, prediction.activation)
+        tiles.append(Tile(pixels, _title(prediction), (name,)))
     return draw_tiles(tiles)
 
 

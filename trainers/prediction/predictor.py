@@ -10,6 +10,7 @@ import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,8 @@ from trainers.tasks import task_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+    from trainers.explanation import ClassActivation
 
 _THREADS = 4
 # If images are small, one future per image is slower than a single thread.
@@ -98,7 +101,11 @@ class Predictor:
         return self._thresholds
 
     def predict(
-        self, images: bytes | Pixels | Iterable[bytes | Pixels], *, top_k: int = 1
+        self,
+        images: bytes | Pixels | Iterable[bytes | Pixels],
+        *,
+        top_k: int = 1,
+        explain: bool = False,
     ) -> list[Prediction]:
         """Return the predictions for images in memory, in the order of the images.
 
@@ -107,11 +114,12 @@ class Predictor:
                 width, channels) with 1, 3 (RGB) or 4 (RGBA) channels. For a single image, the
                 result is a list with one prediction.
             top_k: the number of classes per image.
+            explain: whether to compute the class activation map of each prediction.
 
         Raises:
             TypeError: an image has an invalid type.
             UsageError: an array has an invalid dtype or shape, or `top_k` is below 1, or not 1 for
-                a target.
+                a target, or a model without a convolutional map cannot be explained.
         """
         check_top_k(top_k, self.run)
         is_single = isinstance(images, bytes | bytearray | memoryview) or (
@@ -121,10 +129,10 @@ class Predictor:
             raise TypeError(f"images must be bytes or arrays, not {type(images).__name__}")
         files = [_image_bytes(image) for image in ([images] if is_single else images)]
         prepared = ((Prediction(), self._prepare(file)) for file in files)
-        return list(self._score(prepared, top_k))
+        return list(self._score(prepared, top_k, explain=explain))
 
     def predict_files(
-        self, paths: Iterable[FilePath | ImageFile], *, top_k: int = 1
+        self, paths: Iterable[FilePath | ImageFile], *, top_k: int = 1, explain: bool = False
     ) -> Generator[FilePrediction, None, None]:
         """Yield the predictions for files, in the order of the files.
 
@@ -134,12 +142,13 @@ class Predictor:
             paths: the paths or URLs of files, or the result of `find_images`. Files are read
                 ahead; an iterator advances at most a few batches beyond the last prediction.
             top_k: the number of classes per file.
+            explain: whether to compute the class activation map of each prediction.
 
         Raises:
             TypeError: `paths` is not iterable.
             UsageError: an element is not a path (raised before any file is read if `paths` is a
                 sequence), `paths` is a single path, a URL cannot be opened, or `top_k` is below 1,
-                or not 1 for a target.
+                or not 1 for a target, or a model without a convolutional map cannot be explained.
         """
         check_top_k(top_k, self.run)
         if isinstance(paths, str | bytes | os.PathLike):
@@ -151,12 +160,14 @@ class Predictor:
         files: Iterable[tuple[FilePath, ImageFile]] = map(_named_file, paths)
         if isinstance(paths, Sequence):
             files = list(files)
-        return self._predict_files(files, top_k)
+        if explain:
+            _ = self._explainer  # raises before a file is read
+        return self._predict_files(files, top_k, explain=explain)
 
     def _predict_files(
-        self, files: Iterable[tuple[FilePath, ImageFile]], top_k: int
+        self, files: Iterable[tuple[FilePath, ImageFile]], top_k: int, *, explain: bool
     ) -> Generator[FilePrediction, None, None]:
-        yield from self._score(self._read_ahead(files), top_k)
+        yield from self._score(self._read_ahead(files), top_k, explain=explain)
 
     def _read_ahead(
         self, files: Iterable[tuple[FilePath, ImageFile]]
@@ -200,23 +211,40 @@ class Predictor:
         return pixels
 
     def _score(
-        self, prepared: Iterable[tuple[Any, Pixels | Rejection]], top_k: int
+        self, prepared: Iterable[tuple[Any, Pixels | Rejection]], top_k: int, *, explain: bool
     ) -> Iterator[Any]:
         """Complete each prediction with its classes, its value or its rejection."""
         for batch in _fill_batches(prepared, self.run.config.options.batch_size):
             images = [image for _, image in batch if not isinstance(image, Rejection)]
-            rows = iter(self._model_scores(images) if images else ())
+            scores = self._model_scores(images) if images else np.empty((0, 0))
+            rows = iter(scores)
+            maps = iter(self._activations(images, scores) if explain and images else ())
             for empty, image in batch:
                 if isinstance(image, Rejection):
                     yield replace(empty, rejection=image)
-                else:
-                    yield replace(empty, pixels=image, **self._describe(next(rows), top_k))
+                    continue
+                described = self._describe(next(rows), top_k)
+                yield replace(empty, pixels=image, activation=next(maps, None), **described)
 
     def _model_scores(self, images: list[Pixels]) -> NDArray[np.float64]:
         """Return probabilities (images, classes), or values (images, 1)."""
         with self._model_lock:
             logits = np.asarray(self._model.predict_on_batch(np.stack(images)))
         return self._task.outputs(logits)
+
+    @cached_property
+    def _explainer(self) -> ClassActivation:
+        from trainers.explanation import ClassActivation
+
+        return ClassActivation(self._model)
+
+    def _activations(
+        self, images: list[Pixels], scores: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """Return the class activation maps of the best classes, (images, height, width)."""
+        best = scores.argmax(axis=1)
+        with self._model_lock:
+            return self._explainer.maps(np.stack(images), best)
 
     def _describe(self, scores: NDArray[np.float64], top_k: int) -> dict[str, Any]:
         """Return the fields of a `Prediction` from the outputs of the task for an image."""

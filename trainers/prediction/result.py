@@ -43,6 +43,8 @@ class Prediction:
             predicts any number of labels per image; otherwise None.
         value: the predicted value in the unit of the target, if the run predicts a number;
             otherwise None.
+        activation: the class activation map of the best class, or of the value, float32 (height,
+            width), 0 to 1, if it was requested; otherwise None.
     """
 
     top: tuple[ClassScore, ...] = ()
@@ -50,6 +52,7 @@ class Prediction:
     pixels: Pixels | None = field(default=None, repr=False, compare=False)
     chosen: tuple[ClassScore, ...] | None = None
     value: float | None = None
+    activation: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
 
     @property
     def predicted(self) -> tuple[ClassScore, ...]:

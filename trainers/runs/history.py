@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 from typing import TYPE_CHECKING, NamedTuple
 
+from records.errors import CorruptDataError
 from records.text.csv_rows import encode_csv_row
+from trainers.runs.run_dir import HISTORY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from trainers.runs.run_dir import Run
+
+_MOST_BYTES = 64 << 20
+"""The largest `history.csv` that is read: more than 100,000 epochs."""
+_HINT = "`shardmill train DATASET RUN --resume` writes it again at the end of the next epoch"
 
 
 class EpochMetrics(NamedTuple):
@@ -60,3 +69,48 @@ def encode_history(epochs: Sequence[EpochMetrics]) -> bytes:
         epoch, *values = result.to_columns().values()
         rows.append(encode_csv_row([epoch, *(f"{value:.6g}" for value in values)]))
     return b"".join(rows)
+
+
+def read_history(run: Run) -> list[EpochMetrics]:
+    """Return the results of the completed epochs of a run, at least one.
+
+    Raises:
+        CorruptDataError: `history.csv` is missing, damaged, or was changed after the run ended.
+        StorageError: storage failed.
+    """
+    path = run.describe(HISTORY)
+    found = run.folder.stat(HISTORY)
+    if found is None or found.size_bytes > _MOST_BYTES:
+        got = "no file" if found is None else f"{found.size_bytes:,} bytes"
+        raise CorruptDataError("not the history of a run", path=path, got=got, hint=_HINT)
+    if run.is_finished:
+        content = run.read(HISTORY, hint=_HINT)
+    else:  # the digest is recorded when the run ends
+        with run.folder.open(HISTORY) as stream:
+            content = stream.read()
+    try:
+        epochs = [*map(_decode_row, csv.DictReader(content.decode().splitlines()))]
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise CorruptDataError(
+            "not the history of a run", path=path, got=str(error), hint=_HINT
+        ) from error
+    if not epochs:
+        raise CorruptDataError("the history of a run is empty", path=path, hint=_HINT)
+    return epochs
+
+
+def _decode_row(row: dict[str, str]) -> EpochMetrics:
+    values = {name: float(text) for name, text in row.items()}
+    known = EpochMetrics._fields[:-1]
+    extra = {name: value for name, value in values.items() if name not in known}
+    own = {name: values.get(name) for name in ("accuracy", "val_accuracy")}
+    return EpochMetrics(
+        epoch=int(values["epoch"]),
+        accuracy=own["accuracy"],
+        loss=values["loss"],
+        val_accuracy=own["val_accuracy"],
+        val_loss=values["val_loss"],
+        learning_rate=values["learning_rate"],
+        seconds=values["seconds"],
+        extra=extra,
+    )

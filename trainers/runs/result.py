@@ -10,8 +10,10 @@ from records.errors import CorruptDataError
 from records.strict_json import decode_json
 from trainers.options import TaskName
 from trainers.runs.run_dir import RESULT
+from trainers.tasks.intervals import format_accuracy
 
 if TYPE_CHECKING:
+    from trainers.runs.run_dir import Run
     from trainers.training.plan import TrainingPlan
 
 
@@ -93,7 +95,8 @@ class TrainingResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 f"validation mean average precision {self.metrics[_MAP]:.1%}, "
                 f"binary accuracy {self.metrics[_BINARY_ACCURACY]:.1%}"
             )
-        return f"accuracy {self.accuracy:.1%}, validation accuracy {self.val_accuracy:.1%}"
+        validation = format_accuracy(self.val_accuracy, self.validation_images)
+        return f"accuracy {self.accuracy:.1%}, validation accuracy {validation}"
 
 
 def encode_result(result: TrainingResult) -> bytes:
@@ -109,14 +112,20 @@ def find_result(plan: TrainingPlan) -> TrainingResult | None:
     Raises:
         CorruptDataError: `result.json` is damaged.
     """
-    run = plan.run
+    result = read_result(plan.run)
+    if result is None:
+        return None
+    ended_early = plan.config.options.early_stopping is not None
+    return result if ended_early or result.steps >= plan.phases[-1].end_step else None
+
+
+def read_result(run: Run) -> TrainingResult | None:
+    """Return the result of a run; None if the run is not finished. Raises as `find_result`."""
     if not run.is_finished:
         return None
     try:
-        result = decode_json(run.read(RESULT, hint=_HINT), TrainingResult)
+        return decode_json(run.read(RESULT, hint=_HINT), TrainingResult)
     except msgspec.DecodeError as error:
         raise CorruptDataError(
             "not the result of a run", path=run.describe(RESULT), got=str(error), hint=_HINT
         ) from error
-    ended_early = plan.config.options.early_stopping is not None
-    return result if ended_early or result.steps >= plan.phases[-1].end_step else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from records.runtime.telemetry import span
 from records.storage import redact_url
 from records.text.escaping import escape_surrogates
 from trainers.backend import check_batch_size, data_parallel, start_backend
@@ -104,19 +105,21 @@ def train(
         )
         progress.start(plan.epochs, plan.epoch_steps, epoch=len(state.epochs) + 1)
         for phase in loop.phases:
-            setup = set_up_phase(
-                plan,
-                network,
-                phase,
-                damaged=loop.damaged.shards,
-                on_message=on_message,
-                on_progress=progress.extract,
-            )
+            with span("prepare"):
+                setup = set_up_phase(
+                    plan,
+                    network,
+                    phase,
+                    damaged=loop.damaged.shards,
+                    on_message=on_message,
+                    on_progress=progress.extract,
+                )
             if checkpoint is not None:
                 on_message(f"resuming at step {loop.step:,} of {plan.phases[-1].end_step:,}")
                 loop.metric_variables = restore_model(setup.model, run, checkpoint)
                 checkpoint = None
-            setup = loop.run_phase(setup)
+            with span("train"):
+                setup = loop.run_phase(setup)
         loop.write_checkpoint(setup)
         if _has_stopped_early(plan, loop):
             on_message(loop.epoch_logger.describe_early_stop())
@@ -136,6 +139,7 @@ def _has_stopped_early(plan: TrainingPlan, loop: TrainingLoop) -> bool:
     return loop.step < last.end_step and loop.epoch_logger.should_stop(last)
 
 
+@span("write")
 def _write_result(
     plan: TrainingPlan, run: Run, network: Network, loop: TrainingLoop
 ) -> TrainingResult:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from pipelines.sources.containers.member import Container
 from pipelines.sources.containers.wanted import NO_FIELDS, WantedFields
 from pipelines.sources.reader import SourceFiles, UnreadableError
 from records.errors import CorruptDataError, InputNotFoundError
+from records.storage.staging import UnnamedFile
 from records.text.escaping import escape_for_display
 from records.text.keys import key_to_text
 
@@ -31,6 +32,8 @@ class ContainerBytes(Protocol):
     """The columns and fields that the user names."""
     notes: list[str]
     """Remarks on the content, for the report."""
+    copy: UnnamedFile | None
+    """The file to which the lister of an unpacked container also writes the copy, if any."""
 
     def read(self, offset: int, size_bytes: int) -> bytes:
         """Return bytes from `offset`; fewer than `size_bytes` only at the end."""
@@ -49,6 +52,7 @@ class ByteWindow:
         shown: the path or URL of the file, for messages.
         block_bytes: the largest number of bytes to read for a request of less than 64 KiB.
         wanted: the columns and fields that the user names.
+        copy: see `ContainerBytes.copy`.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class ByteWindow:
         *,
         block_bytes: int,
         wanted: WantedFields = NO_FIELDS,
+        copy: UnnamedFile | None = None,
     ) -> None:
         self._files = files
         self.container = container
@@ -68,6 +73,7 @@ class ByteWindow:
         self.end: int | None = container.size_bytes
         self.wanted = wanted
         self.notes: list[str] = []
+        self.copy = copy
         self._block_bytes = self._step_bytes = block_bytes
         self._start, self._block = 0, b""
 
@@ -121,6 +127,14 @@ def read_container(read: Callable[[], bytes], shown: str) -> bytes:
         raise InputNotFoundError(
             "the container cannot be read", path=shown, got=error.rejection.detail
         ) from error
+
+
+def copied(pieces: Iterator[bytes], copy: UnnamedFile | None) -> Iterator[bytes]:
+    """Yield pieces of an unpacked container, written to its copy if there is a file for it."""
+    for piece in pieces:
+        if copy is not None:
+            copy.write(piece)
+        yield piece
 
 
 def damaged(data: ContainerBytes, what: str, offset: int | None = None) -> CorruptDataError:

@@ -18,7 +18,7 @@ from pipelines.sources.containers.kinds import kind_of
 from pipelines.sources.containers.listing import MemberListing, list_members
 from pipelines.sources.containers.member import Container, decode_member
 from pipelines.sources.containers.read import ChangedMemberError, read_part, read_whole
-from pipelines.sources.containers.unpack import UnstoredCopy, copy_name, write_copies
+from pipelines.sources.containers.unpack import NewCopies, UnstoredCopy, copy_name, write_copies
 from pipelines.sources.containers.wanted import NO_FIELDS, WantedFields
 from pipelines.sources.reader import (
     HEAD_BYTES,
@@ -51,6 +51,7 @@ class ContainerFiles:
             read in the order of their offsets: see `UnstoredCopy`.
         for_list: whether a list gives the labels; see `list_members`.
         wanted: the columns and fields that the user names.
+        new_copies: the copies that the listing writes, if it may.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class ContainerFiles:
         copies: Storage | None = None,
         for_list: bool = False,
         wanted: WantedFields = NO_FIELDS,
+        new_copies: NewCopies | None = None,
     ) -> None:
         self.location = location
         self.containers = tuple(containers)
@@ -70,6 +72,7 @@ class ContainerFiles:
         self._open_copies: dict[int, RangeReader] = {}
         self._unstored: dict[int, UnstoredCopy] = {}
         self._wanted = wanted
+        self._new_copies = new_copies
         self._for_list = for_list
         self._members: MemberListing | None = None
         self._table: pa.Table | None = None
@@ -90,7 +93,7 @@ class ContainerFiles:
     def members(self) -> MemberListing:
         """List all members, when this is first read. Raises the errors of `walk`."""
         if self._members is None:
-            members = list_members(self._windows(), for_list=self._for_list)
+            members = list_members(self._windows(self._new_copies), for_list=self._for_list)
             self._require_all_unchanged()
             self._members, self._table = members, members.listing.files.to_table()
         return self._members
@@ -173,15 +176,15 @@ class ContainerFiles:
             self._require_unchanged(number)
             raise
 
-    def unpack(self, output: Storage) -> None:
+    def unpack(self, output: Storage, new: NewCopies | None = None) -> None:
         """Write the copies of the containers that need one; see `write_copies`.
 
         Raises StorageError if a container changed while it was read.
         """
-        if write_copies(self._windows(), output):
+        if write_copies(self._windows(), output, new):
             self._require_all_unchanged()
 
-    def _windows(self) -> list[ByteWindow]:
+    def _windows(self, new: NewCopies | None = None) -> list[ByteWindow]:
         block_bytes = REMOTE_BLOCK_BYTES if is_url(self.location) else LOCAL_BLOCK_BYTES
         return [
             ByteWindow(
@@ -191,6 +194,7 @@ class ContainerFiles:
                 self._shown(number),
                 block_bytes=block_bytes,
                 wanted=self._wanted,
+                copy=None if new is None else new.open(number, container),
             )
             for number, container in enumerate(self.containers)
         ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipelines.sources.containers.byte_window import ContainerBytes
 from pipelines.sources.containers.kinds import kind_of, stem_of
@@ -25,6 +26,8 @@ class MemberListing:
         archives: the number of archives in the containers; they are not read.
         heads: the first bytes of some members of unpacked containers, by the encoded member.
         notes: remarks on the containers, for the report.
+        single_classes: the keys of the containers that are one class each, although another one has
+            several.
     """
 
     listing: Listing
@@ -32,6 +35,7 @@ class MemberListing:
     archives: int
     heads: dict[bytes, bytes]
     notes: list[str]
+    single_classes: list[bytes] = field(default_factory=list)
 
 
 def list_members(containers: Sequence[ContainerBytes], *, for_list: bool) -> MemberListing:
@@ -79,9 +83,19 @@ def list_members(containers: Sequence[ContainerBytes], *, for_list: bool) -> Mem
     archives = sum(part.archives for part in parts)
     heads = dict(item for part in parts for item in part.heads.items())
     notes = [*dict.fromkeys(note for data in containers for note in data.notes)]
+    keys = [data.container.key for data in containers]
     if not for_list and has_labels:
-        keys = [data.container.key for data in containers]
         return MemberListing(listing, label_images(listing, parts, keys), archives, heads, notes)
     move_keys(listing, parts, keep_top=for_list)
     keep_last(listing)
-    return MemberListing(listing, None, archives, heads, notes)
+    single = [] if for_list else [keys[number] for number in _single_classes(parts, stems)]
+    return MemberListing(listing, None, archives, heads, notes, single)
+
+
+def _single_classes(parts: Sequence[Part], stems: Sequence[bytes]) -> list[int]:
+    """Return the numbers of the containers that are one class each, if another one has several."""
+    own = {it.container for it in parts if b"" in it.tops and it.name == stems[it.container]}
+    classes = Counter[int]()
+    for part in parts:
+        classes[part.container] += len(part.tops) + (part.is_deep and bool(part.tops))
+    return sorted(own) if any(classes[number] > 1 for number in classes.keys() - own) else []

@@ -14,9 +14,10 @@ import msgspec
 import pyarrow as pa
 import xxhash
 
-from pipelines.sources.containers.byte_window import ContainerBytes, damaged
+from pipelines.sources.containers.byte_window import ContainerBytes, copied, damaged
 from pipelines.sources.containers.entry import Entry, is_image_name, refuse
 from pipelines.sources.reader import HEAD_BYTES
+from records.storage.staging import UnnamedFile
 
 STEP_BYTES = 256 << 10
 _MAX_GROWTH = 1000
@@ -128,8 +129,9 @@ class StreamBytes:
         self.end: int | None = None
         self.wanted = data.wanted
         self.notes = data.notes
+        self.copy: UnnamedFile | None = None
         self._data = data
-        self._pieces = decompress(data) if pieces is None else pieces
+        self._pieces = copied(decompress(data), data.copy) if pieces is None else pieces
         self._start = 0
         self._buffer = bytearray()
 
@@ -151,6 +153,13 @@ class StreamBytes:
         first = offset - self._start
         assert self.can_read(offset), "the container is read backwards"
         return bytes(self._buffer[first : first + size_bytes])
+
+    def copy_rest(self) -> None:
+        """Read to the end if there is a file for the copy, which then is complete."""
+        if self._data.copy is not None:
+            for _ in self._pieces:
+                pass
+            self._data.copy.finish()
 
     def sibling(self, key: bytes) -> ContainerBytes | None:
         """See `ContainerBytes.sibling`."""

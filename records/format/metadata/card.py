@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from records.format.layout import SPLITS
 from records.format.metadata.card_header import make_header
-from records.format.metadata.description import Description
+from records.format.metadata.description import WEB_URL, Description
 from records.text.escaping import escape_for_display
 from records.text.formatting import format_bytes, pluralize
 
@@ -103,7 +103,7 @@ def _reading(manifest: Manifest) -> str:
     stored = f"The images are stored as {_STORED[options.store]}{size}."
     if manifest.adopted is not None:
         stored = "Another program wrote the records."
-    columns = ", ".join(f"`{_inline(column.name)}`" for column in manifest.settings.columns)
+    columns = ", ".join(_code(column.name) for column in manifest.settings.columns)
     return "\n".join(
         [
             "## Read the dataset",
@@ -160,9 +160,9 @@ def _publication(given: Description) -> str:
         ("Page", given.url),
         ("Published", given.published and given.published.isoformat()),
     ]
-    lines = [f"- {name}: {_inline(str(value))}" for name, value in facts if value]
+    lines = [f"- {name}: {_link(str(value))}" for name, value in facts if value]
     if given.citation:
-        fence = "`" * max(3, 1 + max(map(len, re.findall("`+", given.citation)), default=0))
+        fence = _backticks(given.citation, least=3)
         lines += ["", f"{fence}bibtex", given.citation.strip("\n"), fence]
     return "\n".join(["## Licence and citation", "", *lines]) if lines else ""
 
@@ -175,3 +175,21 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def _inline(text: str) -> str:
     """Return text in which no character is Markdown or HTML."""
     return re.sub(r"([\\`*_{}\[\]<>|#&])", r"\\\1", escape_for_display(text))
+
+
+def _link(text: str) -> str:
+    """Return a URL as a link, and any other text as `_inline`."""
+    return f"<{escape_for_display(text)}>" if WEB_URL.fullmatch(text) else _inline(text)
+
+
+def _code(text: str) -> str:
+    """Return text as code, in which no character has another meaning."""
+    shown = escape_for_display(text)
+    ticks = _backticks(shown, least=1)
+    space = " " if shown.startswith("`") or shown.endswith("`") else ""
+    return f"{ticks}{space}{shown}{space}{ticks}"
+
+
+def _backticks(text: str, *, least: int) -> str:
+    """Return more backticks than any sequence of them in a text has."""
+    return "`" * max(least, 1 + max(map(len, re.findall("`+", text)), default=0))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -19,7 +18,20 @@ _SIZES = (
     (10_000_000, "1M<n<10M"), (100_000_000, "10M<n<100M"), (1_000_000_000, "100M<n<1B"),
 )  # fmt: skip
 _LARGEST = "n>1B"
-_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
+_ESCAPES = {'"': r"\"", "\\": r"\\"}
+_SPDX_VARIANT = re.compile("-(?:only|or-later)$")
+_LICENCES = {
+    "afl-3.0", "agpl-3.0", "apache-2.0", "artistic-2.0", "bsd-2-clause", "bsd-3-clause",
+    "bsd-3-clause-clear", "bsl-1.0", "c-uda", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0",
+    "cc-by-4.0", "cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nc-nd-3.0",
+    "cc-by-nc-nd-4.0", "cc-by-nc-sa-2.0", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0", "cc-by-nd-4.0",
+    "cc-by-sa-3.0", "cc-by-sa-4.0", "cc0-1.0", "cdla-permissive-1.0", "cdla-permissive-2.0",
+    "cdla-sharing-1.0", "ecl-2.0", "epl-1.0", "epl-2.0", "etalab-2.0", "eupl-1.1", "eupl-1.2",
+    "gfdl", "gpl-2.0", "gpl-3.0", "isc", "lgpl-2.1", "lgpl-3.0", "lppl-1.3c", "mit", "mpl-2.0",
+    "ms-pl", "ncsa", "odbl", "odc-by", "ofl-1.1", "osl-3.0", "pddl", "postgresql", "unlicense",
+    "wtfpl", "zlib",
+}  # fmt: skip
+"""The identifiers that the Hub accepts; it refuses a card with any other one."""
 
 
 def make_header(manifest: Manifest) -> str:
@@ -43,15 +55,18 @@ def make_header(manifest: Manifest) -> str:
 
 
 def _license(license_: str | None) -> Iterator[str]:
-    """Yield the licence: an identifier in lower case, or `other` and its name or link."""
+    """Yield the licence: an identifier of the Hub, or `other` and its name or link.
+
+    The Hub has some identifiers of SPDX without the version, or without `-only` and `-or-later`.
+    """
     if license_ is None:
         return
-    if _IDENTIFIER.fullmatch(license_):
-        yield from _scalar("license", license_.lower())
-        return
-    yield from _scalar("license", "other")
-    is_url = license_.startswith(("https://", "http://"))
-    yield from _scalar("license_link" if is_url else "license_name", license_)
+    name = _SPDX_VARIANT.sub("", license_.lower())
+    known = next((each for each in (name, name.removesuffix("-1.0")) if each in _LICENCES), None)
+    yield from _scalar("license", known or "other")
+    if known is None:
+        is_url = license_.startswith(("https://", "http://"))
+        yield from _scalar("license_link" if is_url else "license_name", license_)
 
 
 def _configs(manifest: Manifest) -> Iterator[str]:
@@ -81,5 +96,11 @@ def _list(name: str, values: Sequence[str]) -> Iterator[str]:
 
 
 def _quote(text: str) -> str:
-    """Return a text as a string in double quotes: JSON is YAML too."""
-    return json.dumps(text)
+    """Return a text as a YAML string in double quotes; unlike JSON, YAML has no surrogate pairs."""
+    return f'"{"".join(map(_escape, text))}"'
+
+
+def _escape(char: str) -> str:
+    if char in _ESCAPES:
+        return _ESCAPES[char]
+    return char if char.isprintable() else f"\\U{ord(char):08x}"

@@ -65,7 +65,7 @@ def _file_objects(shards: Iterable[ShardInfo]) -> list[Json]:
 def _file_object(name: str, size_bytes: int, sha256: str, encoding: str) -> Json:
     return {
         "@type": "cr:FileObject",
-        "@id": quote(name),
+        "@id": f"files/{quote(name)}",  # an adopted file may have the name of a record set
         "name": name,
         "contentUrl": name,
         "contentSize": f"{size_bytes} B",

@@ -29,7 +29,8 @@ Lines = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_FILE_BYTES)]
 _SEVERAL_LINES = {"description", "citation", "limitations"}
 _URLS = {"url"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_URL = re.compile(r"https?://[^\s<>\"]+")
+WEB_URL = re.compile(r"https?://[^\s<>\"]+")
+"""Pattern of the URL of a page."""
 
 
 class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -72,7 +73,7 @@ def read_description(path: str | None) -> Description | msgspec.UnsetType:
     if path is None:
         return msgspec.UNSET
     try:
-        content = read_named_file(path)
+        content = read_named_file(path, most_bytes=MAX_FILE_BYTES)
     except FileNotFoundError as error:
         raise InputNotFoundError("description not found", path=path) from error
     return parse_description(content, path=path)
@@ -93,12 +94,11 @@ def parse_description(content: bytes, *, path: str) -> Description:
             "the description is too large",
             path=path,
             expected=f"at most {MAX_FILE_BYTES:,} bytes",
-            got=f"{len(content):,}",
         )
     text = decode_strict_text(content, path=path)
     try:
         values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also an integer with too many digits
         raise UsageError(
             "the description is not valid TOML",
             path=path,
@@ -154,7 +154,7 @@ def _check_value(key: str, value: Any, place: str) -> None:
                 if key in _SEVERAL_LINES
                 else "printable text in one line",
             )
-        if key in _URLS and not _URL.fullmatch(text):
+        if key in _URLS and not WEB_URL.fullmatch(text):
             raise UsageError(f"`{key}` is not a URL", path=place, expected="https://…", got=text)
 
 

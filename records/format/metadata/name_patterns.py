@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-_NUMBERED = re.compile(r"(.*?)(\d{5,})-of-(\d{5,})(.*)")
+_NUMBERED = re.compile(r"(.*?)([0-9]{5,})-of-([0-9]{5,})(.*)")
 _LEAST_DIGITS = 5
 _DIGITS = "0123456789"
 

@@ -25,10 +25,11 @@ from azure.core.exceptions import (
 )
 from azure.storage.blob import BlobBlock, ContainerClient
 
-from records.errors import AccessDeniedError, UsageError
+from records.errors import UsageError
 from records.runtime.extras import require_extra
 from records.runtime.parallel_map import IO_THREADS, parallel_map
 from records.storage.base import FileInfo
+from records.storage.errors import access_denied, refused
 from records.storage.objects import client as limits
 from records.storage.objects.client import (
     ABSENT,
@@ -39,7 +40,6 @@ from records.storage.objects.client import (
     age_seconds,
     explain_no_response,
     missing_bucket,
-    refused,
 )
 from records.storage.remote.conditional import VersionedObject
 from records.storage.remote.patience import UnavailableError
@@ -185,7 +185,8 @@ class AzureClient(BucketClient):
         status = error.status_code or 0
         code = str(getattr(error, "error_code", None) or "")
         if not status and isinstance(error, ClientAuthenticationError):  # no token
-            return AccessDeniedError("credentials are missing", path=path, hint=_HINT_ACCOUNT)
+            what = "credentials are missing"
+            return access_denied(path, writes=writes, hint=_HINT_ACCOUNT, what=what)
         if not status or status >= 500 or status in {408, 429} or code in _TRY_LATER:
             return UnavailableError(f"{status} {code}".rstrip() if status else "a cut response")
         by_code = {

@@ -15,7 +15,7 @@ from typing import BinaryIO, NamedTuple, Protocol, TypeVar
 
 from records.errors import InputNotFoundError, OutputError, ShardmillError, StorageError, UsageError
 from records.storage.base import FileInfo
-from records.storage.errors import DENIED_STATUS, HINT_RERUN, access_denied
+from records.storage.errors import HINT_RERUN
 from records.storage.remote.conditional import VersionedObject
 from records.storage.remote.patience import Patience, UnavailableError
 from records.text.escaping import escape_for_display
@@ -143,7 +143,8 @@ class BucketClient:
             OutputError: the bucket to write to does not exist, or the store refuses the request.
             UsageError: the configuration, or the name of the bucket or object, is invalid.
             AccessDeniedError: there are no credentials, or they do not permit a read.
-            StorageError: the store is unavailable, refuses a read, or has an invalid certificate.
+            RefusedReadError: the store refuses a read, for example because the region is wrong.
+            StorageError: the store is unavailable, or has an invalid certificate.
         """
         try:
             return self._patience.call(request)
@@ -157,26 +158,6 @@ class BucketClient:
 def missing_bucket(url: str, *, writes: bool) -> ShardmillError:
     """Return the error for a bucket that does not exist."""
     return (OutputError if writes else InputNotFoundError)("the bucket does not exist", path=url)
-
-
-def refused(
-    path: str, status: int, code: str, *, writes: bool, access_hint: str, hint: str | None = None
-) -> ShardmillError:
-    """Return the error for a response that refuses the request.
-
-    Args:
-        path: the URL of the object.
-        status: the HTTP status.
-        code: the error code of the store; may be empty.
-        writes: whether the request writes.
-        access_hint: the hint if access is denied.
-        hint: the hint otherwise.
-    """
-    got = f"{status} {code}".rstrip()
-    if status in DENIED_STATUS:
-        return access_denied(path, writes=writes, got=got, hint=access_hint)
-    kind: type[ShardmillError] = OutputError if writes else StorageError
-    return kind("storage refused a request", path=path, got=got, hint=hint)
 
 
 def explain_no_response(

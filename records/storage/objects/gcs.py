@@ -22,9 +22,9 @@ from google.auth import exceptions as auth_errors
 from google.auth.credentials import AnonymousCredentials
 from google.auth.transport.urllib3 import AuthorizedHttp
 
-from records.errors import AccessDeniedError
 from records.runtime.parallel_map import IO_THREADS, parallel_map
 from records.storage.base import FileInfo
+from records.storage.errors import access_denied, refused
 from records.storage.objects import client as limits
 from records.storage.objects.client import (
     ABSENT,
@@ -36,7 +36,6 @@ from records.storage.objects.client import (
     age_seconds,
     explain_no_response,
     missing_bucket,
-    refused,
 )
 from records.storage.remote.conditional import VersionedObject
 from records.storage.remote.patience import UnavailableError
@@ -187,11 +186,12 @@ class GcsClient(BucketClient):
             # The server of the machine's identity may be away.
             if error.retryable or isinstance(error.__cause__, auth_errors.TransportError):
                 raise UnavailableError(type(error).__name__, has_answered=False) from error
-            raise AccessDeniedError(
-                "the credentials cannot be used",
-                path=path,
-                got=type(error).__name__,
+            raise access_denied(
+                path,
+                writes=writes,
                 hint=_HINT_CREDENTIALS,
+                got=type(error).__name__,
+                what="the credentials cannot be used",
             ) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise explain_no_response(

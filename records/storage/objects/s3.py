@@ -25,11 +25,18 @@ from botocore.config import Config
 from botocore.exceptions import FlexibleChecksumError, HTTPClientError, IncompleteReadError
 from botocore.utils import parse_timestamp
 
-from records.errors import OutputError, ShardmillError
+from records.errors import OutputError, ShardmillError, StorageError
 from records.storage.base import FileInfo
 from records.storage.objects import client as limits
-from records.storage.objects.client import ABSENT, CONNECTIONS, BucketClient, ListPage, age_seconds
-from records.storage.objects.s3_errors import invalid_address, translate_errors
+from records.storage.objects.client import (
+    ABSENT,
+    CONNECTIONS,
+    BucketClient,
+    ListPage,
+    RangeError,
+    age_seconds,
+)
+from records.storage.objects.s3_errors import invalid_address, is_unexplained, translate_errors
 from records.storage.remote.conditional import VersionedObject
 from records.storage.remote.patience import UnavailableError
 
@@ -56,7 +63,14 @@ class S3Client(BucketClient):
 
     def head(self, key: str) -> FileInfo:
         """See `ObjectClient.head`."""
-        found = self.request("head_object", key)
+        try:
+            found = self.request("head_object", key)
+        except StorageError as error:
+            if is_unexplained(error):
+                # The response to a GET has a body, with the reason: an expired token, for example.
+                with suppress(RangeError):
+                    self.get(key, (0, 1))
+            raise
         return FileInfo(found["ContentLength"], found["ETag"])
 
     def get(

@@ -27,14 +27,18 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from records.errors import AccessDeniedError, ShardmillError, StorageError, UsageError
-from records.storage.errors import HINT_RERUN, access_denied, conditional_writes_unsupported
+from records.errors import ShardmillError, StorageError, UsageError
+from records.storage.errors import (
+    HINT_RERUN,
+    access_denied,
+    conditional_writes_unsupported,
+    refused,
+)
 from records.storage.objects.client import (
     ConditionFailedError,
     RangeError,
     explain_no_response,
     missing_bucket,
-    refused,
 )
 from records.storage.remote.patience import UnavailableError
 
@@ -51,6 +55,8 @@ _HINT_NO_CREDENTIALS = (
 _INVALID_TOKEN = {"ExpiredToken", "InvalidToken", "TokenRefreshRequired"}
 """Refused credentials that S3 reports with the status 400."""
 _OTHER_REGION = {"AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
+_BAD_REQUEST = "400"
+"""The status, and the code of a response without a body."""
 _HINT_REGION = (
     "set AWS_DEFAULT_REGION to the region of the bucket{region}, or AWS_ENDPOINT_URL to the server"
     " URL"
@@ -87,13 +93,18 @@ def translate_errors(
     except EndpointResolutionError:
         raise invalid_address() from None
     except BotoCoreError as error:
-        raise _explain_no_response(error, path) from error
+        raise _explain_no_response(error, path, writes=writes) from error
     except RecursionError as error:  # botocore follows a redirection that names no region
         raise refused(
             path, 301, "", writes=writes, access_hint="", hint=_region_hint(301, "", {})
         ) from error
     except (ResponseParserError, ValueError) as error:  # a cut document or date
         raise UnavailableError(type(error).__name__) from error
+
+
+def is_unexplained(error: StorageError) -> bool:
+    """Return whether a store has refused a HEAD with 400: the response has no body."""
+    return error.got == _BAD_REQUEST
 
 
 def _explain_response(
@@ -129,14 +140,14 @@ def _explain_response(
 def _region_hint(status: int, code: str, headers: dict[str, str]) -> str | None:
     region = headers.get("x-amz-bucket-region")
     # The response to a HEAD has no body that explains it: S3 answers 400 in another region.
-    if status in {301, 307} or code in _OTHER_REGION or code == "400":
+    if status in {301, 307} or code in _OTHER_REGION or code == _BAD_REQUEST:
         return _HINT_REGION.format(region=f", {region}" if region else "")
     return None
 
 
-def _explain_no_response(error: BotoCoreError, path: str) -> Exception:
+def _explain_no_response(error: BotoCoreError, path: str, *, writes: bool) -> Exception:
     if isinstance(error, _CREDENTIAL_ERRORS):
-        return _explain_credentials(error, path)
+        return _explain_credentials(error, path, writes=writes)
     if isinstance(error, ProfileNotFound | InvalidConfigError):
         return UsageError("the S3 configuration is invalid", path=path, got=str(error))
     if isinstance(error, ParamValidationError):
@@ -152,14 +163,14 @@ def _explain_no_response(error: BotoCoreError, path: str) -> Exception:
     return StorageError("storage failed", path=path, got=type(error).__name__, hint=HINT_RERUN)
 
 
-def _explain_credentials(error: BotoCoreError, path: str) -> Exception:
+def _explain_credentials(error: BotoCoreError, path: str, *, writes: bool) -> Exception:
     if isinstance(error, CredentialRetrievalError):  # the server of the role may be away
         return UnavailableError(type(error).__name__, has_answered=False)
     if isinstance(error, SSOError):
         what, hint = "the credentials have expired", "run `aws sso login`"
     else:
         what, hint = "credentials are missing", _HINT_NO_CREDENTIALS
-    return AccessDeniedError(what, path=path, hint=hint)
+    return access_denied(path, writes=writes, hint=hint, what=what)
 
 
 def invalid_address() -> ShardmillError:

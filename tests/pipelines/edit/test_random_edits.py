@@ -7,13 +7,15 @@ from collections import defaultdict
 from collections.abc import Iterable
 from copy import deepcopy
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from zlib import crc32
 
 import pytest
 
 from pipelines.compact import compact
 from pipelines.edit import relabel, remove
 from pipelines.prune import prune
+from pipelines.repair import make_options, repair
 from pipelines.report import Report
 from pipelines.rollback import rollback
 from records import Dataset, open_dataset, verify
@@ -25,7 +27,7 @@ from records.storage import open_storage
 from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import content_of, make_file, make_picture
 
-EVERY = pytest.param(range(1, 40), marks=pytest.mark.slow)
+EVERY = pytest.param(range(1, 40), marks=[pytest.mark.slow, pytest.mark.timeout(3600)])
 STEPS = 9
 NAMES = ("cat", "dog", "élan", "a long name of a class")
 ORDER = (*NAMES, "fox", "gnu")
@@ -34,11 +36,12 @@ Names = tuple[str, ...]
 
 
 class Expected(NamedTuple):
-    """The expected record of a key: its image, its classes in label order, and its split."""
+    """The expected record of a key; its classes are in label order."""
 
     image: bytes
     classes: Names
     split: str
+    columns: dict[str, object]
 
 
 class State(NamedTuple):
@@ -54,7 +57,9 @@ class Model:
 
     def __init__(self, convert: Convert, folder: Path, chance: random.Random) -> None:
         self._convert, self._folder, self._chance = convert, folder, chance
-        self._is_multi = chance.random() < 0.5
+        self._is_multi, self._has_columns, self._has_groups = (
+            chance.random() < 0.5 for _ in range(3)
+        )
         self._steps = 0
         self._source: dict[str, Names] = {}
         self._replaced: dict[str, set[Names]] = defaultdict(set)
@@ -76,15 +81,32 @@ class Model:
         count = self._chance.randint(0, 3) if self._is_multi else 1
         return tuple(sorted(self._chance.sample(names, count), key=NAMES.index))
 
+    def _columns_of(self, key: str) -> dict[str, object]:
+        """Return the values of the kept columns of an image."""
+        number = crc32(key.encode())
+        return {"age": number % 90, "camera": f"c{number % 3}"} if self._has_columns else {}
+
+    def _write_list(self) -> dict[str, Any]:
+        """Write the list of the source; return the options that describe it."""
+        columns = [*self._columns_of(""), *["group"] * self._has_groups]
+        rows = [["path", "label", *columns]]
+        for key, names in self._source.items():
+            values = [*map(str, self._columns_of(key).values())]
+            groups = [f"g{crc32(key.encode()) % 12}"] * self._has_groups
+            rows.append([key, "|".join(names), *values, *groups])
+        content = "\n".join(map(",".join, rows)).encode()
+        options: dict[str, Any] = {"list": str(make_file(self._folder, "list.csv", content))}
+        options |= {"label_separator": "|"} if self._is_multi else {}
+        if self._has_columns:
+            options |= {"target_column": "age", "keep_columns": ("camera",)}
+        return options | ({"group_column": "group"} if self._has_groups else {})
+
     def _run(self, **options: object) -> Report:
         """Run a conversion of the source."""
-        rows = [f"{key},{'|'.join(names)}" for key, names in self._source.items()]
-        file = make_file(self._folder, "list.csv", "\n".join(["path,label", *rows]).encode())
         return self._convert(
             source=str(self._folder / "photos"),
             output=str(self.dataset),
-            list=str(file),
-            label_separator="|" if self._is_multi else None,
+            **self._write_list(),
             allow_new_classes="append" in options,
             **options,
         )
@@ -161,7 +183,9 @@ class Model:
             self._replaced[key].clear()
         found = read_records(open_dataset(self.dataset))
         assert found.keys() - self.records.keys() == added
-        assert all(found[key].classes == self._source[key] for key in added)
+        for key in added:
+            assert found[key].classes == self._source[key]
+            assert found[key].columns == self._columns_of(key)
         self.records |= {key: found[key] for key in added}
         return report
 
@@ -261,6 +285,23 @@ class Model:
         for key in sorted(self.records.keys() & {*self._copies.values()} - self._source.keys()):
             self._source[key] = self._draw_classes(NAMES[:3])
 
+    def repair(self) -> None:
+        """Damage a file, and make it again, from other generations and from the source."""
+        before = content_of(self.dataset)
+        kinds = (".tfrecord", ".parquet", ".jsonl")
+        name = self._chance.choice(sorted(it for it in before if it.endswith(kinds) and before[it]))
+        content, at = before[name], self._chance.randrange(len(before[name]))
+        damaged = content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+        (self.dataset / name).write_bytes(damaged)
+        given = self._write_list()
+        report = repair(make_options(str(self.dataset), str(self._folder / "photos"), given))
+        lost = {key for file in report.files for key in file.missing_keys}
+        assert lost.isdisjoint(self._source)
+        if report.status == "incomplete":
+            assert lost or not name.endswith(".tfrecord")
+            (self.dataset / name).write_bytes(content)
+        assert content_of(self.dataset) == before, report
+
     def check(self, *, decode: bool) -> None:
         """Compare the dataset with the model."""
         dataset = open_dataset(self.dataset)
@@ -281,7 +322,12 @@ def read_records(dataset: Dataset) -> dict[str, Expected]:
     records = [(name, record) for name, split in dataset.items() for record in split]
     assert len({record.key for _, record in records}) == len(records)
     return {
-        record.key: Expected(record.image, tuple(sorted(record.class_names, key=ORDER.index)), name)
+        record.key: Expected(
+            record.image,
+            tuple(sorted(record.class_names, key=ORDER.index)),
+            name,
+            dict(record.columns),
+        )
         for name, record in records
     }
 
@@ -305,7 +351,7 @@ def test_random_edits_leave_the_records_of_the_model(
         for _ in range(STEPS):
             rare = (
                 *(model.compact, model.compact_in_place, model.prune, model.rollback),
-                *(model.rollback, model.rename_class, model.rename_class),
+                *(model.rollback, model.rename_class, model.rename_class, model.repair),
             )
             act = chance.choice(rare if chance.random() < 0.4 else acts)
             act()

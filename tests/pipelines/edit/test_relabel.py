@@ -282,7 +282,7 @@ def test_inspect_shows_the_edits_of_each_generation(data: Path) -> None:
     assert edits == ["", "; 2 relabelled", "; 1 removed"]
 
 
-def test_python_api_refuses_what_is_no_class(data: Path) -> None:
+def test_python_api_refuses_what_is_no_class(data: Path, tmp_path: Path) -> None:
     wrong: Any
     for wrong in ({"cat/000.png": 3}, {"cat/000.png": [3]}, {3: "cat"}, {"cat/000.png": None}):
         with pytest.raises(UsageError, match="argument labels"):
@@ -291,6 +291,11 @@ def test_python_api_refuses_what_is_no_class(data: Path) -> None:
         sm.relabel(data, {"cat/000.png": "dog", "cat%2F000.png": "cat"})
     with pytest.raises(UsageError, match="one class"):
         sm.relabel(data, {"cat/000.png": ["cat", "dog"]})
+    with pytest.raises(UsageError, match="half of a surrogate pair"):
+        sm.relabel(data, {"cat/000.png": ["\ud800"]})
+    file = make_file(tmp_path, "list.csv", b"key,class\ncat/000.png,dog\n")
+    with pytest.raises(UsageError, match="--label-separator is empty"):
+        sm.relabel(data, file, label_separator="")
     assert sm.relabel(data, {"cat/000.png": "dog"}).relabelled == 1
 
 

@@ -12,7 +12,8 @@ from click.testing import CliRunner
 
 import shardmill as sm
 from pipelines.compact import compact
-from pipelines.edit import remove
+from pipelines.edit import relabel, remove
+from pipelines.rollback import rollback
 from records import open_dataset, verify
 from records.errors import (
     CorruptDataError,
@@ -138,6 +139,52 @@ def test_remove_keeps_out_an_image_that_accept_gone_removed(
         assert convert(append=True, output=str(dataset)).status == "nothing-to-do"
 
 
+def test_rollback_before_an_image_was_kept_out_lets_it_return(
+    data: Path, convert: Convert, source: Path
+) -> None:
+    path, key = source / "cat/001.png", "cat/001.png"
+    content = path.read_bytes()
+    path.unlink()
+    convert(append=True, accept_gone=True)
+    remove(str(data), keys=[key])
+    make_file(source, key, content)
+    assert convert(append=True).status == "nothing-to-do"
+    report = rollback(str(data))
+    assert (report.status, report.generation) == ("rolled-back", 4)
+    assert rollback(str(data), to=2).status == "nothing-to-do"
+    assert convert(append=True).counts.stored == 1
+    assert list(verify(data)) == []
+
+
+def test_edits_without_effect_keep_the_unfinished_run_of_another_command(
+    data: Path, convert: Convert, source: Path, logged: pytest.LogCaptureFixture
+) -> None:
+    make_file(source, "cat/new.png", make_picture(900))
+    for number in range(30):
+        make_file(source, f"cat/bad{number}.png", CORRUPT)
+    with pytest.raises(TooManyRejectsError):
+        convert(append=True)
+    assert remove(str(data), where="width > 1000").status == "nothing-to-do"
+    assert relabel(str(data), {"cat/000.png": ("cat",)}).status == "nothing-to-do"
+    assert compact(str(data), in_place=True).status == "nothing-to-do"
+    assert not any("unfinished run" in line for line in logged.messages)
+    report = convert(append=True, quarantine=True)
+    assert (report.counts.stored, report.shards_kept > 0) == (1, True)
+    assert list(verify(data)) == []
+
+
+def test_remove_logs_that_it_discards_the_unfinished_run_of_another_command(
+    data: Path, convert: Convert, source: Path, logged: pytest.LogCaptureFixture
+) -> None:
+    for number in range(30):
+        make_file(source, f"cat/bad{number}.png", CORRUPT)
+    with pytest.raises(TooManyRejectsError):
+        convert(append=True)
+    assert remove(str(data), keys=["cat/000.png"]).removed == 1
+    assert f"{data}: the unfinished run of `shardmill convert` is removed" in logged.messages
+    assert list(verify(data)) == []
+
+
 def test_remove_command_reads_keys_from_stdin(data: Path) -> None:
     call = ["remove", str(data), "--keys", "-", "--json"]
     result = CliRunner().invoke(shardmill, call, input=b"cat/000.png\r\n\ndog/000.png\n")
@@ -185,7 +232,7 @@ def test_remove_condition_without_match_writes_nothing(data: Path) -> None:
 def test_remove_dry_run_writes_nothing(data: Path) -> None:
     before = content_of(data)
     report = remove(str(data), keys=["cat/000.png", "cat/001.png"], dry_run=True)
-    assert (report.status, report.removed, report.generation) == ("planned", 2, 1)
+    assert (report.status, report.removed, report.generation) == ("planned", 2, 2)
     assert report.old_shards
     assert content_of(data) == before
 
@@ -286,6 +333,7 @@ def test_remove_from_adopted_dataset_is_refused(data: Path, tmp_path: Path) -> N
     code, text = run("remove", tmp_path / "adopted", "--where", "width < 3")
     assert code == 2
     assert "adopted dataset" in text
+    assert f"run `shardmill compact {tmp_path}/adopted {tmp_path}/adopted-compacted`" in text
 
 
 def test_remove_in_use_by_another_run_is_refused(data: Path) -> None:
@@ -304,7 +352,8 @@ def test_remove_damaged_record_of_an_affected_shard_publishes_nothing(data: Path
         remove(str(data), keys=[second])
     assert (data / layout.MANIFEST).read_bytes() == manifest
     assert remove(str(data), keys=[first]).removed == 1  # the damaged record itself
-    assert list(verify(data)) == []
+    assert list(verify(f"{data}@2")) == []
+    assert [data / it.file for it in verify(data)] == [shard]  # generation 1 still has it
 
 
 def test_python_api_takes_keys_or_a_file(data: Path, tmp_path: Path) -> None:
@@ -312,9 +361,13 @@ def test_python_api_takes_keys_or_a_file(data: Path, tmp_path: Path) -> None:
     file = make_file(tmp_path, "keys.txt", b"cat/001.png\n")
     assert sm.remove(data, file).removed == 1
     assert sm.remove(data, where="key == 'cat/002.png'").removed == 1
+    keys: Any = (key for key in ["cat/003.png"])
+    assert sm.remove(data, keys).removed == 1
     wrong: Any = [3]
     with pytest.raises(UsageError, match="argument keys"):
         sm.remove(data, wrong)
+    with pytest.raises(UsageError, match="half of a surrogate pair"):
+        sm.remove(data, {"\ud800": 0}.keys())  # type: ignore[arg-type]
 
 
 def test_remove_from_url_is_seen_by_readers(convert: Convert, memory: Any) -> None:

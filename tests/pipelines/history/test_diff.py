@@ -72,3 +72,37 @@ def test_diff_of_multi_label_datasets_ignores_the_order_of_the_classes(tmp_path:
     grown, new = open_dataset(tmp_path / "grown"), open_dataset(tmp_path / "new")
     assert (grown.labels, new.labels) == (("a", "c", "b"), ("a", "b", "c"))
     assert set(diff(grown.path, new.path).summary.changes.values()) == {0}
+
+
+def test_diff_finds_other_values_of_the_columns_that_both_datasets_keep(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    lists = {
+        "a": "path,label,age,place,.a\n0.png,x,1.5,zoo,1\n1.png,x,,zoo,1\n2.png,x,2.5,,1\n",
+        "b": "path,label,age,place,.b\n0.png,x,1.5,zoo,2\n1.png,x,,zoo,2\n2.png,x,2.5,,2\n",
+        "c": "path,label,age,place,.a\n0.png,x,1.5,sea,1\n1.png,x,3.5,zoo,1\n2.png,x,,,1\n",
+        "d": "path,label,age,place,.a\n0.png,x,1.5,zoo,1\n1.png,x,,zoo,2\n2.png,x,2.5,,1\n",
+    }
+    for number, (name, text) in enumerate(lists.items()):
+        (folder / f"{number}.png").write_bytes(make_picture(number))
+        (tmp_path / f"{name}.csv").write_text(text)
+    for name in lists:
+        convert(
+            ConvertOptions(
+                source=str(folder), output=str(tmp_path / name), list=str(tmp_path / f"{name}.csv"),
+                keep_columns="all",
+            )
+        )  # fmt: skip
+    updated = {"b": [], "c": ["0.png", "1.png", "2.png"], "d": ["1.png"]}
+    for name, keys in updated.items():
+        found = diff(tmp_path / "a", tmp_path / name)
+        changes = {"updated": len(keys)} if keys else {}
+        assert {kind: count for kind, count in found.summary.changes.items() if count} == changes
+        assert [record.key for record in found.summary.first["updated"]] == keys
+        assert [row.split(b",")[:2] for row in found.csv_rows()][1:] == [
+            [b"updated", key.encode()] for key in keys
+        ]
+    assert (
+        "updated  1.png (a kept column has another value)"
+        in diff(tmp_path / "a", tmp_path / "d").lines()
+    )

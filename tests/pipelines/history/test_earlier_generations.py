@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pipelines.compact import compact
 from pipelines.convert import convert
+from pipelines.edit import remove
 from pipelines.extract import extract
 from pipelines.fingerprints import read_fingerprints
 from pipelines.options import ConvertOptions
+from pipelines.prune import prune
+from pipelines.repair import make_options, repair
 from pipelines.rollback import rollback
 from records import open_dataset, verify
 from records.errors import CorruptDataError, InputNotFoundError, OutputError, UsageError
@@ -18,7 +22,7 @@ from records.format import layout
 from records.format.manifest import read_manifest
 from records.inspection import inspect
 from records.stats import stats
-from records.storage import open_storage
+from records.storage import open_storage, write_file
 from tests.pipelines.history.grown import Grown, keys_at
 from tests.pipelines.pictures import content_of
 
@@ -115,6 +119,19 @@ def test_damaged_saved_manifest_is_one_finding_and_an_error(
     assert keys_at(grown.location) == grown.keys[4]
 
 
+def test_compact_of_a_generation_of_a_damaged_dataset(tmp_path: Path) -> None:
+    grown = Grown(tmp_path / "source", str(tmp_path / "data"))
+    grown.grow(2)
+    storage, new = open_storage(grown.location), str(tmp_path / "new")
+    indexes = (name for name in storage.list("generations/0002") if name.endswith(".parquet"))
+    storage.remove(next(indexes))
+    assert compact(grown.at(1), new).status == "converted"
+    assert keys_at(new) == grown.keys[1]
+    assert compact(grown.at(1), new).status == "nothing-to-do"
+    assert list(verify(new, decode=True)) == []
+    assert len(read_fingerprints(open_storage(new))) == 0
+
+
 def test_folder_of_a_generation_is_refused_with_its_name(grown: Grown) -> None:
     folder = f"{grown.location}/generations/0003"
     with pytest.raises(UsageError, match="folder of a generation") as found:
@@ -147,3 +164,59 @@ def test_saved_manifest_of_the_user_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="generations/0001"):
         grown.append(["cat/new.png"])
     assert content_of(tmp_path / "data").items() >= before.items()
+
+
+def test_folder_of_a_generation_is_refused_from_within(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grown = Grown(tmp_path / "source", str(tmp_path / "data"))
+    grown.grow(2)
+    before = content_of(tmp_path / "data")
+    monkeypatch.chdir(tmp_path / "data" / "generations" / "0001")
+    with pytest.raises(UsageError, match="folder of a generation"):
+        open_dataset(".")
+    writers: list[Callable[[str], object]] = [
+        rollback,
+        lambda location: prune(location, older_than="0"),
+        lambda location: remove(location, where="width > 0"),
+        lambda location: repair(make_options(location, str(grown.source), {})),
+    ]
+    for write in writers:
+        with pytest.raises(UsageError, match="cannot be written to"):
+            write(".")
+    assert content_of(tmp_path / "data") == before
+
+
+def test_dataset_in_a_folder_that_is_named_like_a_generation_is_read(tmp_path: Path) -> None:
+    grown = Grown(tmp_path / "source", str(tmp_path / "generations" / "0001"))
+    grown.grow(1)
+    assert keys_at(grown.location) == grown.keys[1]
+    assert grown.append(["cat/new.png"]).generation == 2
+
+
+@pytest.mark.parametrize("damage", ["missing", "size", "content"])
+def test_damage_that_only_earlier_generations_have_is_a_finding_that_names_one(
+    grown: Grown, damage: str
+) -> None:
+    rollback(grown.location, to=1)
+    assert list(verify(grown.location)) == []
+    storage = open_storage(grown.location)
+    suffixes = (".tfrecord", ".parquet", ".jsonl")
+    names = sorted(name for name in storage.list("generations/0003") if name.endswith(suffixes))
+    assert {Path(name).suffix for name in names} == {*suffixes}
+    for name in names:
+        content = storage.read(name)
+        storage.remove(name)
+        if damage != "missing":
+            changed = content + b"\n" if damage == "size" else bytes(255 - it for it in content)
+            write_file(storage, name, changed)
+    kinds = {".tfrecord": "size" if damage == "size" else "checksum", ".parquet": "index"}
+    for finding in (found := list(verify(grown.location))):
+        kind = kinds.get(Path(finding.file).suffix, Path(finding.file).stem)
+        assert finding.kind == ("missing" if damage == "missing" else kind), finding
+        assert finding.detail.endswith("; generation 4 needs this file")
+    # An empty list has no byte that can change.
+    damaged = [it for it in names if damage != "content" or storage.read(it)]
+    assert [it.file for it in found] == damaged
+    assert list(verify(grown.at(1))) == []
+    assert keys_at(grown.location) == grown.keys[1]

@@ -294,6 +294,18 @@ def test_prune_keeps_the_state_of_an_unfinished_run(aged: Grown) -> None:
     assert storage.read(".shardmill/plan.json") == b"{}"
 
 
+def test_prune_next_to_other_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A killed process has left a staged file, and another one has pruned a generation."""
+    grown = Grown(tmp_path / "source", str(tmp_path / "data"))
+    grown.grow(2)
+    set_age(grown, 2, 9)
+    storage = open_storage(grown.location)
+    storage.replace(".shardmill/staging/.0123456789abcdef-shard", b"?")
+    monkeypatch.setattr("pipelines.prune.list_saved", lambda _storage: [0, 1, 2])
+    assert prune(grown.location, older_than="1d").generations == (1,)
+    assert not storage.list(layout.WORK_FOLDER)
+
+
 def test_prune_while_another_run_writes_is_refused(tmp_path: Path) -> None:
     grown = Grown(tmp_path / "source", str(tmp_path / "data"))
     grown.grow(2)

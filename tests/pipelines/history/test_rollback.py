@@ -83,6 +83,27 @@ def test_rollback_twice_has_nothing_to_do(grown: Grown) -> None:
     assert layout.WORK_FOLDER not in {name.partition("/")[0] for name in before}
 
 
+def test_rollback_leaves_a_damaged_generation(tmp_path: Path) -> None:
+    """The fingerprints are those of its files, which are unknown: the next append reads all."""
+    grown = Grown(tmp_path / "source", str(tmp_path / "data"))
+    grown.grow(2)
+    storage = open_storage(grown.location)
+    assert len(read_fingerprints(storage))
+    indexes = (name for name in storage.list("generations/0002") if name.endswith(".parquet"))
+    storage.remove(next(indexes))
+    roll_back(grown, 1)
+    assert keys_at(grown.location) == grown.keys[1]
+    assert list(verify(grown.location, decode=True)) == []
+    assert len(read_fingerprints(storage)) == 0
+    storage.remove(layout.CARD)
+    before = storage.list()
+    assert rollback(grown.location, to=1).status == "nothing-to-do"
+    assert storage.list() == before
+    report = grown.append(["cat/next.png"])
+    assert keys_at(grown.location) == grown.keys[2] | {"cat/next.png"}
+    assert (report.differences.changed, report.differences.renamed) == (0, 0)
+
+
 def test_rollback_dry_run_writes_nothing(grown: Grown) -> None:
     storage = open_storage(grown.location)
     before = {name: storage.read(name) for name in storage.list()}
@@ -186,14 +207,14 @@ def test_rollback_to_a_generation_with_a_missing_list_is_refused(
 ) -> None:
     roll_back(grown, 1)
     storage = open_storage(grown.location)
-    storage.remove(f"generations/0002/{name}")  # as a killed `prune` does
+    storage.remove(f"generations/0002/{name}")
     if not has_fingerprints:
         storage.remove(layout.FINGERPRINTS)
     before = sorted(storage.list())
     with pytest.raises(CorruptDataError, match=f"generations/0002/{name}: a file of the gen"):
         rollback(grown.location, to=2)
     assert sorted(storage.list()) == before
-    assert list(verify(grown.location)) == []
+    assert [it.file for it in verify(grown.location)] == [f"generations/0002/{name}"]
 
 
 @pytest.mark.parametrize("name", ["labels.txt", "features.json", "generations/0005/rejects.jsonl"])

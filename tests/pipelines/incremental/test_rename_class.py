@@ -20,6 +20,7 @@ from records.errors import UsageError
 from records.format import layout
 from records.format.edits import read_past_edits
 from records.format.manifest import read_manifest
+from records.history import diff, log
 from records.storage import open_storage
 from shardmill.cli import shardmill
 from tests.pipelines.conftest import Convert
@@ -94,6 +95,9 @@ def test_append_renames_a_class_without_storing_an_image_twice(
     assert list(verify(grown, decode=True)) == list(verify(f"{grown}@2", decode=True)) == []
     shown = CliRunner().invoke(shardmill, ["inspect", str(grown)]).stdout
     assert "; class cat renamed to felis" in shown
+    entry = log(grown).generations[0]
+    assert (entry.added, entry.removed, entry.relabelled) == (1, 0, 12)
+    assert entry.relabelled == diff(f"{grown}@2", grown).summary.changes["relabelled"]
     for again in (options, {}):
         assert append(**again).status == "nothing-to-do"
     assert append(rename_class={"cat": "felis"}).notes[0] == (
@@ -101,6 +105,7 @@ def test_append_renames_a_class_without_storing_an_image_twice(
     )
     rollback(str(grown), to=2)
     assert classes_of(grown) == before
+    assert log(grown).generations[0].relabelled == 12
     assert list(verify(grown, decode=True)) == []
 
 
@@ -201,6 +206,30 @@ def test_append_exchanges_the_names_of_two_classes(
     assert open_dataset(grown).labels == ("eel", "dog", "cat")
     assert classes_of(grown) == renamed(before, cat="eel", eel="cat")
     assert append().status == "nothing-to-do"
+    assert list(verify(grown, decode=True)) == []
+
+
+@pytest.mark.parametrize("new", ["cat", pytest.param("fox", marks=pytest.mark.slow)])
+def test_same_renames_again_have_no_effect(
+    grown: Path, append: Convert, source: Path, new: str
+) -> None:
+    """A class has the old name also after the renames."""
+    before = classes_of(grown)
+    for name in ("cat", "dog"):
+        for path in (source / name).iterdir():
+            path.rename(path.with_name(f"{name}-{path.name}"))
+    append()
+    for old, name in (("dog", "tmp"), ("cat", "dog"), ("tmp", new)):
+        (source / old).rename(source / name)
+    names = {"cat": "dog", "dog": new}
+    append(rename_class=names)
+    assert classes_of(grown) == renamed(before, **names)
+    files = content_of(grown)
+    report = append(rename_class=names)
+    assert (report.status, report.class_renamed) == ("nothing-to-do", ())
+    note = f"--rename-class dog={new} has no effect: an earlier run has applied it"
+    assert note in report.notes
+    assert content_of(grown) == files
     assert list(verify(grown, decode=True)) == []
 
 

@@ -6,10 +6,13 @@ import json
 import os
 import random
 import shutil
+import sys
+import weakref
 from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import fsspec
 import pytest
@@ -17,18 +20,22 @@ from click.testing import CliRunner
 
 import shardmill as sm
 from pipelines.compact import compact
+from pipelines.prune import prune
 from pipelines.repair import RepairReport
+from pipelines.repair.damage import find_damage
 from pipelines.rollback import rollback
+from pipelines.writing.publish import derived_files
 from records import verify
-from records.errors import InputNotFoundError, TooManyRejectsError, UsageError
+from records.errors import InputNotFoundError, StorageError, TooManyRejectsError, UsageError
 from records.format import layout
 from records.format.index import read_index
 from records.format.layout import index_name
-from records.format.manifest import file_names, read_manifest, shard_names
+from records.format.manifest import Manifest, file_names, read_manifest, shard_names
 from records.format.shard import ShardWriter, read_shard
 from records.generations import read_generation
 from records.images import ImageOptions, encoder_versions
 from records.storage import Storage, open_storage
+from records.storage.local import LocalStorage
 from shardmill.cli import shardmill
 from tests.pipelines.pictures import CORRUPT, make_file, make_picture
 from tests.pipelines.repair.datasets import (
@@ -286,6 +293,20 @@ def test_repair_of_new_shards_without_indexes_converts_their_generation_again(
     require_same(grown, place, run_repair(place, grown.source))
 
 
+def test_repair_of_new_shards_without_indexes_of_a_generation_that_also_edits(
+    grown: Made, place: str
+) -> None:
+    storage = grown.write(place)
+    written = [name for name in grown.shards if name.startswith("generations/0005/")]
+    keys = {name: read_index(storage, index_name(name)).keys(0, 1)[0] for name in written}
+    new = [name for name in written if keys[name].partition("/")[2].startswith("3-")]
+    assert 0 < len(new) < len(written)
+    for name in new:
+        storage.remove(name)
+        storage.remove(index_name(name))
+    require_same(grown, place, run_repair(place, grown.source))
+
+
 def test_repair_of_an_edited_shard_without_index_is_refused(grown: Made, place: str) -> None:
     storage = grown.write(place)
     name = next(name for name in grown.shards if name.startswith("generations/0003/"))
@@ -521,6 +542,24 @@ def test_repair_of_an_intact_dataset_does_nothing(first: Made, place: str) -> No
     assert storage.list() == sorted({**first.files, **first.varying})
 
 
+def test_repair_keeps_a_file_that_another_version_has_derived(
+    first: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a file with the digest in the manifest may take its place."""
+    data = str(tmp_path / "data")
+    storage = first.write(data)
+
+    def derive(manifest: Manifest) -> dict[str, bytes]:
+        return {**derived_files(manifest), layout.CROISSANT: b"{}", "later.json": b""}
+
+    monkeypatch.setattr("pipelines.repair.listed.derived_files", derive)
+    assert run_repair(data, first.source).status == "nothing-to-do"
+    storage.remove(layout.CROISSANT)
+    problem = problem_of(run_repair(data, first.source), layout.CROISSANT)
+    assert "another version of shardmill has derived it" in problem
+    assert storage.stat(layout.CROISSANT) is None
+
+
 def test_repair_dry_run_writes_nothing(first: Made, place: str) -> None:
     storage = first.write(place)
     storage.remove(SHARD)
@@ -572,3 +611,141 @@ def test_repair_command_reports_each_file(first: Made, tmp_path: Path) -> None:
     ended = run(shardmill, ["repair", data, str(tmp_path / "other")])
     assert ended.exit_code == 1
     assert f"not repaired {SHARD} (missing): " in ended.output
+
+
+def test_repair_restores_no_file_of_a_generation_that_was_pruned_meanwhile(
+    grown: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a file can have the bytes of removed images, and no manifest lists it."""
+    data = str(tmp_path / "data")
+    storage = grown.write(data)
+    old = next(name for name in grown.shards if name not in shard_names(read_manifest(storage)))
+    storage.remove(old)
+    checks = 0
+
+    def check_and_prune(*given: Any, **options: Any) -> Any:
+        nonlocal checks
+        found, checks = find_damage(*given, **options), checks + 1
+        if checks == 1:
+            prune(data, older_than="0")
+        return found
+
+    module = sys.modules["pipelines.repair.repair"]  # the package has a function of this name
+    monkeypatch.setattr(module, "find_damage", check_and_prune)
+    report = run_repair(data, grown.source)
+    assert (report.status, report.files, checks) == ("nothing-to-do", (), 2)
+    assert storage.stat(old) is None
+    assert list(verify(data)) == []
+
+
+def test_repair_of_a_dataset_of_which_a_saved_manifest_is_pruned_meanwhile(
+    first: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = str(tmp_path / "data")
+    first.write(data)
+    monkeypatch.setattr("pipelines.repair.listed.list_saved", lambda _storage: [1, 7])
+    assert run_repair(data, first.source).status == "nothing-to-do"
+
+
+def test_repair_copies_records_of_a_renamed_class_from_another_generation(tmp_path: Path) -> None:
+    source, data = tmp_path / "source", str(tmp_path / "data")
+    make_source(source, 1)
+    convert_source(source, data)
+    (source / "cat").rename(source / "tiger")
+    convert_source(source, data, append=True, rename_class={"cat": "tiger"})
+    made, storage = read_made(source, data), open_storage(data)
+    make_file(tmp_path / "other", "tiger/1.png")
+    for name in (name for name in made.shards if name.startswith("generations/0002/")):
+        storage.remove(name)
+    require_same(made, data, run_repair(data, tmp_path / "other"))
+
+
+def test_repair_of_the_lists_of_a_generation_that_merges_classes(tmp_path: Path) -> None:
+    source, data = tmp_path / "source", str(tmp_path / "data")
+    make_source(source, 1)
+    for number in range(3):
+        make_file(source, f"emu/{number}.png", make_picture(700 + number))
+    convert_source(source, data)
+    (source / "emu/0.png").rename(source / "dog/emu.png")
+    (source / "cat/1-1.png").rename(source / "dog/cat.png")
+    for key in ("emu/1.png", "emu/2.png", "cat/1-2.png"):
+        (source / key).unlink()
+    (source / "emu").rmdir()
+    options: dict[str, Any] = {"accept_gone": True, "max_gone": 9, "rename_class": {"emu": "dog"}}
+    convert_source(source, data, append=True, **options)
+    made, storage = read_made(source, data), open_storage(data)
+    for name in ("generations/0002/removed.jsonl", "generations/0002/relabelled.jsonl"):
+        assert made.files[name]
+        storage.remove(name)
+    require_same(made, data, run_repair(data, source))
+
+
+@pytest.mark.slow
+def test_repair_of_appended_images_of_known_groups_plans_their_generation_again(
+    tmp_path: Path,
+) -> None:
+    source, data = tmp_path / "source", str(tmp_path / "data")
+    described: dict[str, Any] = {"label_separator": "|", "group_column": "group", "stratify": True}
+    for number in (1, 2):
+        make_source(source, number, images=40)
+        rows = ["path,labels,group"]
+        for path in sorted(source.rglob("*.png")):
+            labels = ("cat", "dog|wet", "wet", "")[crc32(path.name.encode()) % 4]
+            rows.append(f"{path.relative_to(source)},{labels},g{path.stem[-1]}")
+        file = make_file(tmp_path, "list.csv", "\n".join(rows).encode())
+        convert_source(source, data, append=number > 1, list=str(file), **described)
+    made, storage = read_made(source, data), open_storage(data)
+    for name in made.files:
+        if name.startswith("generations/0002/") and name.endswith((".parquet", ".tfrecord")):
+            storage.remove(name)
+    del described["stratify"]
+    require_same(made, data, run_repair(data, source, list=str(file), **described))
+
+
+@pytest.mark.parametrize("damaged", [[SHARD], [SHARD, index_name(SHARD)]], ids=["shard", "both"])
+def test_repair_of_local_files_that_cannot_be_read(
+    first: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: list[str]
+) -> None:
+    """As with a defective disk, or without permission."""
+    data = str(tmp_path / "data")
+    storage = first.write(data)
+    storage.remove(next(name for name in first.shards if name != SHARD))
+    open_descriptor = LocalStorage._open_descriptor  # noqa: SLF001
+
+    def refuse(storage: LocalStorage, name: str) -> int:
+        if name in damaged:
+            raise StorageError("the file cannot be read", path=storage.display_name(name))
+        return open_descriptor(storage, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalStorage, "_open_descriptor", refuse)
+        report = run_repair(data, first.source)
+    assert {file.file for file in report.files if file.damage == "unreadable"} == {*damaged}
+    require_same(first, data, report)
+
+
+def test_repair_of_a_compacted_dataset_keeps_few_shards_open(
+    grown: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of its shards can have records of all shards of earlier generations."""
+    data = str(tmp_path / "data")
+    storage = grown.write(data)
+    compact(data, in_place=True)
+    made = read_made(grown.source, data)
+    for name in shard_names(read_manifest(storage)):
+        storage.remove(name)
+    make_file(tmp_path / "other", "cat/1.png")
+    opened, most = weakref.WeakSet[Any](), 0
+    open_random_access = LocalStorage.open_random_access
+
+    def count(storage: LocalStorage, name: str) -> Any:
+        nonlocal most
+        reader = open_random_access(storage, name)
+        opened.add(reader)
+        most = max(most, len(opened))
+        return reader
+
+    monkeypatch.setattr(LocalStorage, "open_random_access", count)
+    monkeypatch.setattr("pipelines.repair.stored._MOST_OPEN", 2)
+    require_same(made, data, run_repair(data, tmp_path / "other"))
+    assert most == 3  # the next one is opened before another one is closed

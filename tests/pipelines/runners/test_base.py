@@ -19,6 +19,7 @@ from records.errors import (
     CorruptDataError,
     LockedError,
     OutputError,
+    RefusedReadError,
     ShardmillError,
     StorageError,
     UsageError,
@@ -79,6 +80,7 @@ def test_run_shard_worker_without_result_writes_nothing(tmp_path: Path) -> None:
     [
         OutputError("the disk is full", path="there", hint="free some"),
         AccessDeniedError("access is denied", path="there", got="403"),
+        RefusedReadError("storage refused a request", path="there", got="301"),
         CorruptDataError(
             "bad", path="x", shard="s", record=3, offset=7, expected=1, got=2, hint="h"
         ),

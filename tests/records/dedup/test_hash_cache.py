@@ -15,11 +15,12 @@ from records.dataset import open_dataset
 from records.dedup import hash_cache
 from records.dedup.hash_cache import PERCEPTUAL_HASHES, STATES, Hashes, to_hashes
 from records.dedup.perceptual_hash import WINDOWS, WORDS, hash_picture
-from records.errors import CorruptDataError
+from records.errors import AccessDeniedError, CorruptDataError
 from records.format.layout import measurement_name
 from records.measurements import DatasetMeasurer
 from records.measurements.files import read_saved, save
 from records.storage import open_storage
+from records.storage.local import LocalStorage
 from tests.datasets import DatasetBuilder, Source, encode_picture
 
 if TYPE_CHECKING:
@@ -131,6 +132,23 @@ def test_hash_cache_damaged_file_is_recomputed(folder: Path) -> None:
     path.unlink()
     hash_all(folder)
     assert path.read_bytes() == content
+
+
+def test_hash_cache_file_that_may_not_be_read_is_ignored(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, _ = hash_all(folder)
+    real = LocalStorage.read
+
+    def read(storage: LocalStorage, name: str) -> bytes:
+        if name.startswith("hashes/"):
+            raise AccessDeniedError("cannot be read", path=name)
+        return real(storage, name)
+
+    monkeypatch.setattr(LocalStorage, "read", read)
+    hashes, hashing = hash_all(folder)
+    assert same(hashes, expected)
+    assert hashing.save_error is not None
 
 
 def test_hash_cache_unwritable_folder_returns_hashes_and_reports_why(folder: Path) -> None:

@@ -12,7 +12,8 @@ def test_parse_shard_name_valid_name_returns_split_number_and_count(split: str) 
     name = shard_name(split, 3, 12)  # type: ignore[arg-type]
     assert name == f"{split}-00003-of-00012.tfrecord"
     assert parse_shard_name(name) == (split, 3, 12)
-    assert parse_shard_name(f"generations/0002/{name}") == (split, 3, 12)
+    for folder in ("0002", "9999", "10000", "123456789"):
+        assert parse_shard_name(f"generations/{folder}/{name}") == (split, 3, 12)
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,8 @@ def test_parse_shard_name_valid_name_returns_split_number_and_count(split: str) 
         "/train-00003-of-00012.tfrecord",
         "a/train-00003-of-00012.tfrecord",
         "generations/2/train-00003-of-00012.tfrecord",
+        "generations/00002/train-00003-of-00012.tfrecord",
+        "generations/1234567890/train-00003-of-00012.tfrecord",
         "train-00003-of-00012.tfrecord\n",
         "train-00003-of-00012.tfrecord.gz",
     ],

@@ -20,9 +20,11 @@ import shardmill as sm
 from records import verify
 from records.cli.quality import ISSUES
 from records.dataset import open_dataset
+from records.errors import UsageError
 from records.quality import measurement
 from records.quality.pixels import SIDE_PX, reduce_image, score_pixels
 from records.quality.rules import RULES, Rule, apply_rule, size_measurements
+from records.quality.sheet import draw_quality
 from tests.pipelines.pictures import make_file
 
 SIZE = (192, 160)
@@ -165,6 +167,31 @@ def test_quality_undecodable_image_is_counted_and_has_no_pixel_issue(tmp_path: P
     assert (found.images, found.undecodable) == (5, 1)
     assert [each for each in found.findings if each.key == "b/0.png"] == []
     assert "1 cannot be decoded" in repr(found)
+
+
+def test_draw_quality_leaves_out_images_that_cannot_be_decoded(tmp_path: Path) -> None:
+    source, odd = tmp_path / "photos", ALTERED["odd-size"]
+    for seed in range(6):
+        make_file(source, f"a/{seed}.jpg", encode(picture(seed), "JPEG"))
+    make_file(source, "b/0.png", without_rows(encode(odd(picture(9)), "PNG")))
+    sm.convert(source, tmp_path / "data", check="header")
+    found = sm.quality(tmp_path / "data").only(["odd-size"])
+    assert found.keys() == ["b/0.png"]
+    assert draw_quality(open_dataset(tmp_path / "data"), found) is None
+    make_file(source, "b/1.png", encode(odd(picture(10)), "PNG"))
+    sm.append(source, tmp_path / "data", check="header")
+    found = sm.quality(tmp_path / "data").only(["odd-size"])
+    assert found.keys() == ["b/0.png", "b/1.png"]
+    picture_of_one = draw_quality(open_dataset(tmp_path / "data"), found)
+    assert picture_of_one is not None
+    assert picture_of_one.startswith(b"\x89PNG")
+
+
+def test_quality_only_unknown_issue_is_an_error(dataset: Path) -> None:
+    found = sm.quality(dataset)
+    assert set(found.only(["dark"]).issues) == {"dark"}
+    with pytest.raises(UsageError, match=r"unknown issue, expected dark, .*, got blury"):
+        found.only(["dark", "blury"])
 
 
 def test_quality_rules_and_options_have_the_same_names() -> None:

@@ -8,14 +8,23 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import xxhash
 from click.testing import CliRunner
 
 import shardmill as sm
 from records.cli.verify import verify
-from records.errors import CorruptDataError, InputNotFoundError, OutputError, UsageError
-from records.format.layout import SIGNATURE
+from records.errors import (
+    CorruptDataError,
+    InputNotFoundError,
+    LockedError,
+    OutputError,
+    UsageError,
+)
+from records.format.layout import LABELS, SIGNATURE
 from records.signatures import read_public_key, read_signed_statement
 from records.signatures.keys import PASSWORD
+from records.storage import open_storage
+from records.storage.ownership import record_hash
 from tests.keys import write_keys
 from tests.pipelines.pictures import make_file, make_folders, make_picture
 
@@ -55,6 +64,29 @@ def read_payload(folder: Path) -> dict[str, Any]:
 
 def test_sign_then_verify_has_no_findings(data: Path, key: Path) -> None:
     assert findings(data, key) == []
+    assert not (data / ".shardmill").exists()
+
+
+def test_verify_changed_file_that_a_run_has_recorded_has_a_finding(data: Path, key: Path) -> None:
+    """The record is a file in the dataset: it proves nothing about the other one."""
+    labels = data / LABELS
+    labels.write_bytes(labels.read_bytes().replace(b"0:", b"0:other "))
+    record_hash(open_storage(data), LABELS, xxhash.xxh3_128_hexdigest(labels.read_bytes()))
+    assert list(sm.verify(data)) == []
+    assert [kind for kind, _ in findings(data, key)] == ["labels"]
+
+
+def test_verify_present_generation_by_its_number_checks_every_file(data: Path, key: Path) -> None:
+    assert findings(f"{data}@1", key) == []
+    (data / LABELS).write_bytes(b"0:other\n")
+    assert [kind for kind, _ in findings(f"{data}@1", key)] == ["labels"]
+
+
+def test_sign_while_another_process_writes_is_refused(data: Path, key: Path) -> None:
+    before = (data / SIGNATURE).read_bytes()
+    with open_storage(data).lock(), pytest.raises(LockedError):
+        sm.sign(data, key=key)
+    assert (data / SIGNATURE).read_bytes() == before
 
 
 def test_sign_leaves_no_work_folder(data: Path) -> None:
@@ -178,7 +210,7 @@ def test_sign_key_with_password_needs_the_variable(
     with pytest.raises(UsageError, match=f"the private key has a password; set {PASSWORD}"):
         sm.sign(data, key=locked)
     monkeypatch.setenv(PASSWORD, "another")
-    with pytest.raises(UsageError, match="Incorrect password"):
+    with pytest.raises(UsageError, match=f"Incorrect password.*; set {PASSWORD} to the password"):
         sm.sign(data, key=locked)
     monkeypatch.setenv(PASSWORD, "sesame")
     sm.sign(data, key=locked)
@@ -205,11 +237,20 @@ def test_sign_with_what_is_no_private_key_is_an_error(data: Path, key: Path) -> 
     assert (data / SIGNATURE).read_bytes() == before
 
 
+def test_key_on_an_unknown_curve_is_an_error(data: Path, tmp_path: Path) -> None:
+    body = "MDIwEAYHKoZIzj0CAQYFK4EEAAYDHgAEkBh5DvqB2+SkE2w1jJ28FYvK6w5ggfiycjEgqg=="
+    pem = f"-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n"
+    (tmp_path / "other.pem").write_text(pem)
+    with pytest.raises(UsageError, match=r"this is not a public key .*, got Curve .* is not"):
+        list(sm.verify(data, key=tmp_path / "other.pem"))
+
+
 def test_sign_keeps_a_file_of_the_user(data: Path, key: Path) -> None:
     (data / SIGNATURE).write_text("mine")
     with pytest.raises(OutputError, match="shardmill did not write this file"):
         sm.sign(data, key=key)
     assert (data / SIGNATURE).read_text() == "mine"
+    assert not (data / ".shardmill").exists()
 
 
 def test_verify_file_with_key_is_an_error(data: Path, key: Path) -> None:

@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from records.errors import AccessDeniedError, OutputError, StorageError, UsageError
-from records.storage import open_storage
+from records.errors import (
+    AccessDeniedError,
+    OutputError,
+    RefusedReadError,
+    StorageError,
+    UsageError,
+)
+from records.storage import open_storage, write_file
 from records.storage.fsspec import FsspecStorage
 from records.storage.remote.patience import forget_outages
 from records.storage.retry import RetryPolicy
@@ -116,15 +122,59 @@ def test_fsspec_refused_read_is_sent_once_and_raises_access_denied_error(
     assert len(calls) == 1
 
 
-def test_fsspec_refused_write_raises_output_error(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("status", [400, 405, 451])
+def test_fsspec_read_that_is_refused_with_another_status_is_sent_once(
+    fail: Callable[..., list[int]], status: int
+) -> None:
+    storage = make_storage()
+    calls = fail(storage, with_status(status), times=20)
+    with pytest.raises(RefusedReadError, match=f"refused a request, got {status}") as found:
+        storage.read("a")
+    assert (len(calls), found.value.exit_code) == (1, 66)
+
+
+def overwrite(storage: FsspecStorage) -> None:
+    with storage.overwrite("a") as staged:
+        staged.write(b"")
+
+
+@pytest.mark.parametrize(
+    ("method", "write"),
+    [
+        ("pipe_file", lambda storage: storage.replace("a", b"")),
+        ("pipe_file", lambda storage: storage.put_if_absent("b", b"")),
+        ("put_file", overwrite),
+        ("put_file", lambda storage: write_file(storage, "b", b"")),
+        ("makedirs", lambda storage: storage.replace("b/c", b"")),
+        ("makedirs", lambda storage: storage.put_if_absent("b/c", b"")),
+        ("makedirs", lambda storage: write_file(storage, "b/c", b"")),
+        ("rm_file", lambda storage: storage.remove("a")),
+    ],
+)
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (PermissionError(), "access is denied"),
+        (with_status(403), "access is denied, got 403"),
+        (with_status(405), "storage refused a request, got 405"),
+    ],
+    ids=repr,
+)
+def test_fsspec_refused_write_raises_output_error(
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    write: Callable[[FsspecStorage], object],
+    error: Exception,
+    message: str,
+) -> None:
     storage = make_storage()
 
     def refuse(*_: object, **__: object) -> None:
-        raise with_status(403)
+        raise error
 
-    monkeypatch.setattr(storage._fs, "pipe_file", refuse)  # noqa: SLF001
-    with pytest.raises(OutputError, match="access is denied, got 403"):
-        storage.replace("a", b"")
+    monkeypatch.setattr(storage._fs, method, refuse)  # noqa: SLF001
+    with pytest.raises(OutputError, match=message):
+        write(storage)
 
 
 @pytest.mark.parametrize("cause", [with_status(503), ClientConnectionError()])
@@ -154,6 +204,7 @@ def test_fsspec_listing_without_sizes_asks_for_each(monkeypatch: pytest.MonkeyPa
         ("zip://cat::{folder}/no.zip", "name the archive: zip://"),
         ("zip://{folder}/photos", "name the archive: zip://"),
         ("nosuch://bucket/a", "see the table of stores"),
+        ("nosuch://[bucket/a", "see the table of stores"),
     ],
 )
 def test_fsspec_url_that_cannot_be_opened_is_one_line_with_hint(

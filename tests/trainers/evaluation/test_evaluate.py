@@ -108,7 +108,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> EvaluationPlan:
 
 
 def test_mistakes_locations_point_to_their_records(untrained: EvaluationPlan) -> None:
-    from trainers.evaluation.evaluate import decode_mistakes
+    from trainers.evaluation.pictures import decode_mistakes
     from trainers.models.load import load_model
 
     evaluation = measure_plan(untrained)
@@ -129,7 +129,7 @@ def test_mistakes_locations_point_to_their_records(untrained: EvaluationPlan) ->
 
 
 def test_draw_pictures_writes_files_named_after_split(untrained: EvaluationPlan) -> None:
-    from trainers.evaluation.evaluate import draw_pictures
+    from trainers.evaluation.pictures import draw_pictures
 
     names = {f"{what}-train.png" for what in ("confusion", "calibration", "mistakes")}
     lines = list(draw_pictures(untrained, measure_plan(untrained)))

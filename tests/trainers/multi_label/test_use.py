@@ -80,6 +80,19 @@ def test_evaluate_command_prints_table_and_draws_pictures(run: Path, drawn_data:
     )
 
 
+def test_evaluate_csv_has_labels_predictions_and_scores(run: Path, tmp_path: Path) -> None:
+    found = evaluate(run, csv=tmp_path / "rows.csv")
+    assert isinstance(found, MultiLabelEvaluation)
+    with (tmp_path / "rows.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == found.images
+    for each in found.per_class:
+        chosen = [row for row in rows if each.name in json.loads(row["predicted"])]
+        assert len(chosen) == each.true_positives + each.false_positives
+        assert all(float(row[f"score_{each.name}"]) >= each.threshold - 1e-6 for row in chosen)
+        assert sum(each.name in json.loads(row["classes"]) for row in rows) == each.images
+
+
 def test_evaluate_command_json_has_task_and_counts(run: Path) -> None:
     ended = CliRunner().invoke(shardmill, ["evaluate", str(run), "--json"])
     found = json.loads(ended.stdout)

@@ -21,7 +21,8 @@ from shardmill.cli import shardmill
 from tests.trainers.drawn import DISCS, FILES, draw_disc, known
 from tests.trainers.shard_executor import Here
 from trainers.evaluation import RegressionEvaluation, evaluate
-from trainers.evaluation.evaluate import draw_pictures, plan_evaluation
+from trainers.evaluation.evaluate import plan_evaluation
+from trainers.evaluation.pictures import draw_pictures
 from trainers.export import export
 from trainers.options import Augmentation
 from trainers.plots.augment_preview import draw_variants, make_variants, preview_augmentation
@@ -52,6 +53,17 @@ def measure(run: Path, **options: Any) -> RegressionEvaluation:
     found = evaluate(run, **options)
     assert isinstance(found, RegressionEvaluation)
     return found
+
+
+def test_evaluate_csv_has_true_and_predicted_values(
+    drawn_run: Path, measured: dict[str, tuple[float, float]], tmp_path: Path
+) -> None:
+    measure(drawn_run, csv=tmp_path / "rows.csv")
+    with (tmp_path / "rows.csv").open(encoding="utf-8", newline="") as file:
+        rows = {row["key"]: (row["value"], row["predicted"]) for row in csv.DictReader(file)}
+    assert rows.keys() == measured.keys()
+    for key, values in rows.items():
+        assert [float(text) for text in values] == pytest.approx(measured[key], rel=1e-4)
 
 
 def test_evaluate_has_metrics_of_predictions(

@@ -97,6 +97,7 @@ def list_idx(data: ContainerBytes) -> Iterator[Entry]:
         if len(content) < length:
             raise damaged(data, "it is cut short")
         yield sample_entry(data, samples, number, content)
+    stream.copy_rest()
 
 
 def array_shape(dimensions: Sequence[int]) -> ArrayShape | None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from pipelines.sources.cells import MOST_LABELS, Cell, require_short
 from pipelines.sources.column_names import may_have_role
-from pipelines.sources.containers.byte_window import ContainerBytes, damaged
+from pipelines.sources.containers.byte_window import ContainerBytes, copied, damaged
 from pipelines.sources.containers.entry import Entry, Label, split_in_name
 from pipelines.sources.containers.formats.arrays import Samples, sample_entry, size_of
 from pipelines.sources.containers.formats.npz_arrays import (
@@ -61,12 +61,14 @@ def list_npz(data: ContainerBytes) -> Iterator[Entry]:
         folder = stem + b"/" + array.name.encode() if len(images) > 1 else stem
         samples = Samples(offset, shape, None, folder)
         split = split_in_name(array.name.encode())
-        contents = read_samples(data, array, size_of(shape))
+        contents = copied(read_samples(data, array, size_of(shape)), data.copy)
         for number, (content, each, row) in enumerate(zip(contents, labels, rows, strict=False)):
             entry = sample_entry(data, samples, number, content)
             require_short(row, f"{data.shown}: image {number} of {escape_for_display(array.name)}")
             yield entry._replace(split=split, label=each, fields=row)
         offset += array.dimensions[0] * size_of(shape)
+    if data.copy is not None:
+        data.copy.finish()
 
 
 def unpack_npz(data: ContainerBytes) -> Iterator[bytes]:

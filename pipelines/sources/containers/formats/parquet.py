@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing
+from itertools import repeat
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -22,8 +25,11 @@ from pipelines.sources.containers.formats.parquet_columns import (
     ParquetColumns,
     choose_columns,
     choose_image,
+)
+from pipelines.sources.containers.formats.parquet_values import (
     column_cells,
     column_values,
+    image_content,
     image_values,
 )
 from pipelines.sources.containers.member import Member
@@ -31,9 +37,14 @@ from pipelines.sources.containers.wanted import WantedFields
 from pipelines.sources.one_hot import read_one_hot
 from pipelines.sources.reader import HEAD_BYTES
 from records.runtime.malloc import reuse_blocks
+from records.runtime.parallel_map import made_ahead
+from records.storage.staging import UnnamedFile
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from records.untrusted_parquet import InvalidParquetError, ParquetStream
+
+_AHEAD_BYTES = 8 << 20
+"""The size of the batches that exist, up to which another one is decoded, or copied, in advance."""
 
 
 class _Row(NamedTuple):
@@ -60,20 +71,48 @@ def list_parquet(data: ContainerBytes) -> Iterator[Entry]:
     try:
         file = _open(data)
         columns = choose_columns(file, data)
-        for row in _rows(file, columns, data.wanted):
-            entry = _entry(data, row, columns, stem, offset)
-            offset += entry.size_bytes
-            del row  # with its batch
-            yield entry
+        with closing(_batches(file, columns, data.copy)) as batches:
+            for row in _rows(batches, columns, data.wanted):
+                entry = _entry(data, row, columns, stem, offset)
+                offset += entry.size_bytes
+                del row  # with its batch
+                yield entry
     except InvalidParquetError as error:
         raise damaged(data, escape_for_display(str(error))) from error
+    if data.copy is not None:
+        data.copy.finish()
 
 
-def _rows(file: ParquetStream, columns: ParquetColumns, wanted: WantedFields) -> Iterator[_Row]:
+def _batches(
+    file: ParquetStream, columns: ParquetColumns, copy: UnnamedFile | None
+) -> Generator[pa.RecordBatch, None, None]:
+    """Yield all rows in batches: one thread decodes them, and another one copies their images.
+
+    Decoding and writing release the GIL, so that the rows of earlier batches are listed meanwhile.
+    """
+    batches = made_ahead(file.batches(columns.paths), attrgetter("nbytes"), limit=_AHEAD_BYTES)
+    if copy is None:
+        return batches
+    copied = _copied(batches, columns.image, copy)
+    return made_ahead(copied, attrgetter("nbytes"), limit=_AHEAD_BYTES)
+
+
+def _copied(
+    batches: Iterable[pa.RecordBatch], image: str, copy: UnnamedFile
+) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        copy.write(image_content(batch, image))
+        yield batch
+        del batch
+
+
+def _rows(
+    batches: Iterable[pa.RecordBatch], columns: ParquetColumns, wanted: WantedFields
+) -> Iterator[_Row]:
     label = columns.labels[0] if len(columns.labels) == 1 else None
     classes = columns.labels if label is None else ()
     number = 0
-    for batch in file.batches(columns.paths):
+    for batch in batches:
         found = zip(
             image_values(batch, columns.image),
             column_values(batch, columns.path),
@@ -92,6 +131,9 @@ def _rows(file: ParquetStream, columns: ParquetColumns, wanted: WantedFields) ->
 def _kept_cells(
     batch: pa.RecordBatch, columns: ParquetColumns, wanted: WantedFields
 ) -> Iterator[Row]:
+    if not columns.kept:
+        yield from repeat(columns.unread, len(batch))
+        return
     values = [column_values(batch, path) for path in columns.kept]
     for number in range(len(batch)):
         row = {name: each[number] for name, each in zip(columns.kept, values, strict=True)}

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from itertools import pairwise
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from pipelines.sources.cells import Row, cell_text
+from pipelines.sources.cells import Row
 from pipelines.sources.column_names import is_index, may_have_role, plain_name
 from pipelines.sources.containers.byte_window import ContainerBytes
+from pipelines.sources.containers.formats.parquet_values import column_cells
 from pipelines.sources.containers.wanted import WantedFields
 from pipelines.sources.one_hot import find_binary_columns
 from records.errors import UsageError
@@ -112,45 +110,6 @@ def choose_image(file: ParquetStream, data: ContainerBytes) -> ParquetColumns:
     return ParquetColumns(
         f"{image}.bytes" if is_struct else image, f"{image}.path" if has_path else None
     )
-
-
-def column_values(batch: pa.RecordBatch, path: str | None) -> list[Any]:
-    """Return the values of a column or of a field of one; only None without a column."""
-    if path is None:
-        return [None] * len(batch)
-    values: list[Any] = _column(batch, path).to_pylist()
-    return values
-
-
-def image_values(batch: pa.RecordBatch, path: str) -> list[memoryview | None]:
-    """Return the bytes of the images, without copies of them."""
-    column = _column(batch, path)
-    _, offsets, data = column.buffers()
-    kind = np.int64 if pa.types.is_large_binary(column.type) else np.int32
-    ends = np.frombuffer(offsets, kind)[column.offset :][: len(column) + 1].tolist()
-    content = memoryview(data if data is not None else b"")
-    values: list[memoryview | None] = [content[start:end] for start, end in pairwise(ends)]
-    if column.null_count:
-        is_valid = column.is_valid().to_pylist()
-        return [value if valid else None for value, valid in zip(values, is_valid, strict=True)]
-    return values
-
-
-def _column(batch: pa.RecordBatch, path: str) -> pa.Array:
-    name, _, field = path.rpartition(".") if path not in batch.schema.names else (path, "", "")
-    column = batch.column(name)
-    if not field:
-        return column
-    # Only a missing struct needs the slower function: its fields are missing, too.
-    return pc.struct_field(column, field) if column.null_count else column.field(field)
-
-
-def column_cells(batch: pa.RecordBatch, names: Sequence[str]) -> Iterator[Row]:
-    """Yield the cells of some columns, row by row."""
-    columns = [column_values(batch, name) for name in names]
-    for number in range(len(batch)):
-        cells = (cell_text(values[number]) for values in columns)
-        yield dict(zip(names, cells, strict=True))
 
 
 def _choose_kept(

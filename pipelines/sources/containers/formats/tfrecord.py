@@ -76,7 +76,9 @@ def list_tfrecords(data: ContainerBytes) -> Iterator[Entry]:
 
 def list_compressed_tfrecords(data: ContainerBytes) -> Iterator[Entry]:
     """Yield the images of a compressed file. Raises as `list_tfrecords`."""
-    return list_tfrecords(StreamBytes(data))
+    stream = StreamBytes(data)
+    yield from list_tfrecords(stream)
+    stream.copy_rest()
 
 
 def _entry(

@@ -40,7 +40,8 @@ def list_compressed_tar(data: ContainerBytes) -> Iterator[Entry]:
     """Yield the entries of a compressed TAR archive, with labels. Raises as `list_tar`."""
     stream = StreamBytes(data)
     entries = hash_members(expand_cifar(list_tar(stream), stream), stream)
-    return read_samples(entries, stream)
+    yield from read_samples(entries, stream)
+    stream.copy_rest()
 
 
 def read_samples(entries: Iterator[Entry], data: ContainerBytes) -> Iterator[Entry]:

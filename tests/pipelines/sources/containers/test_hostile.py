@@ -313,6 +313,32 @@ def test_containers_named_after_splits_are_split_folders(tmp_path: Path) -> None
     assert keys(found)[-1] == b"val/n01/a.png"
 
 
+ONE_PER_CLASS = [(f"n0{number}.tar", tar_bytes([("a.png", PICTURE)])) for number in range(2)]
+
+
+@pytest.mark.parametrize(
+    ("train", "is_named"),
+    [
+        (ONE_PER_CLASS, True),  # as those of ImageNet
+        (GOOD, True),
+        ([("photos/cat/0.png", PICTURE)], True),
+        (GOOD[:1], False),  # both are one class
+        ([("0.png", PICTURE)], False),
+    ],
+)
+def test_container_that_is_one_class_next_to_one_with_several_is_named_in_a_note(
+    tmp_path: Path, train: list[tuple[str, bytes]], is_named: bool
+) -> None:
+    (tmp_path / "all.tar").write_bytes(tar_bytes(train))
+    (tmp_path / "rest.tar").write_bytes(tar_bytes([("val_0.png", PICTURE)]))
+    found = list_sources(ConvertOptions(source=str(tmp_path / "*.tar"), output=""))
+    assert b"rest/val_0.png" in keys(found)
+    notes = [note for note in found.notes if "--append --list FILE" in note]
+    assert len(notes) == is_named
+    assert ("; 1 container as one class" in str(found.understood)) == is_named
+    assert all(note.endswith("the first: rest.tar") for note in notes)
+
+
 def test_tar_in_tar_in_tar_is_not_read(tmp_path: Path) -> None:
     deep = tar_bytes([("deep.tar", tar_bytes(GOOD))])
     found = listed(tmp_path / "a.tar", tar_bytes([("in.tar", deep), *GOOD]))

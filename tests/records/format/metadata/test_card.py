@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 import shardmill as sm
+from records.format.columns import Column
 from records.format.manifest import read_manifest
 from records.format.metadata.card import is_generated, make_card
 from records.format.metadata.card_file import update_card
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-HOSTILE = 'a: "b" | <img src=x> `c` [d](e)\u202e'
+HOSTILE = 'a: "b" | \\ <img src=x> `c` [d](e)\u202e \U0001f33b \ufffe'
 
 
 @pytest.fixture
@@ -61,8 +62,11 @@ def test_card_of_dataset_without_description_has_header_and_counts(manifest: Any
     ("license_", "expected"),
     [
         ("CC-BY-4.0", {"license": "cc-by-4.0"}),
+        ("GPL-3.0-or-later", {"license": "gpl-3.0"}),
+        ("ODbL-1.0", {"license": "odbl"}),
         ("https://example.org/l", {"license": "other", "license_link": "https://example.org/l"}),
         ("ours: ask us", {"license": "other", "license_name": "ours: ask us"}),
+        ("Proprietary", {"license": "other", "license_name": "Proprietary"}),
     ],
 )
 def test_card_header_has_the_licence(
@@ -90,6 +94,18 @@ def test_card_of_hostile_names_has_the_same_structure(manifest: Any) -> None:
     assert "<img" not in body.replace("\\<img", "")
     assert "`````bibtex\n```\n# x\n````\n`````" in body
     assert is_generated(card)
+
+
+def test_card_shows_columns_and_urls_as_they_are(manifest: Any) -> None:
+    url = "https://example.org/my_flowers?a=1&b=2"
+    columns = (Column("`", "int64"), Column("a``b", "int64"), Column("image_id*", "int64"))
+    settings = msgspec.structs.replace(manifest.settings, columns=columns)
+    described = msgspec.structs.replace(
+        manifest, settings=settings, description=Description(url=url, license=url)
+    )
+    card = make_card(described).decode()
+    assert "the columns `` ` ``, ```a``b```, `image_id*`." in card
+    assert f"- Licence: <{url}>\n- Page: <{url}>\n" in card
 
 
 def test_card_of_many_classes_shows_the_first_ones(manifest: Any) -> None:

@@ -17,7 +17,7 @@ from records.storage import open_storage
 from tests.pipelines.pictures import make_file, make_folders, make_picture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -141,6 +141,31 @@ def test_croissant_of_adopted_files_has_their_records(grown: Path, tmp_path: Pat
     keys = sorted(record["key"] for record in read_records(metadata))
     assert keys == sorted(record.key for record in dataset["train"])
     assert "# Theirs" in (theirs / "README.md").read_text()
+
+
+def test_croissant_ids_are_distinct_whatever_the_names_of_adopted_files(
+    grown: Path, tmp_path: Path
+) -> None:
+    names = ("records", "labels", "shards", "indexes", "records/key")
+    for number, name in enumerate(names):
+        folder = tmp_path / str(number)
+        (folder / name).parent.mkdir(parents=True)
+        shutil.copy(next(grown.glob("train-*.tfrecord")), folder / name)
+        sm.adopt(folder / name, folder, splits={"*": "train"})
+        ids = list(find_ids(read_document(folder)))
+        assert len(set(ids)) == len(ids)
+
+
+def find_ids(value: Any) -> Iterator[str]:
+    """Yield the IDs of all nodes; an object with only an ID refers to another node."""
+    if isinstance(value, list):
+        for each in value:
+            yield from find_ids(each)
+    elif isinstance(value, dict):
+        if "@type" in value and "@id" in value:
+            yield value["@id"]
+        for each in value.values():
+            yield from find_ids(each)
 
 
 @pytest.mark.slow

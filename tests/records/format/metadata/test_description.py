@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from records.format.metadata.description import (
     parse_description,
     read_description,
 )
+from records.storage import open_storage
 
 
 def test_parse_description_returns_every_key() -> None:
@@ -53,6 +55,7 @@ def test_parse_description_returns_every_key() -> None:
         ('url = "ftp://example.org"', "`url` is not a URL, expected https://…, got ftp://"),
         ("name", "it.toml: the description is not valid TOML"),
         ("a = " + "[" * 9999, "it.toml: the description is not valid TOML"),
+        ("a = " + "1" * 9999, "it.toml: the description is not valid TOML"),
         ("#" * MAX_FILE_BYTES, "it.toml: the description is too large"),
     ],
 )
@@ -64,3 +67,15 @@ def test_parse_description_invalid_is_an_error_with_its_place(line: str, message
 def test_read_description_of_missing_file_is_an_error() -> None:
     with pytest.raises(InputNotFoundError, match="description not found"):
         read_description("missing.toml")
+
+
+@pytest.mark.parametrize("place", ["{}/large.toml", "memory://{}/large.toml"])
+def test_read_description_of_huge_file_reads_only_its_start(tmp_path: Path, place: str) -> None:
+    path = place.format(tmp_path)
+    if place.startswith("memory"):
+        open_storage(path.rpartition("/")[0]).replace("large.toml", bytes(MAX_FILE_BYTES + 1))
+    else:
+        with Path(path).open("wb") as file:
+            file.truncate(1 << 42)  # it needs no space, and no memory has room for it
+    with pytest.raises(UsageError, match="the description is too large, expected at most 262,144"):
+        read_description(path)

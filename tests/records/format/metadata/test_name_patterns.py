@@ -37,3 +37,9 @@ def test_glob_patterns_of_many_files_are_few() -> None:
 def test_glob_patterns_of_huge_count_depend_on_files_alone() -> None:
     names = ["a-00000-of-99999999999.tfrecord", "b-000000-of-000001.tfrecord", "c.tfrecord"]
     assert glob_patterns(names) == names
+
+
+def test_glob_patterns_of_digits_other_than_ascii_are_the_names() -> None:
+    digits = [chr(ord("\N{ARABIC-INDIC DIGIT ZERO}") + number) * 5 for number in range(4)]
+    names = [f"a-{digits[number]}-of-{digits[3]}.tfrecord" for number in (0, 2)]
+    assert glob_patterns(names) == names

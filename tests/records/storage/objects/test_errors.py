@@ -18,6 +18,7 @@ from records.errors import (
     AccessDeniedError,
     InputNotFoundError,
     OutputError,
+    RefusedReadError,
     ShardmillError,
     StorageError,
     UsageError,
@@ -72,9 +73,11 @@ def respond(operation: str, status: int, code: str) -> Stubber:
         (403, "AccessDenied", AccessDeniedError, "access is denied, got 403 AccessDenied; check"),
         (403, "403", AccessDeniedError, "access is denied, got 403; check the credentials"),
         (400, "ExpiredToken", AccessDeniedError, "access is denied, got 400 ExpiredToken; check"),
-        (301, "PermanentRedirect", StorageError, "301 PermanentRedirect; set AWS_DEFAULT_REGION"),
-        (400, "400", StorageError, "got 400; set AWS_DEFAULT_REGION to the region of the bucket"),
-        (301, "301", StorageError, "got 301; set AWS_DEFAULT_REGION to the region of the bucket"),
+        (301, "PermanentRedirect", RefusedReadError, "301 PermanentRedirect; set AWS_DEFAULT_REG"),
+        (400, "400", RefusedReadError, "got 400; set AWS_DEFAULT_REGION to the region of the"),
+        (301, "301", RefusedReadError, "got 301; set AWS_DEFAULT_REGION to the region of the"),
+        (400, "InvalidRequest", RefusedReadError, "refused a request, got 400 InvalidRequest"),
+        (405, "MethodNotAllowed", RefusedReadError, "refused a request, got 405 MethodNotAllowed"),
         (500, "InternalError", StorageError, "storage failed after retries, got 500"),
         (503, "SlowDown", StorageError, "storage failed after retries, got 503 SlowDown"),
     ],
@@ -87,6 +90,7 @@ def test_s3_read_error_response_maps_to_one_line_error(
         storage.read("a")
     assert message in str(found.value)
     assert "\n" not in str(found.value)
+    assert found.value.exit_code == (74 if status >= 500 else 66)  # schedulers retry 74 only
 
 
 @pytest.mark.parametrize(
@@ -107,6 +111,26 @@ def test_s3_write_error_response_maps_to_error(
     with respond("put_object", status, code), pytest.raises(kind) as found:
         write_file(storage, "a", b"x")
     assert message in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "message"),
+    [
+        ("ExpiredToken", AccessDeniedError, "access is denied, got 400 ExpiredToken; check"),
+        ("InvalidRequest", StorageError, "refused a request, got 400 InvalidRequest"),
+        ("400", StorageError, "got 400; set AWS_DEFAULT_REGION to the region of the bucket"),
+    ],
+)
+@pytest.mark.usefixtures("_signed")
+def test_s3_refused_head_has_the_reason_of_a_get(
+    storage: ObjectStorage, code: str, kind: type[ShardmillError], message: str
+) -> None:
+    with respond("head_object", 400, "400") as stubber:
+        stubber.add_client_error("get_object", service_error_code=code, http_status_code=400)
+        with pytest.raises(kind) as found:
+            storage.stat("a")
+    assert message in str(found.value)
+    assert type(found.value) is kind
 
 
 @pytest.mark.usefixtures("_signed")
@@ -170,6 +194,19 @@ def test_s3_connection_error_raises_storage_error_without_secrets(
         storage.read("a")
     assert found.value.exit_code == exit_code
     assert "secret" not in str(found.value)
+
+
+@pytest.mark.usefixtures("_signed")
+@pytest.mark.parametrize("error", [NoCredentialsError(), SSOTokenLoadError(error_msg="secret")])
+def test_s3_write_without_credentials_raises_output_error(
+    storage: ObjectStorage, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(connect(), "put_object", fail)
+    with pytest.raises(OutputError, match=r"credentials (are missing|have expired)"):
+        storage.replace("a", b"")
 
 
 @pytest.mark.parametrize("address", ["host:80", "http://user:secret@[host"])
