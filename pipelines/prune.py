@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from itertools import chain
 from typing import NamedTuple
 
 import msgspec
 
-from pipelines.run_state import remove_rest
-from records.errors import CorruptDataError, LockedError
+from records.errors import CorruptDataError
 from records.format import layout
 from records.format.digest import FileDigest, digest_stream
 from records.format.layout import measurement_names
@@ -25,7 +23,7 @@ from records.generations import list_saved, read_provenance, read_saved, require
 from records.runtime.storage_patience import parse_duration
 from records.storage import FolderLock, Storage, open_storage, write_file
 from records.storage.local import LocalStorage
-from records.storage.work_folder import list_own_files, warn_kept
+from records.storage.work_folder import has_unfinished_run, remove_own_files, warn_kept
 from records.text.escaping import escape_for_display
 from records.text.formatting import format_bytes, pluralize
 
@@ -114,18 +112,15 @@ def prune(dataset: str, *, older_than: str, dry_run: bool = False) -> PruneRepor
     seconds = parse_duration(older_than)
     storage = open_storage(dataset)
     plan = _plan(storage, seconds)
-    is_done = not (plan.generations or plan.marked)
-    if not dry_run and is_done and list_own_files(storage):
-        with suppress(LockedError), storage.lock():
-            remove_rest(storage)
-    if dry_run or is_done:
+    if dry_run or not (plan.generations or plan.marked):
         names = {name: _size(storage, name) for name in _all_files(plan)}
         present = {name: size for name, size in names.items() if size is not None}
         return _report(storage, plan, present, (), dry_run=dry_run)
     with storage.lock() as lock:
         plan = _plan(storage, seconds)
         removed, kept = _remove(storage, plan, lock)
-        remove_rest(storage)
+        if not has_unfinished_run(storage):
+            remove_own_files(storage)
     warn_kept(storage, kept)
     return _report(storage, plan, removed, tuple(kept), dry_run=False)
 

@@ -28,7 +28,7 @@ from records.format.layout import RUN_PLAN, SHARD_PATTERN, WORK_FOLDER
 from records.runtime.parallel_map import IO_THREADS, parallel_map
 from records.runtime.shard_worker import WorkerResult
 from records.storage import Storage
-from records.storage.work_folder import list_own_files, remove_own_files, unfinished_command
+from records.storage.work_folder import list_own_files, remove_own_files
 from records.strict_json import decode_json, decode_msgpack
 
 _FAILURES = f"{WORK_FOLDER}/failures"
@@ -77,17 +77,6 @@ class Failure(msgspec.Struct, frozen=True):
 def has_state(output: Storage) -> bool:
     """Return whether an output has the state of a run."""
     return bool(list_own_files(output))
-
-
-def is_resumable(output: Storage) -> bool:
-    """Return whether an output has a run to resume, not only the lock of a killed command."""
-    return unfinished_command(output) is not None or output.stat(RUN_PLAN) is not None
-
-
-def remove_rest(output: Storage) -> None:
-    """Remove what a killed command has left that cannot be resumed; the caller holds the lock."""
-    if not is_resumable(output):
-        remove_own_files(output)
 
 
 def read_run(output: Storage) -> UnfinishedRun | None:

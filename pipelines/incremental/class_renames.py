@@ -60,19 +60,6 @@ class ClassRenames(NamedTuple):
             )
 
 
-def renames_of(base: Manifest, manifest: Manifest) -> ClassRenames:
-    """Return the renames that the run of a generation has applied.
-
-    Args:
-        base: the manifest of the generation before it.
-        manifest: the manifest of the generation.
-    """
-    names, labels = manifest.generations[-1].renamed_classes, label_ids(manifest.labels)
-    new = {label: labels[names[name]] for label, name in enumerate(base.labels) if name in names}
-    merged = {label: number for label, number in new.items() if number != label}
-    return ClassRenames(names, manifest.labels, merged, ())
-
-
 def renamed_labels(before: LabelMap, after: LabelMap) -> frozenset[int]:
     """Return the labels whose names differ in two label maps; the second one may be longer."""
     pairs = zip(before, after, strict=False)
@@ -94,8 +81,9 @@ def find_renames(given: Mapping[str, str] | Sequence[str] | None, base: Manifest
     """
     pairs, numbers = _read_pairs(given), label_ids(base.labels)
     _require_known(pairs, base.labels)
-    applied = _find_applied(pairs, base)
-    names = {old: new for old, new in pairs.items() if old in numbers and old not in applied}
+    names = {
+        old: new for old, new in pairs.items() if old in numbers and not _is_applied(old, new, base)
+    }
     targets = [names.get(name, name) for name in base.labels]
     # A class that keeps its name keeps its label; otherwise, the first class gets the name.
     keepers = {name: label for label, name in reversed([*enumerate(targets)])}
@@ -109,25 +97,8 @@ def find_renames(given: Mapping[str, str] | Sequence[str] | None, base: Manifest
     labels = _name_labels(base.labels, targets, keepers)
     check_labels(labels, path=_OPTION)
     merged_names = {base.labels[label] for label in merged}
-    notes = tuple(_notes(pairs, names, records, merged_names, applied))
+    notes = tuple(_notes(pairs, names, records, merged_names))
     return ClassRenames(names, labels, merged, notes)
-
-
-def _find_applied(pairs: Mapping[str, str], base: Manifest) -> set[str]:
-    """Return the classes whose renames a dataset has already, although it has their old names.
-
-    The renames of one run may give a class the old name of another class. The same renames are
-    then not applied again, unless a later run has renamed one of these classes: a run that is
-    repeated would give the class the name of the other class.
-    """
-    applied, seen = set[str](), set[str]()
-    for generation in reversed(base.generations):
-        renames = generation.renamed_classes
-        names = {*renames, *renames.values()}
-        if renames.items() <= pairs.items() and seen.isdisjoint(names):
-            applied |= renames.keys() & {*renames.values()}
-        seen |= names
-    return applied
 
 
 def _name_labels(labels: LabelMap, targets: Sequence[str], keepers: Mapping[str, int]) -> LabelMap:
@@ -142,6 +113,15 @@ def _name_labels(labels: LabelMap, targets: Sequence[str], keepers: Mapping[str,
             names[label] = name
     unused = iter([name for name in labels if name not in names.values()])
     return tuple(names[label] if label in names else next(unused) for label in range(len(labels)))
+
+
+def _is_applied(old: str, new: str, base: Manifest) -> bool:
+    """Return whether the class `old` got its name from renames that gave `new` to another class."""
+    for generation in reversed(base.generations):
+        names = generation.renamed_classes
+        if old in names.values():
+            return names.get(old) == new
+    return False
 
 
 def _read_pairs(given: Mapping[str, str] | Sequence[str] | None) -> dict[str, str]:
@@ -183,7 +163,6 @@ def _notes(
     names: Mapping[str, str],
     records: Mapping[str, int],
     merged: set[str],
-    applied: set[str],
 ) -> Iterator[str]:
     for old, new in pairs.items():
         first, second = map(escape_for_display, (old, new))
@@ -195,8 +174,6 @@ def _notes(
             yield f"class {first} merged into class {second}: {images} relabelled; {keeps}"
         elif old in names:
             yield f"class {first} renamed to {second}: {images}"
-        elif old in applied:
-            yield f"{_OPTION} {first}={second} has no effect: the dataset has this name already"
         else:
             why = f"no image has the class {first}"
             if records.get(old):

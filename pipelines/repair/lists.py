@@ -15,7 +15,7 @@ from pipelines.edit.plan import (
     removed_record,
     with_labels,
 )
-from pipelines.incremental.class_renames import renames_of
+from pipelines.incremental.class_renames import find_renames
 from pipelines.repair.damage import Damage, expected_digests, ignoring_damage
 from pipelines.repair.dataset import DatasetToRepair
 from pipelines.repair.listed import ListedFiles
@@ -104,7 +104,8 @@ def _iter_edits(kind: str, generation: int, dataset: DatasetToRepair) -> Iterato
     if generation not in manifests or generation - 1 not in manifests:
         return
     base, edited = manifests[generation - 1], manifests[generation]
-    before = _rows_of_one(base, edited, dataset, renames_of(base, edited).apply)
+    renames = find_renames(edited.generations[-1].renamed_classes, base)
+    before = _rows_of_one(base, edited, dataset, renames.apply)
     after = _rows_of_one(edited, base, dataset)
     keys = sorted(before, key=key_from_text)
     if kind == layout.REMOVED:

@@ -21,7 +21,6 @@ from pipelines.repair.report import RepairedFile, RepairReport
 from pipelines.repair.source import SourceImages
 from pipelines.repair.stored import StoredRecords
 from pipelines.repair.waiting import find_waiting, move_waiting, waiting_name
-from pipelines.run_state import remove_rest
 from pipelines.sources.path_checks import check_locations
 from records.errors import LockedError, UsageError
 from records.format.index import read_shard_index
@@ -32,6 +31,7 @@ from records.generations import require_whole_dataset
 from records.runtime.shard_worker import OnProgress
 from records.runtime.telemetry import span
 from records.storage import FolderLock, StagedFile, Storage, open_storage, redact_url
+from records.storage.work_folder import has_unfinished_run, remove_own_files
 from records.text.escaping import escape_for_display
 
 
@@ -80,12 +80,18 @@ def repair(options: ConvertOptions, on_progress: OnProgress | None = None) -> Re
             dataset = DatasetToRepair(storage, listed, damage, source, storage.overwrite, {})
             files = _Repair(dataset, lock, progress).run()
             update_card(storage, listed.present)
-            remove_rest(storage)
+            _remove_rest(storage)
     elif not options.dry_run and storage.list(WORK_FOLDER):
         with suppress(LockedError), storage.lock() as lock:  # the rest of a killed repair
             move_waiting(storage, (), lock)
-            remove_rest(storage)
+            _remove_rest(storage)
     return _report(options, files, time.monotonic() - started_at)
+
+
+def _remove_rest(storage: Storage) -> None:
+    """Remove the staged files of repairs, but not the state of an unfinished run."""
+    if not has_unfinished_run(storage):
+        remove_own_files(storage)
 
 
 def _read_listed_files(storage: Storage) -> ListedFiles:

@@ -100,14 +100,10 @@ class StoredRecords:
     def read(self, place: Place, row: IndexRow, labels: LabelMap) -> bytes | None:
         """Return the payload of a record with the labels of a row; None if it is damaged now.
 
-        Args:
-            place: the place of the record; its class may have another name there.
-            row: the row.
-            labels: the label map of the row.
+        A label may have another name in the generation of the record.
         """
         payload = self._read(place)
-        labelled = place.row.all_labels, _name_classes(place.row, place.decoder.labels)
-        if payload is None or labelled == (row.all_labels, _name_classes(row, labels)):
+        if payload is None or _name(place.row, place.decoder.labels) == _name(row, labels):
             return payload
         return relabel_payload(payload, row.all_labels, labels)
 

@@ -15,6 +15,7 @@ from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_folder
 
 SECONDS = 300
 _REFUSED = 65
+_BACKBONE = ("--model", "mobilenet_v2", "--weights", "none", "--image-size", "32")
 _TRAINING = ("--model", "cnn", "--image-size", "16", "--batch-size", "8", "--dropout", "0")
 
 
@@ -114,13 +115,14 @@ JOBS = (
         "preview.png",
         loads_tensorflow=True,
     ),
+    Job(("featurize", "@data", "OUT", *_BACKBONE), "features", loads_tensorflow=True),
     Job(
-        (
-            *("featurize", "@data", "OUT", "--model", "mobilenet_v2", "--weights", "none"),
-            *("--image-size", "32"),
-        ),
-        "features",
+        ("label-errors", "@data", *_BACKBONE, "--corrections", "OUT"),
+        "rows.jsonl",
         loads_tensorflow=True,
+    ),
+    Job(
+        ("label-errors", "@data", *_BACKBONE, "--grid", "OUT"), "errors.png", loads_tensorflow=True
     ),
     Job(("evaluate", "@run", "--csv", "OUT"), "rows.csv", loads_tensorflow=True),
     Job(("runs", "@run", "--chart", "OUT"), "runs.png"),

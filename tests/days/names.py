@@ -79,7 +79,7 @@ def _find_effective(
     """
     counts, classes = Counter(pairs.values()), state.classes
     given = {old: new for old, new in pairs.items() if old in classes or counts[new] == 1}
-    applied = _find_applied(given, state)
+    applied = {old for old, new in given.items() if _is_applied(old, new, state)}
     tried = {old: new for old, new in given.items() if old not in applied}
     effective = {
         old: new
@@ -89,12 +89,7 @@ def _find_effective(
     return given, effective
 
 
-def _find_applied(given: Mapping[str, str], state: State) -> set[str]:
-    """Return the classes with renames that a run has applied, and that no later run has touched."""
-    applied, later = set[str](), set[str]()
-    for renames in reversed(state.renames):
-        names = {*renames, *renames.values()}
-        if renames.items() <= given.items() and not names & later:
-            applied |= {*renames} & {*renames.values()}
-        later |= names
-    return applied
+def _is_applied(old: str, new: str, state: State) -> bool:
+    """Return whether the class `old` got its name from renames that gave `new` to another class."""
+    with_name = (renames for renames in reversed(state.renames) if old in renames.values())
+    return next(with_name, {}).get(old) == new
