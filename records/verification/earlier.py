@@ -19,6 +19,7 @@ from records.format.shard import hash_file
 from records.generations import list_saved, read_saved
 from records.integrity.findings import FileCheck, Finding, FindingKind, finding_from_error
 from records.runtime.cpu import available_cpus
+from records.text.formatting import pluralize
 from records.verification.side_files import LIST_KINDS
 
 if TYPE_CHECKING:
@@ -132,7 +133,8 @@ def _compare(storage: Storage, file: SavedFile) -> tuple[FindingKind, str] | Non
         raise FileNotFoundError(file.name)
     is_equal = stat.size_bytes == expected.bytes  # otherwise, the file need not be read
     if not is_equal and isinstance(expected, ShardInfo):
-        return "size", f"expected {expected.bytes} bytes as in the manifest, got {stat.size_bytes}"
+        size = pluralize(expected.bytes, "byte")
+        return "size", f"expected {size} as in the manifest, got {stat.size_bytes:,}"
     if isinstance(expected, ShardInfo):
         is_equal = hash_file(storage, file.name) == expected.xxh3_128
     elif is_equal:

@@ -54,7 +54,16 @@ CALLS = {
     "export": "{run} {new}",
     "doctor": "",
 }
-NEEDS_KERAS = {"label-errors", "featurize", "train", "evaluate", "predict", "export", "doctor"}
+NEEDS_KERAS = {
+    "label-errors",
+    "runs",
+    "featurize",
+    "train",
+    "evaluate",
+    "predict",
+    "export",
+    "doctor",
+}
 
 
 def make_inputs(folder: Path) -> None:

@@ -73,7 +73,8 @@ def modules() -> list[tuple[Path, list[ast.AST]]]:
 def test_command_output_file_exists_is_refused_and_unchanged(
     name: str, option: click.Option, tmp_path: Path, is_link: bool
 ) -> None:
-    path = tmp_path / ("mine.html" if name == "report" else "mine.png")
+    suffixes = {"report": ".html", "corrections": ".jsonl"}
+    path = tmp_path / f"mine{suffixes.get(name) or suffixes.get(str(option.name), '.png')}"
     if is_link:
         path.symlink_to(tmp_path / "absent")
     else:

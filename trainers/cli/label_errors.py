@@ -73,7 +73,7 @@ Exit codes: 0 done, 2 usage error, 66 no finished dataset, or damaged,
 )
 @click.option(
     "--corrections",
-    type=NewFile(".jsonl"),
+    type=NewFile(".jsonl", what="corrections"),
     metavar="FILE.jsonl",
     help="Write the suggested classes to this new file, for relabel.",
 )

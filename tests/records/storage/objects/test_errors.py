@@ -117,8 +117,8 @@ def test_s3_write_error_response_maps_to_error(
     ("code", "kind", "message"),
     [
         ("ExpiredToken", AccessDeniedError, "access is denied, got 400 ExpiredToken; check"),
-        ("InvalidRequest", StorageError, "refused a request, got 400 InvalidRequest"),
-        ("400", StorageError, "got 400; set AWS_DEFAULT_REGION to the region of the bucket"),
+        ("InvalidRequest", RefusedReadError, "refused a request, got 400 InvalidRequest"),
+        ("400", RefusedReadError, "got 400; set AWS_DEFAULT_REGION to the region of the bucket"),
     ],
 )
 @pytest.mark.usefixtures("_signed")
