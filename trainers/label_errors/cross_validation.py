@@ -9,6 +9,7 @@ import numpy as np
 
 from records.errors import UsageError
 from records.runtime.extras import require_extra
+from records.text.formatting import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,11 +75,12 @@ def cross_validate(
 
 
 def _check_size(counts: NDArray[np.int64], groups: NDArray[np.int64], folds: int) -> None:
-    found = len(np.unique(groups))
-    if (counts >= folds).sum() < 2 or found < 2 * folds:
+    found, large = len(np.unique(groups)), int((counts >= folds).sum())
+    if large < 2 or found < 2 * folds:
+        images, least = pluralize(folds, "image"), pluralize(2 * folds, "group")
         raise UsageError(
             "too few images for a cross-validation",
-            expected=f"two classes with at least {folds} images, and {2 * folds} groups of images",
-            got=f"{int((counts >= folds).sum())} such classes, {found:,} groups",
+            expected=f"two classes with at least {images}, and {least} of images",
+            got=f"{large} of these, {pluralize(found, 'group')}",
             hint="use fewer --folds" if folds > 2 else None,
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from records.errors import CorruptDataError
 from records.text.csv_rows import encode_csv_row
+from records.text.formatting import pluralize
 from trainers.runs.run_dir import HISTORY
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def read_history(run: Run) -> list[EpochMetrics]:
     path = run.describe(HISTORY)
     found = run.folder.stat(HISTORY)
     if found is None or found.size_bytes > _MOST_BYTES:
-        got = "no file" if found is None else f"{found.size_bytes:,} bytes"
+        got = "no file" if found is None else pluralize(found.size_bytes, "byte")
         raise CorruptDataError("not the history of a run", path=path, got=got, hint=_HINT)
     if run.is_finished:
         content = run.read(HISTORY, hint=_HINT)
