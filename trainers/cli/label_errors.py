@@ -124,13 +124,7 @@ def label_errors(
             on_message=output.log,
             on_progress=on_progress,
         )
-    if corrections is not None:
-        from records.storage.exclusive import write_new_file
-        from trainers.label_errors.corrections import encode_corrections
-
-        write_new_file(corrections, encode_corrections(found))
-    if grid is not None:
-        _draw(opened, found, grid)
+    _write_files(opened, found, corrections=corrections, grid=grid)
     if keys:
         from records.text.keys import key_to_single_line
 
@@ -140,11 +134,18 @@ def label_errors(
         print_result(found, found.lines(), as_json=as_json)
 
 
-def _draw(dataset: Dataset, found: LabelErrors, grid: str) -> None:
+def _write_files(
+    dataset: Dataset, found: LabelErrors, *, corrections: str | None, grid: str | None
+) -> None:
     from records.storage.exclusive import write_new_file
+    from trainers.label_errors.corrections import encode_corrections
     from trainers.label_errors.sheet import draw_label_errors
 
-    if found.candidates:
+    if not found.candidates:
+        for path in filter(None, (corrections, grid)):
+            log_line(f"{path} is not written, because no label seems wrong", level=logging.WARNING)
+        return
+    if corrections is not None:
+        write_new_file(corrections, encode_corrections(found))
+    if grid is not None:
         write_new_file(grid, draw_label_errors(dataset, found))
-    else:
-        log_line(f"{grid} is not written, because no label seems wrong", level=logging.WARNING)

@@ -95,3 +95,18 @@ def test_label_errors_of_several_labels_per_image_is_a_usage_error(tmp_path: Pat
     sm.convert(source, tmp_path / "data", list=tmp_path / "tags.csv", label_separator="|")
     with pytest.raises(UsageError, match="any number of labels"):
         sm.label_errors(tmp_path / "data", model="mobilenet_v2", weights="none")
+
+
+def test_label_errors_without_candidates_writes_no_file(tmp_path: Path) -> None:
+    for number in range(30):
+        folder = tmp_path / "photos" / "abc"[number % 3]
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = np.full((32, 32, 3), 40 + 5 * (number // 3)) + 120 * (np.arange(3) == number % 3)
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.png")
+    sm.convert(tmp_path / "photos", tmp_path / "data", test=0.2)
+    path, grid = tmp_path / "corrected.jsonl", tmp_path / "wrong.png"
+    ended = call(tmp_path / "data", *FLAGS, "--corrections", path, "--grid", grid)
+    assert ended.exit_code == 0, ended.output
+    assert "0 labels may be wrong" in ended.stdout
+    assert not path.exists()
+    assert not grid.exists()
