@@ -77,10 +77,10 @@ def cross_validate(
 def _check_size(counts: NDArray[np.int64], groups: NDArray[np.int64], folds: int) -> None:
     found, large = len(np.unique(groups)), int((counts >= folds).sum())
     if large < 2 or found < 2 * folds:
-        images, least = pluralize(folds, "image"), pluralize(2 * folds, "group")
+        each, least = pluralize(folds, "image"), pluralize(2 * folds, "group")
         raise UsageError(
             "too few images for a cross-validation",
-            expected=f"two classes with at least {images}, and {least} of images",
+            expected=f"{least}, and two classes with at least {each}",
             got=f"{large} of these, {pluralize(found, 'group')}",
             hint="use fewer --folds" if folds > 2 else None,
         )
