@@ -26,7 +26,7 @@ GCS_SERVER_PACKAGE := github.com/fsouza/fake-gcs-server@v1.56.1
 AZURE_SERVER_PACKAGE := azurite@3
 ACTIONLINT := .actionlint/actionlint
 ACTIONLINT_PACKAGE := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
-QUICK_TESTS := -n auto --dist loadfile -m "not slow and not s3 and not clouds and not cluster"
+QUICK_TESTS := -n auto --dist loadfile --disable-warnings -m "not slow and not s3 and not clouds and not cluster"
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --no-compile
 LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header --quiet $(if $(UPGRADE),--upgrade)
@@ -34,7 +34,7 @@ LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes \
 IMAGE_LOCK_FLAGS := $(filter-out --upgrade,$(LOCK_FLAGS)) --constraint requirements.lock \
 	--extra s3 --extra gcs --extra azure --extra metrics --extra otel
 
-.PHONY: help setup demo test test-all s3-server test-s3 cloud-servers test-clouds cluster-test deploy-test torch-test attack coverage \
+.PHONY: help setup demo test test-all s3-server test-s3 cloud-servers test-clouds cluster-test deploy-test libraries-test attack coverage \
 	check lint-workflows api-check pre-commit release-check bench bench-quick docs docs-serve \
 	pages tutorials lock wheel images clean distclean
 .DEFAULT_GOAL := help
@@ -75,11 +75,9 @@ deploy-test: $(INSTALLED) ## install Airflow and schemas into .deploy-test/, and
 		-Dartifact=org.apache.flink:flink-kubernetes-operator-api:1.10.0:jar
 	@$(BIN)/python -m pytest tests/deploy
 
-torch-test: $(INSTALLED) ## install PyTorch into .torch/ (4 GB on Linux), and test reading with it
-	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .torch
-	@$(BIN)/uv pip install --quiet --no-deps --compile-bytecode --python .torch/bin/python \
-		-r tests/trainers/torch-requirements.txt
-	@$(BIN)/python -m pytest tests/trainers/input/test_distributed_training.py -k torch
+libraries-test: $(INSTALLED) ## install PyTorch, Grain, FiftyOne and others into .libraries/, and test reading with them (LIBRARIES="torch grain")
+	@$(BIN)/python -m tests.libraries $(LIBRARIES)
+	@$(BIN)/python -m pytest tests/libraries
 
 attack: $(INSTALLED) ## attack every command for an hour: faults, kills, mutated images; needs cc (MINUTES=60 SEED=0)
 	@$(BIN)/python -m tests.attack --minutes $(or $(MINUTES),60) --seed $(or $(SEED),0)
@@ -121,7 +119,7 @@ pre-commit: $(INSTALLED) ## run the hooks of .pre-commit-config.yaml on all file
 release-check: $(INSTALLED) ## build and install wheel and sdist in .release/, write the SBOM (TAG=v1.2.3: compare it)
 	@BIN=$(BIN) tests/release/check.sh $(TAG)
 
-bench: $(INSTALLED) $(if $(shell command -v go 2>/dev/null),$(S3_SERVER)) ## run the benchmarks, three rounds, and write docs/explanation/performance.md
+bench: $(INSTALLED) $(if $(shell command -v go 2>/dev/null),$(S3_SERVER)) ## run the benchmarks, three rounds, and write their tables to the documentation
 	@$(BIN)/python -m benchmarks run --results benchmarks/results
 	@$(BIN)/python -m benchmarks page
 
@@ -167,7 +165,7 @@ clean: ## remove what these targets made, but .venv
 	find . -name __pycache__ -type d -not -path './.venv*' -prune -exec rm -rf {} +
 
 distclean: clean ## remove all environments and fetched programs as well
-	rm -rf .venv .venv-3.* .s3-server .cloud-servers .actionlint .deploy-test .torch .engines
+	rm -rf .venv .venv-3.* .s3-server .cloud-servers .actionlint .deploy-test .libraries .engines
 
 $(S3_SERVER):
 	@command -v go >/dev/null || { echo "shardmill: the S3 server of the tests is built by go" \

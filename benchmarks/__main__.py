@@ -15,11 +15,17 @@ from benchmarks.harness.samples import write_result
 from benchmarks.harness.settings import FULL, QUICK, TRY, Setting
 from benchmarks.page.page import fill, make_tables, read_results
 from benchmarks.page.plot import plot_results
-from benchmarks.registry import BENCHMARKS, run
+from benchmarks.registry import BENCHMARKS, choose, run
 
 _ROOT = Path(__file__).resolve().parents[1]
 _SCALES = {"full": FULL, "quick": QUICK, "try": TRY}
-_PAGE = _ROOT / "docs" / "explanation" / "performance.md"
+_PAGES = (
+    "explanation/performance.md",
+    "how-to/label-errors.md",
+    "how-to/prediction.md",
+    "how-to/serving.md",
+    "how-to/training.md",
+)
 _PICTURES = _ROOT / "docs" / "pictures"
 _EPILOG = """\b
 Examples:
@@ -61,7 +67,11 @@ def make_environments(names: tuple[str, ...], cache: Path) -> None:
     help="Measure only contestants whose name contains PART.",
 )
 @click.option(
-    "--data", type=_FOLDER, default=_ROOT.parent / "shared" / "data", help="Folder of real images."
+    "--data",
+    type=_FOLDER,
+    envvar="SHARDMILL_TEST_DATA",
+    default=_ROOT.parent / "shared" / "data",
+    help="Folder of real images.",
 )
 @_CACHE
 @click.option("--results", type=_FOLDER, help="Folder of the results.  [CACHE/results-SCALE]")
@@ -79,12 +89,13 @@ def run_benchmarks(
     """Run all benchmarks, or the named benchmarks, and print their tables."""
     setting = Setting(_SCALES[scale], data.resolve(), cache.resolve())
     folder = results or cache / f"results-{scale}"
+    chosen = choose(names, setting.data)
     if dry_run:
-        click.echo(f"{', '.join(names or BENCHMARKS)}: {setting.scale}, results in {folder}")
+        click.echo(f"{', '.join(chosen)}: {setting.scale}, results in {folder}")
         return
     command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
     started = time.monotonic()
-    for name in names or BENCHMARKS:
+    for name in chosen:
         try:
             write_result(run(name, setting, command, only), folder)
         except ProcessError as error:
@@ -97,9 +108,10 @@ def run_benchmarks(
 @main.command("page")
 @click.option("--results", type=_FOLDER, default=_ROOT / "benchmarks" / "results")
 def write_page(results: Path) -> None:
-    """Write the tables and the plots of docs/explanation/performance.md."""
+    """Write the tables and the plots of the documentation."""
     found = read_results(results)
-    _PAGE.write_text(fill(_PAGE.read_text(), make_tables(found)))
+    for page in (_ROOT / "docs" / name for name in _PAGES):
+        page.write_text(fill(page.read_text(), make_tables(found)))
     plot_results(found, _PICTURES)
 
 

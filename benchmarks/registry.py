@@ -5,31 +5,42 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+import click
+
 from benchmarks.harness.machine import describe_machine, own_versions
 from benchmarks.harness.rounds import find_able, run_rounds
 from benchmarks.harness.samples import Result
 from benchmarks.inputs.pictures import describe, photos
+from benchmarks.inputs.real_photos import has_photos
 from benchmarks.suites import (
     accelerators,
     access,
     conversion,
     engines,
+    export_latency,
+    imbalance,
     jpeg_decoders,
+    label_errors,
+    label_loop,
     large_collection,
     large_photos,
     large_plan,
     linear,
     near_duplicates,
     planning,
+    pointing_game,
     prediction,
     processes,
     raw_shares,
     reading,
+    rejection,
     remote_reading,
+    serving,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+    from pathlib import Path
 
     from benchmarks.harness.settings import Entry, Setting
 
@@ -50,8 +61,35 @@ BENCHMARKS: dict[str, Callable[[Setting], Entry]] = {
     "processes": processes.enter,
     "large-photos": large_photos.enter,
     "prediction": prediction.enter,
+    "serving": serving.enter,
+    "export-latency": export_latency.enter,
     "near-duplicates": near_duplicates.enter,
+    "label-errors": label_errors.enter,
+    "label-loop": label_loop.enter,
+    "pointing-game": pointing_game.enter,
+    "imbalance": imbalance.enter,
+    "rejection": rejection.enter,
 }
+ACCURACY = frozenset({"label-errors", "label-loop", "pointing-game", "imbalance", "rejection"})
+"""The benchmarks that measure no times."""
+NEED_PHOTOS = ACCURACY | {"export-latency"}
+"""The benchmarks that need real photos and weights."""
+
+
+def choose(names: Collection[str], data: Path) -> list[str]:
+    """Return the named benchmarks; without names, all whose images exist.
+
+    Raises:
+        ClickException: the images of a named benchmark do not exist.
+    """
+    if has_photos(data):
+        return list(names or BENCHMARKS)
+    if missing := NEED_PHOTOS & set(names):
+        raise click.ClickException(
+            f"{', '.join(sorted(missing))}: the photos or the weights are missing in {data}; "
+            "pass --data FOLDER"
+        )
+    return list(names or (name for name in BENCHMARKS if name not in NEED_PHOTOS))
 
 
 def run(name: str, setting: Setting, command: str, only: Collection[str] = ()) -> Result:

@@ -13,10 +13,16 @@ from typing import NamedTuple
 import xxhash
 
 from pipelines import run_state
+from pipelines.writing.own_index import is_own_index
 from pipelines.writing.publish import derived_files, read_published
 from records.errors import InputNotFoundError
-from records.format.layout import is_dataset_file
-from records.format.manifest import file_names
+from records.format.layout import (
+    index_name,
+    is_dataset_file,
+    measured_shard,
+    parse_shard_name,
+)
+from records.format.manifest import Manifest, file_names
 from records.format.metadata.card_file import update_card
 from records.generations import saved_files
 from records.storage import Storage, open_storage
@@ -60,6 +66,15 @@ def clean(location: str, *, dry_run: bool = False) -> CleanReport:
     return report
 
 
+def finish_run(output: Storage, manifest: Manifest, *, has_grid: bool) -> None:
+    """Remove the state of a run that has published this manifest in a locked output.
+
+    The dataset card then describes the published dataset.
+    """
+    update_card(output, manifest, has_grid=has_grid)
+    remove_own_files(output)
+
+
 def remove_run(output: Storage, *, keep: str | None = None) -> None:
     """Remove the files and the state of a run from a locked output, and its empty folders.
 
@@ -92,6 +107,7 @@ class _RunFiles:
         self.manifest = read_published(output)
         self._present = set() if self.manifest is None else file_names(self.manifest)
         self._hashes = recorded_hashes(output)
+        self._shards = {index_name(name): name for name in self._hashes if parse_shard_name(name)}
 
     @cached_property
     def _earlier(self) -> set[str]:
@@ -100,8 +116,15 @@ class _RunFiles:
 
     def unpublished(self) -> list[str]:
         """Return the files that do not belong to the finished dataset in the output, sorted."""
-        names = sorted(name for name in self._hashes if self.is_unknown(name))
-        return [name for name in names if is_own(self._output, name)]
+        # Measurements belong to the dataset if their shard does.
+        names = {*self._hashes, *self._shards}
+        unknown = (name for name in names if self.is_unknown(measured_shard(name) or name))
+        return [name for name in sorted(unknown) if self._is_own(name)]
+
+    def _is_own(self, name: str) -> bool:
+        if name in self._shards:
+            return is_own_index(self._output, self._shards[name])
+        return is_own(self._output, name)
 
     def is_unknown(self, name: str) -> bool:
         """Return whether a dataset file of this name does not belong to the finished dataset."""
@@ -111,7 +134,8 @@ class _RunFiles:
 
     def folders(self) -> list[str]:
         """Return the folders of the files that the run has recorded, the inner ones first."""
-        found = {str(folder) for name in self._hashes for folder in PurePosixPath(name).parents}
+        names = {*self._hashes, *self._shards}
+        found = {str(folder) for name in names for folder in PurePosixPath(name).parents}
         return sorted(found - {"."}, key=len, reverse=True)
 
     def replaced(self) -> Iterator[tuple[str, bytes]]:

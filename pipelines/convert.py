@@ -9,11 +9,13 @@ report = convert(ConvertOptions(source="photos", output="data", test=0.2))
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 
 import msgspec
 
-from pipelines.clean import remove_run
+from pipelines.clean import finish_run, remove_run
 from pipelines.edit.plan import add_edits, require_records
 from pipelines.edit.source_edits import find_source_edits
 from pipelines.fingerprints import save_fingerprints
@@ -32,11 +34,12 @@ from pipelines.planning.plan import Plan, make_plan
 from pipelines.report import Report, report_finished
 from pipelines.resume import check_unchanged, find_finished, find_unfinished, prepare_output
 from pipelines.run import Run
-from pipelines.run_state import has_state
+from pipelines.run_state import forget_order, has_state
 from pipelines.runners import check_runner
 from pipelines.sources import Sources, list_sources
 from pipelines.sources.containers import ContainerFiles, NewCopies, open_images
 from pipelines.sources.path_checks import check_locations
+from pipelines.writing.convert_job import ConvertJob
 from pipelines.writing.copy import CopyJob, write_or_copy_shard
 from pipelines.writing.publish import (
     check_reject_limit_early,
@@ -45,10 +48,11 @@ from pipelines.writing.publish import (
     report_result,
 )
 from pipelines.writing.results import collect_results
-from pipelines.writing.shard import ConvertJob, estimate_costs, write_shard
-from records.errors import InputNotFoundError
+from pipelines.writing.shard import estimate_costs, write_shard
+from records.errors import InputNotFoundError, ShardmillError
 from records.format.layout import MANIFEST
 from records.format.manifest import Manifest, Settings
+from records.format.metadata.card import GRID
 from records.format.metadata.description import read_description
 from records.runtime.logging import log_line
 from records.runtime.malloc import table_blocks_returned
@@ -56,9 +60,13 @@ from records.runtime.processes import Division
 from records.runtime.shard_worker import OnProgress, Worker
 from records.runtime.telemetry import span
 from records.storage import FolderLock, Storage, absolute_location, open_storage
+from records.storage.work_folder import has_unfinished_run
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from records.text.urls import redact_location
+
+_MOST_RETURNED_IMAGES = 100_000
+"""The number of images up to which the driver has all indexes in memory: 10 MB."""
 
 
 def convert(options: ConvertOptions, on_progress: OnProgress | None = None) -> Report:
@@ -90,8 +98,8 @@ def convert(options: ConvertOptions, on_progress: OnProgress | None = None) -> R
             ensure_unchanged(run)
             report = _report_without_writing(run)
             if report is None:
-                report = _write_and_publish(run, lock, copies, on_progress)
-            # The state may belong to a run that was killed after publication, or had another plan.
+                return _write_and_publish(run, lock, copies, on_progress)
+            # The state belongs to a run that was killed after publication, or had another plan.
             remove_run(run.output)
         return report
 
@@ -166,18 +174,42 @@ def _needs_copies(options: ConvertOptions, output: Storage) -> bool:
 def _write_and_publish(
     run: Run, lock: FolderLock, copies: NewCopies, on_progress: OnProgress | None
 ) -> Report:
-    if run.options.append:
-        discard_stale_run(run)
-    shards_kept = prepare_output(run)
-    check_reject_limit_early(run, lock=lock)
-    _unpack_containers(run, copies)
-    division = run.divide_cpus(*estimate_costs(run.plan.settings.images))
-    run.write_shards(_worker(run, division), division, on_progress)
-    result = collect_results(run)
-    report = report_result(run, result, shards_kept=shards_kept)
-    publish(run, result, report, lock=lock)
-    save_fingerprints(run)
+    names = discard_stale_run(run) if run.options.append else run.output.list()
+    costs = estimate_costs(run.plan.settings.images, quality=run.options.quality)
+    division = run.divide_cpus(*costs)
+    # Workers on other machines may still write shards of a run that was removed.
+    is_new = not (has_unfinished_run(names) or run.options.runner_config.needs_beam)
+    # In a store, marks of shards take requests.
+    in_order = is_new and division.processes == 1 and not run.output.is_local
+    prepared = prepare_output(run, names, in_order=in_order)
+    job = msgspec.structs.replace(
+        _make_job(run, division),
+        may_exist=not is_new,
+        marks_shards=not in_order,
+        crashed=prepared.crashed,
+    )
+    with _order_forgotten_on_error(run.output, lock) if in_order else nullcontext():
+        check_reject_limit_early(run, lock=lock)
+        _unpack_containers(run, copies)
+        done = run.write_shards(partial(_make_worker, run, job), division, on_progress)
+    result = collect_results(run, done)
+    report = report_result(run, result, shards_kept=prepared.shards_kept)
+    manifest = publish(run, result, report, lock=lock, replaced=prepared.replaced)
+    save_fingerprints(run, result.stored)
+    finish_run(run.output, manifest, has_grid=GRID in names)
     return report
+
+
+@contextmanager
+def _order_forgotten_on_error(output: Storage, lock: FolderLock) -> Iterator[None]:
+    """Record after an error that no shard has crashed: otherwise the next run isolates one."""
+    try:
+        yield
+    except BaseException:
+        with suppress(ShardmillError):
+            lock.ensure_held()  # otherwise the state is that of another run
+            forget_order(output)
+        raise
 
 
 def _unpack_containers(run: Run, copies: NewCopies) -> None:
@@ -191,24 +223,34 @@ def _unpack_containers(run: Run, copies: NewCopies) -> None:
                 files.unpack(run.output, copies)
 
 
-def _worker(run: Run, division: Division) -> Worker:
-    """Return the function that writes a shard: with images of the source, or with old records."""
-    output = absolute_location(run.options.output)
-    job = ConvertJob(
+def _make_job(run: Run, division: Division) -> ConvertJob:
+    output, options = absolute_location(run.options.output), run.options
+    # The driver need not read a small index from a store if a worker of this machine returns it.
+    is_small = run.plan.images <= _MOST_RETURNED_IMAGES
+    return ConvertJob(
         source=absolute_location(run.sources.location),
         output=output,
+        plans=output,
         labels=run.plan.labels,
         images=run.plan.settings.images,
         workers=division.threads,
-        follow_symlinks=run.options.follow_symlinks,
-        image_timeout=run.options.image_timeout,
+        follow_symlinks=options.follow_symlinks,
+        image_timeout=options.image_timeout,
         containers=run.sources.containers,
         plan_digest=run.plan.digest,
+        returns_index=is_small and not (run.output.is_local or options.runner_config.needs_beam),
+        quality=options.quality,
     )
+
+
+def _make_worker(run: Run, job: ConvertJob, plans: str) -> Worker:
+    """Return the function that writes a shard: with images of the source, or with old records."""
+    job = msgspec.structs.replace(job, plans=plans)
     if not run.plan.copies:
         return partial(write_shard, job)
     renamed = frozenset() if run.base is None else renamed_labels(run.base.labels, job.labels)
-    return partial(write_or_copy_shard, job, CopyJob(output, output, job.labels, renamed))
+    copy = CopyJob(job.output, job.output, plans, job.labels, renamed)
+    return partial(write_or_copy_shard, job, copy)
 
 
 def _report_without_writing(run: Run) -> Report | None:

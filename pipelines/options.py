@@ -45,7 +45,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     `beam_flags` unchanged. `explicit` are the names of the options that the user has passed: an
     append compares them with those of the dataset, also if they have their defaults. `describe` is
     the path of a description of the dataset. `message` is the reason for the generation, for its
-    provenance.
+    provenance. With `quality`, the measurements of the images are saved for `sm.quality`.
     """
 
     source: str
@@ -80,6 +80,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_file_mb: int = MAX_FILE_MB
     image_timeout: int = 60
     images: ImageOptions = ImageOptions()
+    quality: bool = False
     processes: int | None = None
     workers: int | None = None
     append: bool = False
@@ -126,8 +127,10 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
         """Return these options with the groups, the columns and the task of a dataset.
 
         Raises:
-            UsageError: the manifest of the dataset has an invalid regular expression.
+            UsageError: the manifest of the dataset has an invalid regular expression, or its images
+                are not decoded, and `quality` is set.
         """
+        _check_quality(settings.images.check, quality=self.quality)
         options = self
         if settings.columns and options.keep_columns is None:
             names = tuple(column.name for column in settings.columns)
@@ -182,6 +185,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
             UsageError: an option is out of range, or two options cannot be used together.
         """
         self.images.for_conversion.validate()
+        _check_quality(self.images.check, quality=self.quality)
         _check_amount("--test", self.test)
         _check_amount("--validation", self.validation)
         _check_splits(self)
@@ -245,6 +249,14 @@ def _check_amount(flag: str, amount: SplitSize | None) -> None:
         raise UsageError(f"{flag} must be a fraction between 0 and 1", got=amount)
     if isinstance(amount, int) and amount < 1:
         raise UsageError(f"{flag}-count must be at least 1", got=amount)
+
+
+def _check_quality(check: str, *, quality: bool) -> None:
+    if quality and check == "header":
+        raise UsageError(
+            "--quality measures decoded images, and --check header decodes none",
+            hint="omit --check header; or omit --quality, and run `shardmill quality` later",
+        )
 
 
 def _check_splits(options: ConvertOptions) -> None:

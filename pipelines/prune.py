@@ -7,14 +7,16 @@ run removes the rest. A file marks the generation meanwhile: `verify` reports no
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from itertools import chain
 from typing import NamedTuple
 
 import msgspec
 
-from records.errors import CorruptDataError
+from records.errors import CorruptDataError, LockedError
 from records.format import layout
 from records.format.digest import FileDigest, digest_stream
 from records.format.layout import measurement_names
@@ -23,7 +25,7 @@ from records.generations import list_saved, read_provenance, read_saved, require
 from records.runtime.storage_patience import parse_duration
 from records.storage import FolderLock, Storage, open_storage, write_file
 from records.storage.local import LocalStorage
-from records.storage.work_folder import has_unfinished_run, remove_own_files, warn_kept
+from records.storage.work_folder import REPAIRED, list_own_files, remove_rest, warn_kept
 from records.text.escaping import escape_for_display
 from records.text.formatting import format_bytes, pluralize
 
@@ -97,7 +99,8 @@ def prune(dataset: str, *, older_than: str, dry_run: bool = False) -> PruneRepor
 
     Args:
         dataset: the path or URL of the dataset.
-        older_than: the time since the replacement of a generation, such as `7d` or `12h`.
+        older_than: the time since the replacement of a generation, such as `7d` or `12h`; `0` for
+            all earlier generations, whatever the clock and their provenance are.
         dry_run: whether to only report the files; their content is not compared then.
 
     Raises:
@@ -112,15 +115,18 @@ def prune(dataset: str, *, older_than: str, dry_run: bool = False) -> PruneRepor
     seconds = parse_duration(older_than)
     storage = open_storage(dataset)
     plan = _plan(storage, seconds)
-    if dry_run or not (plan.generations or plan.marked):
+    is_done = not (plan.generations or plan.marked)
+    if not dry_run and is_done and list_own_files(storage):
+        with suppress(LockedError), storage.lock():
+            remove_rest(storage)
+    if dry_run or is_done:
         names = {name: _size(storage, name) for name in _all_files(plan)}
         present = {name: size for name, size in names.items() if size is not None}
         return _report(storage, plan, present, (), dry_run=dry_run)
     with storage.lock() as lock:
         plan = _plan(storage, seconds)
         removed, kept = _remove(storage, plan, lock)
-        if not has_unfinished_run(storage):
-            remove_own_files(storage)
+        remove_rest(storage)
     warn_kept(storage, kept)
     return _report(storage, plan, removed, tuple(kept), dry_run=False)
 
@@ -160,7 +166,7 @@ def _plan(storage: Storage, seconds: float) -> _Plan:
             manifest = _read(storage, number)
         except FileNotFoundError:
             continue  # another process has pruned it since the listing
-        age = _age_seconds(storage, number)
+        age = _age_seconds(storage, number) if seconds else math.inf
         if age is None:
             plan.unknown.append(number)
         if age is not None and age > seconds:
@@ -173,7 +179,14 @@ def _plan(storage: Storage, seconds: float) -> _Plan:
     for name in needed & plan.files.keys():
         del plan.files[name]
         plan.shards.pop(name, None)
+    plan.files.update(_find_waiting(storage, plan))
     return plan
+
+
+def _find_waiting(storage: Storage, plan: _Plan) -> dict[str, set[FileDigest]]:
+    """Return the shards that a killed repair has written, and not yet copied to their places."""
+    shards = {f"{REPAIRED}/{shard}": shard for shard in plan.shards}
+    return {name: plan.files[shards[name]] for name in storage.list(REPAIRED) if name in shards}
 
 
 def _read(storage: Storage, number: int) -> Manifest:

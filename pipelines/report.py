@@ -109,8 +109,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     `removed` and `corrected` are the numbers of records that the run removes, because their files
     are missing, or to which it gives the class of the source.
     `class_renamed` are the classes that get a new name, with `rename_class`.
-    `old_shards` are the shards of earlier generations that still contain removed records, after a
-    compaction in place, and `next` are the commands that remove their bytes.
+    `old_shards` are the existing shards that contain removed records, or may contain them, after a
+    compaction in place, and `next` are the commands that remove those of earlier generations.
     """
 
     status: Status

@@ -6,8 +6,9 @@ has changed, every source file is hashed again and compared with its hash in the
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import pyarrow as pa
 import xxhash
@@ -21,27 +22,29 @@ from pipelines.sources.base import SourceImage
 from pipelines.sources.containers import open_images, read_image
 from pipelines.sources.containers.member import known_hash
 from pipelines.sources.reader import SourceFiles, UnreadableError
+from pipelines.writing.own_index import remove_index
 from pipelines.writing.publish import read_published, replaced_files
 from pipelines.writing.source_hashes import stored_hashes
 from records.errors import CorruptDataError, OutputError
 from records.format import layout
 from records.format.index import read_index, read_index_file
 from records.format.layout import index_name, is_dataset_file
-from records.format.manifest import Manifest, file_names
-from records.generations import saved_files
+from records.format.manifest import Manifest
 from records.images import encoder_versions
 from records.runtime.cpu import available_cpus
 from records.runtime.telemetry import span
 from records.storage import Storage
 from records.storage.ownership import remove_own, require_own
 from records.storage.work_folder import (
-    record_command,
+    has_unfinished_run,
     remove_own_files,
     run_of_other_command,
     unfinished_command,
 )
 from records.text.formatting import pluralize
 from records.text.keys import key_to_text
+
+_STAGING = f"{layout.WORK_FOLDER}/staging"
 
 
 def find_finished(run: Run) -> Manifest | None:
@@ -119,14 +122,28 @@ def find_unfinished(run: Run) -> UnfinishedRun | None:
             plan or its image libraries differ), or a file of the user that has the name of a
             dataset file.
     """
+    return _find_unfinished(run, run.output.list(), replaced_files(run))
+
+
+def _find_unfinished(
+    run: Run, names: list[str], replaced: Mapping[str, bytes | None]
+) -> UnfinishedRun | None:
+    """Return the same as `find_unfinished`.
+
+    Args:
+        run: the run.
+        names: the names of all files of the output.
+        replaced: the result of `replaced_files`.
+    """
     output = run.output
-    command = unfinished_command(output)
+    # A listing replaces requests for files that a new run does not find.
+    command = unfinished_command(output) if has_unfinished_run(names) else None
     # If there is a dataset to append to, the other command has written it and was then killed.
     if run.base is None and command not in {None, run.command}:
         raise run_of_other_command(output, str(command))
-    unfinished = run_state.read_run(output)
+    unfinished = run_state.read_run(output) if layout.RUN_PLAN in names else None
     if unfinished is None:
-        _refuse_files_of_user(run)
+        _refuse_files_of_user(run, names, replaced)
         return None
     if unfinished.plan_digest != run.plan.digest:
         raise OutputError(
@@ -144,35 +161,59 @@ def find_unfinished(run: Run) -> UnfinishedRun | None:
             hint="install the expected versions to resume, or run `shardmill clean` and start over",
         )
     shards = [shard.name for shard in run.plan.all_shards]
-    _refuse_files_of_user(run, {*shards, *map(index_name, shards)})
+    _refuse_files_of_user(run, names, replaced, {*shards, *map(index_name, shards)})
     return unfinished
 
 
+class Prepared(NamedTuple):
+    """A prepared output.
+
+    Attributes:
+        shards_kept: the number of shards that are finished already.
+        replaced: the result of `replaced_files`.
+        crashed: the name of the shard that a killed run without marks may have been writing, if
+            there is one.
+    """
+
+    shards_kept: int
+    replaced: Mapping[str, bytes | None]
+    crashed: str | None = None
+
+
 @span("prepare")
-def prepare_output(run: Run) -> int:
-    """Prepare the output for this plan; return the number of shards that are finished already.
+def prepare_output(run: Run, names: list[str], *, in_order: bool = False) -> Prepared:
+    """Prepare the output for this plan.
+
+    Args:
+        run: the run.
+        names: the names of all files of the output.
+        in_order: whether a new run writes its shards in order, see `UnfinishedRun`.
 
     Raises:
         OutputError: see `find_unfinished`.
     """
     output, plan = run.output, run.plan
-    # This process holds the lock: staged files belong to a killed run.
-    remove_own_files(output, f"{layout.WORK_FOLDER}/staging")
-    unfinished = find_unfinished(run)
-    record_command(output, run.command)
+    if any(name.startswith(_STAGING) for name in names):
+        # This process holds the lock: staged files belong to a killed run.
+        remove_own_files(output, _STAGING)
+    replaced = replaced_files(run)
+    unfinished = _find_unfinished(run, names, replaced)
     if unfinished is None:
-        run_state.write_run(output, plan, encoders())
-        return 0
+        run_state.write_run(output, plan, run.command, encoders(), in_order=in_order)
+        return Prepared(0, replaced)
     is_touched = unfinished.fingerprint != plan.fingerprint
     if is_touched:
         _remove_modified(run)
-    kept = [
-        shard for shard in plan.all_shards if _is_reusable(output, shard, is_touched=is_touched)
-    ]
-    # Written even if no file was touched: the plans of a killed run may be damaged.
-    run_state.write_run(output, plan, encoders(), unfinished)
+    kept = {
+        shard.name
+        for shard in plan.all_shards
+        if _is_reusable(output, shard, is_touched=is_touched)
+    }
+    left = [shard.name for shard in plan.all_shards if shard.name not in kept]
+    # Written even if no file was touched: the plan of a killed run may be damaged.
+    run_state.write_run(output, plan, run.command, encoders(), unfinished)
     run_state.clear_results(output)
-    return len(kept)
+    return Prepared(len(kept), replaced, left[0] if left and unfinished.in_order else None)
 
 
 def _is_reusable(output: Storage, shard: PlannedShard, *, is_touched: bool) -> bool:
@@ -189,7 +230,8 @@ def _is_reusable(output: Storage, shard: PlannedShard, *, is_touched: bool) -> b
             for reject in rejects
         ):
             return True
-    remove_own(output, index_name(shard.name))
+        run_state.mark_finished(output, shard.name)
+    remove_index(output, shard.name)
     remove_own(output, shard.name)
     return False
 
@@ -197,7 +239,8 @@ def _is_reusable(output: Storage, shard: PlannedShard, *, is_touched: bool) -> b
 def _remove_modified(run: Run) -> None:
     """Remove the indexes of finished shards with modified source files."""
     for shard, _ in list(shards_with_modified_sources(run)):
-        remove_own(run.output, index_name(shard.name))
+        remove_index(run.output, shard.name)
+        run_state.mark_finished(run.output, shard.name)
 
 
 def encoders() -> dict[str, str]:
@@ -209,20 +252,26 @@ def _differences(these: dict[str, str], others: dict[str, str]) -> str:
     return ", ".join(f"{k} {v}" for k, v in sorted(these.items()) if others.get(k) != v) or "none"
 
 
-def _refuse_files_of_user(run: Run, planned: Collection[str] = ()) -> None:
-    """Raise OutputError if the output contains a file with a name that belongs to a dataset.
+def _refuse_files_of_user(
+    run: Run,
+    names: list[str],
+    replaced: Mapping[str, bytes | None],
+    planned: Collection[str] = (),
+) -> None:
+    """Raise OutputError if the output contains a file with a name that the run may write.
 
     The files of the dataset to append to that the run keeps are not read. The files in `planned`
     are not read either: they are checked before they are removed.
     """
-    output, replaced = run.output, replaced_files(run)
-    names = {name for name in output.list() if is_dataset_file(name)}.difference(planned)
+    own = {name for name, content in replaced.items() if content is not None}
+    found = {name for name in names if is_dataset_file(name)}.difference(planned, own)
     if run.base is not None:
-        names -= file_names(run.base) - replaced.keys()
-        if not names <= replaced.keys():
-            names -= saved_files(output) - replaced.keys()
-    for name in sorted(names):
-        require_own(output, name, known=replaced.get(name))
+        folder = layout.generation_folder(run.plan.generation)
+        saved = layout.saved_manifest_name(run.base.generations[-1].number)
+        others = {*replaced, saved}
+        found = {name for name in found if name in others or name.startswith(f"{folder}/")}
+    for name in sorted(found):
+        require_own(run.output, name)
 
 
 def shards_with_modified_sources(run: Run) -> Iterator[tuple[PlannedShard, str]]:

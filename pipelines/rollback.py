@@ -24,6 +24,7 @@ from records.format.manifest import Counts, Generation, Manifest, read_manifest
 from records.format.shard import missing_as_corrupt
 from records.generations import (
     Provenance,
+    encode_saved,
     iter_saved,
     make_provenance,
     read_generation,
@@ -40,6 +41,7 @@ from records.storage.ownership import (
     recorded_hashes,
     require_own,
     write_own,
+    write_own_files,
 )
 from records.storage.work_folder import record_command, run_of_other_command, unfinished_command
 from records.text.formatting import pluralize
@@ -271,9 +273,7 @@ def _publish(
         provenance, command=f"rollback --to {plan.to}", options=options
     )
     write_provenance(storage, number, provenance)
-    for name, content in derived_files(manifest).items():
-        if replaced.get(name) != content:
-            write_own(storage, name, content, known=replaced.get(name))
+    write_own_files(storage, {**derived_files(manifest), **encode_saved(plan.base)}, replaced)
     lock.ensure_held()
     replace_manifest(storage, plan.base, manifest)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,6 +14,7 @@ import pyarrow.compute as pc
 
 from pipelines.options import ConvertOptions
 from pipelines.planning.plan import Plan
+from pipelines.run_state import write_shard_plans
 from pipelines.runners import run_on_shards
 from pipelines.sources import Sources
 from records.format.layout import index_name
@@ -19,9 +22,9 @@ from records.format.manifest import Manifest
 from records.format.metadata.description import Description
 from records.runtime.logging import log_line
 from records.runtime.processes import Division, divide_cpus
-from records.runtime.shard_worker import OnProgress, RunnerConfig, Worker
+from records.runtime.shard_worker import OnProgress, RunnerConfig, Worker, WorkerResult
 from records.runtime.telemetry import span
-from records.storage import Storage, is_in_memory
+from records.storage import Storage, absolute_location, is_in_memory, open_storage
 from records.storage.work_folder import Command
 
 if TYPE_CHECKING:
@@ -91,16 +94,23 @@ class Run:
 
     @span("write")
     def write_shards(
-        self, worker: Worker, division: Division, on_progress: OnProgress | None
-    ) -> None:
-        """Call a worker for every planned shard.
+        self,
+        make_worker: Callable[[str], Worker],
+        division: Division,
+        on_progress: OnProgress | None,
+    ) -> Mapping[str, WorkerResult | None]:
+        """Write the plan of every shard, and call a worker for it.
 
         Args:
-            worker: the function that writes a shard and then its index, unless both exist; it reads
-                the plan of the shard from the work folder.
+            make_worker: the function that returns the worker. Its argument is the path or URL of
+                the folder with the plans of the shards. The worker writes a shard and then its
+                index, unless both exist.
             division: the number of processes.
             on_progress: a callback that receives the number of processed images and the total
                 number.
+
+        Returns:
+            The results of the workers of this machine, by the name of the shard.
 
         Raises:
             ShardmillError: the first permanent error of a shard.
@@ -110,12 +120,28 @@ class Run:
         runner = RunnerConfig(options.runner, options.beam_flags, division.processes)
         if division.processes > 1:
             log_line(str(division), **division._asdict())
-        run_on_shards(
-            worker,
-            [shard.name for shard in self.plan.all_shards],
-            options.output,
-            runner,
-            is_done=lambda name: self.output.stat(index_name(name)) is not None,
-            images=sum(map(len, self.plan.all_shards)),
-            on_progress=on_progress,
-        )
+        with self._write_plans(runner) as plans:
+            return run_on_shards(
+                make_worker(plans),
+                [shard.name for shard in self.plan.all_shards],
+                options.output,
+                runner,
+                is_done=lambda name: self.output.stat(index_name(name)) is not None,
+                saves_results=False,
+                images=sum(map(len, self.plan.all_shards)),
+                on_progress=on_progress,
+            )
+
+    @contextmanager
+    def _write_plans(self, runner: RunnerConfig) -> Iterator[str]:
+        """Write the plans of the shards, and yield the folder or URL with them.
+
+        Processes of this machine need no requests for them: they read them from its disk.
+        """
+        if self.output.is_local or runner.needs_beam:
+            write_shard_plans(self.output, self.plan)
+            yield absolute_location(self.options.output)
+            return
+        with TemporaryDirectory(prefix="shardmill-") as folder:
+            write_shard_plans(open_storage(folder), self.plan)
+            yield folder

@@ -1,9 +1,9 @@
 """The state of an unfinished run, in the folder `.shardmill`.
 
-command                  the command of the run: see `records.storage.work_folder`
-plan.json                the run: plan digest, fingerprint, encoders, names of its shards
-shards/NAME.msgpack      the plan of one shard
-attempts/NAME            exists while a worker writes the shard; remains if the worker crashed
+command                  the command of a run without a plan: see `records.storage.work_folder`
+plan.json                the run: command, plan digest, fingerprint, encoders, names of its shards
+shards/NAME.msgpack      the plan of one shard, if workers on other machines may read it
+attempts/NAME            exists from the start of a worker; is removed if the worker fails
 failures/NAME.json       the error of a shard that could not be written
 facts/NAME.json          the result of the worker for a shard, if the worker returned one
 written/, etags/         files that the run wrote: see `records.storage.ownership`
@@ -14,6 +14,7 @@ runs/, workers/          heartbeats: see `pipelines.runners.heartbeat`
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -27,8 +28,8 @@ from records.errors import CorruptDataError, OutputError, ShardmillError
 from records.format.layout import RUN_PLAN, SHARD_PATTERN, WORK_FOLDER
 from records.runtime.parallel_map import IO_THREADS, parallel_map
 from records.runtime.shard_worker import WorkerResult
-from records.storage import Storage
-from records.storage.work_folder import list_own_files, remove_own_files
+from records.storage import Storage, write_file
+from records.storage.work_folder import Command, list_own_files, remove_own_files
 from records.strict_json import decode_json, decode_msgpack
 
 _FAILURES = f"{WORK_FOLDER}/failures"
@@ -49,7 +50,10 @@ ShardFile = Annotated[str, msgspec.Meta(pattern=f"^{SHARD_PATTERN}$")]
 class UnfinishedRun(msgspec.Struct, frozen=True):
     """The identity of a run; a later run compares it to decide whether to resume.
 
-    `started` is the time of the first start, UTC, as ISO 8601; it is only shown.
+    `started` is the time of the first start, UTC, as ISO 8601; it is only shown. `command` is the
+    command of the run; empty in the state of an earlier version, which has it in a separate file.
+    `in_order` is whether one process writes the shards in order, without marks: if it dies, it has
+    started no unfinished shard but the first.
     """
 
     plan_digest: str
@@ -57,6 +61,8 @@ class UnfinishedRun(msgspec.Struct, frozen=True):
     encoders: dict[str, str]
     shards: tuple[ShardFile, ...]
     started: str = ""
+    command: str = ""
+    in_order: bool = False
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -90,43 +96,71 @@ def read_run(output: Storage) -> UnfinishedRun | None:
 
 
 def write_run(
-    output: Storage, plan: Plan, encoders: dict[str, str], resumed: UnfinishedRun | None = None
+    output: Storage,
+    plan: Plan,
+    command: Command,
+    encoders: dict[str, str],
+    resumed: UnfinishedRun | None = None,
+    *,
+    in_order: bool = False,
 ) -> None:
-    """Write the plan of each shard, and then the identity of the run, which may resume another."""
-
-    def write(shard: PlannedShard) -> None:
-        content = msgspec.msgpack.encode(shard.to_plan(plan))
-        output.replace(_shard_plan_name(shard.name), content)
-
-    for _ in parallel_map(write, plan.all_shards, threads=0 if output.is_local else IO_THREADS):
-        pass
+    """Write the identity of a run, which may resume another."""
     names = tuple(shard.name for shard in plan.all_shards)
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     started = now if resumed is None else resumed.started
-    run = UnfinishedRun(plan.digest, plan.fingerprint, encoders, names, started)
-    output.replace(RUN_PLAN, msgspec.json.encode(run))
+    identity = (plan.digest, plan.fingerprint, encoders, names, started, command, in_order)
+    output.replace(RUN_PLAN, msgspec.json.encode(UnfinishedRun(*identity)))
 
 
-def read_shard_plan(output: Storage, name: str) -> ShardPlan:
+def forget_order(output: Storage) -> None:
+    """Record that the process of a run ends without a crash, see `UnfinishedRun.in_order`.
+
+    Raises:
+        CorruptDataError: the identity of the run is damaged.
+        OutputError, StorageError: it cannot be written.
+    """
+    unfinished = read_run(output)
+    if unfinished is not None and unfinished.in_order:
+        ended = msgspec.structs.replace(unfinished, in_order=False)
+        output.replace(RUN_PLAN, msgspec.json.encode(ended))
+
+
+def write_shard_plans(storage: Storage, plan: Plan) -> None:
+    """Write the plan of each shard, for the workers."""
+
+    def write(shard: PlannedShard) -> None:
+        content = msgspec.msgpack.encode(shard.to_plan(plan))
+        storage.replace(_shard_plan_name(shard.name), content)
+
+    for _ in parallel_map(write, plan.all_shards, threads=0 if storage.is_local else IO_THREADS):
+        pass
+
+
+def read_shard_plan(storage: Storage, name: str) -> ShardPlan:
     """Return the plan of one shard. Raises CorruptDataError."""
     plan = _shard_plan_name(name)
-    content = output.read(plan)
-    with _as_corrupt(output, plan, hint=_RERUN):
+    content = storage.read(plan)
+    with _as_corrupt(storage, plan, hint=_RERUN):
         return decode_msgpack(content, ShardPlan)
 
 
-def has_crashed(output: Storage, name: str) -> bool:
-    """Return whether a worker started a shard and crashed."""
-    return output.stat(_attempt_name(name)) is not None
+def mark_started(output: Storage, name: str) -> bool:
+    """Mark that a worker has started to write a shard; return whether it is the first to do so.
 
-
-def mark_started(output: Storage, name: str) -> None:
-    """Record that a worker has started to write a shard."""
-    output.replace(_attempt_name(name), b"")
+    The mark remains if the worker crashes. Raises OutputError, StorageError.
+    """
+    mark = _attempt_name(name)
+    try:
+        write_file(output, mark, secrets.token_bytes(8))  # no two marks are equal
+    except OutputError:
+        if output.stat(mark) is None:
+            raise
+        return False
+    return True
 
 
 def mark_finished(output: Storage, name: str) -> None:
-    """Record that the worker of a shard did not crash; it may have failed."""
+    """Remove the mark of a shard whose worker did not crash; it may have failed."""
     output.remove(_attempt_name(name))
 
 

@@ -15,12 +15,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from records.dataset import Dataset, Record, Split, open_dataset
+    from records.dataset import Dataset, EpochBatches, MappedSplit, Record, Split, open_dataset
     from records.errors import ShardmillError
     from records.verification import verify
 
 _MODULES = {
     "Dataset": "records.dataset",
+    "EpochBatches": "records.dataset",
+    "MappedSplit": "records.dataset",
     "Record": "records.dataset",
     "ShardmillError": "records.errors",
     "Split": "records.dataset",
@@ -28,7 +30,16 @@ _MODULES = {
     "verify": "records.verification",
 }
 
-__all__ = ["Dataset", "Record", "ShardmillError", "Split", "open_dataset", "verify"]
+__all__ = [
+    "Dataset",
+    "EpochBatches",
+    "MappedSplit",
+    "Record",
+    "ShardmillError",
+    "Split",
+    "open_dataset",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TypeVar
+import threading
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -89,10 +90,27 @@ def decode_json_lines(content: bytes, kind: type[T]) -> list[T]:
     return [decode_json(line, kind) for line in content.splitlines() if line.strip()]
 
 
+_DECODERS: dict[object, msgspec.json.Decoder[Any]] = {}
+_MAKING = threading.Lock()
+
+
+def _decoder_of(kind: type[T]) -> msgspec.json.Decoder[T]:
+    """Return the decoder of a type, which is made once.
+
+    If several threads make the first decoders of one type, msgspec ends the process: a thread uses
+    the description of the type that another one has not completed.
+    """
+    found = _DECODERS.get(kind)
+    if found is None:
+        with _MAKING:
+            found = _DECODERS.setdefault(kind, msgspec.json.Decoder(kind))
+    return found
+
+
 def _decode(content: bytes, kind: type[T]) -> T:
     """Return a value of `kind`, without a search for names that an object has twice."""
     try:
-        return msgspec.json.decode(content, type=kind)
+        return _decoder_of(kind).decode(content)
     except (UnicodeDecodeError, RecursionError) as error:
         raise msgspec.DecodeError(str(error)) from error
     except msgspec.DecodeError as error:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import re
+from typing import Any
 
 from records.errors import UsageError
 from records.text.escaping import escape_for_display
+from records.text.formatting import pluralize
 
 # The mark of UTF-32 begins with the mark of UTF-16.
 _MARKS = (
@@ -86,6 +89,43 @@ def decode_strict_text(content: bytes, *, path: str) -> str:
             hint="save the file as UTF-8",
         )
     return text
+
+
+def decode_toml(
+    content: bytes, *, path: str, what: str, most_bytes: int, hint: str
+) -> tuple[str, dict[str, Any]]:
+    """Return the text of a TOML file, and its values.
+
+    Args:
+        content: the content of the file.
+        path: the path of the file, for messages.
+        what: a singular noun phrase for the content, for messages.
+        most_bytes: the maximum size of the file.
+        hint: what to do if the file is not TOML.
+
+    Raises:
+        UsageError: the file is too large, is not text in UTF-8, or is not TOML.
+    """
+    import tomllib
+
+    if len(content) > most_bytes:
+        expected = f"at most {pluralize(most_bytes, 'byte')}"
+        raise UsageError(f"{what} is too large", path=path, expected=expected)
+    text = decode_strict_text(content, path=path)
+    try:
+        return text, tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # also an integer with too many digits
+        raise UsageError(
+            f"{what} is not valid TOML", path=path, got=str(error), hint=hint
+        ) from error
+
+
+def place_of_key(path: str, text: str, key: str) -> str:
+    """Return the path of a TOML file with the number of the line of a key, if it is known."""
+    pattern = re.compile(rf"[ \t\[]*[\"']?{re.escape(key)}[\"']?[ \t]*[=.\]]")
+    lines = enumerate(text.splitlines(), start=1)
+    number = next((number for number, line in lines if pattern.match(line)), None)
+    return path if number is None else f"{path} line {number}"
 
 
 def is_utf8(text: str) -> bool:

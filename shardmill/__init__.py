@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from records.adopt import adopt
-    from records.dataset import Dataset, Record, Split, open_dataset
+    from records.dataset import Dataset, EpochBatches, MappedSplit, Record, Split, open_dataset
     from records.errors import ShardmillError
     from records.history import diff, log
     from records.inspection import inspect
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from records.version import __version__
     from shardmill.datasets import append, compact, convert, extract, prune, rollback
     from shardmill.edits import relabel, remove, repair
+    from shardmill.exporting import export_dataset
+    from shardmill.planning import find_learning_rate, summarize
     from shardmill.reporting import report
     from shardmill.training import featurize, train
     from trainers.comparison import runs
@@ -36,11 +38,14 @@ if TYPE_CHECKING:
     from trainers.export import export
     from trainers.input import as_tf_dataset
     from trainers.label_errors import label_errors
-    from trainers.models import register_model
-    from trainers.prediction import Predictor
+    from trainers.models import models, register_model
+    from trainers.prediction import Predictor, evaluate_files
+    from trainers.serving import serve, serving_app
 
 _MODULES = {
     "Dataset": "records.dataset",
+    "EpochBatches": "records.dataset",
+    "MappedSplit": "records.dataset",
     "Predictor": "trainers.prediction",
     "Record": "records.dataset",
     "ShardmillError": "records.errors",
@@ -53,12 +58,16 @@ _MODULES = {
     "convert": "shardmill.datasets",
     "diff": "records.history",
     "evaluate": "trainers.evaluation",
+    "evaluate_files": "trainers.prediction",
     "export": "trainers.export",
+    "export_dataset": "shardmill.exporting",
     "extract": "shardmill.datasets",
     "featurize": "shardmill.training",
+    "find_learning_rate": "shardmill.planning",
     "inspect": "records.inspection",
     "label_errors": "trainers.label_errors",
     "log": "records.history",
+    "models": "trainers.models",
     "open_dataset": "records.dataset",
     "prune": "shardmill.datasets",
     "quality": "records.quality",
@@ -70,14 +79,19 @@ _MODULES = {
     "rollback": "shardmill.datasets",
     "runs": "trainers.comparison",
     "salvage": "records.salvage",
+    "serve": "trainers.serving",
+    "serving_app": "trainers.serving",
     "sign": "records.signatures",
     "stats": "records.stats",
+    "summarize": "shardmill.planning",
     "train": "shardmill.training",
     "verify": "records.verification",
 }
 
 __all__ = [
     "Dataset",
+    "EpochBatches",
+    "MappedSplit",
     "Predictor",
     "Record",
     "ShardmillError",
@@ -90,12 +104,16 @@ __all__ = [
     "convert",
     "diff",
     "evaluate",
+    "evaluate_files",
     "export",
+    "export_dataset",
     "extract",
     "featurize",
+    "find_learning_rate",
     "inspect",
     "label_errors",
     "log",
+    "models",
     "open_dataset",
     "prune",
     "quality",
@@ -107,8 +125,11 @@ __all__ = [
     "rollback",
     "runs",
     "salvage",
+    "serve",
+    "serving_app",
     "sign",
     "stats",
+    "summarize",
     "train",
     "verify",
 ]

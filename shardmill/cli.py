@@ -55,6 +55,10 @@ _COMMANDS = {
     "prune": ("pipelines.cli.prune", "Remove old generations, and the files that only they need."),
     "clean": ("pipelines.cli.clean", "Remove the state of an unfinished conversion."),
     "extract": ("pipelines.cli.extract", "Write the images of a dataset into folders."),
+    "export-dataset": (
+        "pipelines.cli.export_dataset",
+        "Write a dataset to Parquet, WebDataset, TFDS and other files.",
+    ),
     "inspect": ("records.cli.inspect", "Show the contents of a dataset or a TFRecord file."),
     "verify": ("records.cli.verify", "Check every checksum, count and size of a dataset."),
     "sign": ("records.cli.sign", "Sign a dataset, so that every change of it is detected."),
@@ -67,14 +71,16 @@ _COMMANDS = {
     ),
     "adopt": ("records.cli.adopt", "Make a dataset from third-party TFRecord files."),
     "stats": ("records.cli.stats", "Count classes, sizes, formats and duplicates."),
-    "quality": ("records.cli.quality", "Find dark, blurry, enlarged and oddly sized images."),
+    "quality": ("records.cli.quality", "Find dark, blurry, oddly sized and duplicate images."),
     "label-errors": ("trainers.cli.label_errors", "Find images whose label may be wrong."),
     "report": ("shardmill.report_command", "Write a report of a dataset and of runs as HTML."),
     "featurize": ("trainers.cli.featurize", "Store the backbone features of every image."),
+    "models": ("trainers.cli.models", "List the models of train: sizes, parameters, accuracy."),
     "train": ("trainers.cli.train", "Train a model on a dataset."),
     "evaluate": ("trainers.cli.evaluate", "Measure a trained model on a split."),
     "runs": ("trainers.cli.runs", "Compare runs: their results and options."),
     "predict": ("trainers.cli.predict", "Predict classes or numbers of images."),
+    "serve": ("trainers.cli.serve", "Serve predictions over HTTP."),
     "export": ("trainers.cli.export", "Export a trained model for use in other programs."),
     "doctor": ("trainers.cli.doctor", "Show the devices and what limits training speed."),
 }
@@ -165,6 +171,10 @@ def main() -> NoReturn:
     with _capture_native_output():  # forks, so it comes before the thread of `watch_signals`
         try:
             code = _run()
+        except SystemExit as stopped:
+            if stopped.code == _EXIT_TERMINATED:
+                _report_interrupted("terminated", _EXIT_TERMINATED)
+            raise
         finally:
             code, seconds = _check_stdout(code), time.monotonic() - started_at
             export_telemetry(code)
@@ -227,9 +237,9 @@ def _run() -> int:
     return code
 
 
-def _report_interrupted() -> int:
+def _report_interrupted(event: str = "interrupted", code: int = _EXIT_INTERRUPTED) -> int:
     hint = resume_hint(sys.argv[1:])
-    return _report(f"interrupted; {hint}" if hint else "interrupted", _EXIT_INTERRUPTED)
+    return _report(f"{event}; {hint}" if hint else event, code)
 
 
 def _report_missing(error: ModuleNotFoundError) -> int:

@@ -47,6 +47,7 @@ def convert(
     follow_symlinks: bool = False,
     allow_url: bool = False,
     check: Literal["header", "decode"] = "decode",
+    quality: bool = False,
     max_rejects: float | int | None = None,
     quarantine: bool = False,
     max_pixels: int = 100_000_000,
@@ -121,6 +122,8 @@ def convert(
         follow_symlinks: whether to convert the targets of links that lead out of `source`.
         allow_url: whether the list may contain URLs.
         check: the images to decode: all if `decode`, only re-encoded images if `header`.
+        quality: whether to save the measurements of each image, so that `sm.quality` reads none;
+            not with the check `header`.
         max_rejects: the maximum fraction (float) or number (int) of rejected images; if None, 0.01
             of the images or 10 images, whichever is more.
         quarantine: whether to publish the other images if more are rejected than `max_rejects`
@@ -216,8 +219,8 @@ def compact(
         sm.compact("data", "compacted")
         sm.compact("data", in_place=True)
 
-    With `in_place`, the field `old_shards` of the report contains the shards of earlier generations
-    that still contain removed images, and `next` the command that removes them.
+    With `in_place`, the field `old_shards` of the report contains the shards that still contain
+    removed images, and `next` the command that removes those of earlier generations.
 
     Args:
         dataset: the folder or URL of a finished dataset.

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 from records.text.urls import without_user
 
+_WRITE_NOTHING = {"--dry-run", "--augment-preview", "--summary"}
 _SAME_COMMAND = {
     "convert",
     "compact",
+    "export-dataset",
     "remove",
     "relabel",
     "adopt",
@@ -27,7 +29,7 @@ def resume_hint(arguments: Sequence[str]) -> str | None:
     """
     name = next((text for text in arguments if text in {*_SAME_COMMAND, "train", "predict"}), None)
     options = {text.partition("=")[0] for text in arguments}
-    if name is None or "--dry-run" in options or "--augment-preview" in options:
+    if name is None or not options.isdisjoint(_WRITE_NOTHING):
         return None
     if name == "predict" and "--csv-parts" not in options:
         return None

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 _EPILOG = """\b
 Examples:
   shardmill report data/ -o report.html
-  shardmill report data/ run1/ run2/ -o report.html --split test
+  shardmill report data/ run1/ run2/ -o report.html --split test --explain
+  shardmill report data/ -o report.html --label-errors label-errors.json
   shardmill report s3://bucket/data -o s3://bucket/report.html
 
-Exit codes: 0 done, 2 usage error, or a run does not fit the dataset, 66 dataset
-or run not found, or damaged, 73 the file exists or cannot be written, 74 storage
-failed.
+Exit codes: 0 done, 2 usage error, or a run does not fit the dataset, 66 dataset,
+run or file not found, or damaged, 73 the file exists or cannot be written,
+74 storage failed.
 """
 
 
@@ -47,6 +48,17 @@ failed.
     " test.",
 )
 @click.option(
+    "--explain",
+    is_flag=True,
+    help="Also draw which places of the worst mistakes of each RUN support the prediction.",
+)
+@click.option(
+    "--label-errors",
+    type=Location(),
+    metavar="FILE.json",
+    help="Also show the labels that may be wrong; FILE.json is the output of label-errors --json.",
+)
+@click.option(
     "--measure",
     is_flag=True,
     help="Compute and save the measurements for near-duplicates and quality issues that are not"
@@ -58,9 +70,8 @@ def report(
     runs: tuple[str, ...],
     *,
     output: str,
-    split: str | None,
-    measure: bool,
     as_json: bool,
+    **given: Any,
 ) -> None:
     """Write a report of DATASET, and of each RUN, as one HTML page.
 
@@ -74,7 +85,7 @@ def report(
     from shardmill.reporting import report as make_report
 
     note_unfinished(find_unfinished(open_dataset(dataset).storage)[0])
-    made = _make(make_report, dataset, runs, output=output, split=split, measure=measure)
+    made = _make(make_report, dataset, runs, output=output, **given)
     shown = escape_surrogates(redact_url(output))
     result = {
         "report": shown,
@@ -91,8 +102,8 @@ def _make(
     runs: tuple[str, ...],
     *,
     output: str,
-    split: str | None,
     measure: bool,
+    **given: Any,
 ) -> Report:
     from records.runtime.progress import progress_bar
 
@@ -102,9 +113,14 @@ def _make(
         start_backend(ignore)
     with progress_bar("measuring", unit="images", quiet=not measure) as bar:
         made: Report = make_report(
-            dataset, runs, output, split=split, measure=measure,
-            on_images=bar.update, on_message=log_line,
-        )  # fmt: skip
+            dataset,
+            runs,
+            output,
+            measure=measure,
+            on_images=bar.update,
+            on_message=log_line,
+            **given,
+        )
     return made
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from records.arguments import check_arguments
 from records.dataset import Dataset, open_dataset
-from records.report import ImageSet, Report, dataset_sections, render_page
+from records.report import ImageSet, Report, add_findings, dataset_sections, render_page
+from records.report.missing import missing_label_errors_section, missing_runs_section
 from records.runtime.extras import check_extra
 from records.stats import read_index_rows
 from records.storage.exclusive import (
@@ -23,6 +24,10 @@ from records.storage.urls import local_path
 from records.text.escaping import escape_for_display, escape_surrogates
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from records.report.parts import Section
+    from trainers.label_errors import LabelErrors
     from trainers.report import MeasuredRun
 
 _MAX_CLASS_CHARACTERS = 1_000_000
@@ -36,6 +41,8 @@ def report(
     output: str | os.PathLike[str] | None = None,
     *,
     split: str | None = None,
+    explain: bool = False,
+    label_errors: LabelErrors | str | os.PathLike[str] | None = None,
     measure: bool = False,
     on_images: Callable[[int], object] = lambda _images: None,
     on_message: Callable[[str], None] | None = None,
@@ -53,13 +60,17 @@ def report(
             run is compared with each of the others.
         output: the path or URL of a new HTML file; None writes no file.
         split: the split to evaluate the runs on; None as for `evaluate`.
+        explain: whether the worst mistakes of each run also have class activation maps, if its
+            model has a convolutional map.
+        label_errors: the result of `label_errors`, or the path or URL of the output of the command
+            `label-errors --json`, for a section about the labels that may be wrong.
         measure: whether to compute and save the measurements for near-duplicates and quality issues
             that are not saved yet. This decodes every image.
         on_images: a callback that receives the number of images in each batch that was measured.
         on_message: called with each line that the command line would print.
 
     Raises:
-        InputNotFoundError: the dataset or a run does not exist.
+        InputNotFoundError: the dataset, a run or a file does not exist.
         CorruptDataError: an index, or a list of files of the dataset, is damaged or missing; or the
             weights of a run. A damaged image has no picture.
         UsageError: the output is inside the dataset, the dataset does not fit a run, or an extra is
@@ -74,6 +85,7 @@ def report(
     if output is not None:
         require_outside(os.fspath(output), opened.location)
         _require_absent(os.fspath(output))
+    found = _read_label_errors(label_errors)
     # Rows are taken from one chunk; from many, each call would join them.
     rows = read_index_rows(opened).combine_chunks()
     images = ImageSet(opened, rows)
@@ -82,16 +94,23 @@ def report(
             opened, rows, images, location=location, measure=measure, on_images=on_images
         )
     ]
+    if found is not None:
+        sections.append(_describe_label_errors(found, opened, rows, images))
+    elif not opened.is_multi_label:
+        sections.append(missing_label_errors_section(opened))
     if isinstance(runs, str | os.PathLike):
         runs = [runs]
     if runs:
         from trainers.report import run_sections
 
-        sections += run_sections(_measure(runs, opened, split, on_message), images)
+        measured = _measure(runs, opened, split, on_message, explain=explain)
+        sections += run_sections(measured, images)
+    else:
+        sections.append(missing_runs_section(opened))
     images.load_pictures()
     page = render_page(
         f"Report of {_display(_name(opened))}",
-        sections,
+        [*add_findings(sections)],
         images,
         dataset=_display(shlex.quote(opened.path)),
         classes=_offered_classes(opened),
@@ -101,15 +120,38 @@ def report(
     return page
 
 
+def _read_label_errors(
+    given: LabelErrors | str | os.PathLike[str] | None,
+) -> LabelErrors | None:
+    if not isinstance(given, str | os.PathLike):
+        return given
+    from trainers.label_errors.saved import read_label_errors
+
+    return read_label_errors(given)
+
+
+def _describe_label_errors(
+    found: LabelErrors, dataset: Dataset, rows: pa.Table, images: ImageSet
+) -> Section:
+    from trainers.report import label_errors_section
+
+    return label_errors_section(found, dataset, rows, images)
+
+
 def _measure(
     runs: Sequence[str | os.PathLike[str]],
     dataset: Dataset,
     split: str | None,
     on_message: Callable[[str], None] | None,
+    *,
+    explain: bool,
 ) -> list[MeasuredRun]:
     from trainers.report import measure_run
 
-    return [measure_run(run, dataset, split, on_message=on_message) for run in runs]
+    return [
+        measure_run(run, dataset, split, explain_mistakes=explain, on_message=on_message)
+        for run in runs
+    ]
 
 
 def _offered_classes(dataset: Dataset) -> Sequence[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import logging
 import os
 import shutil
 import stat
@@ -91,7 +92,7 @@ def _start_backend() -> Backend:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     # Otherwise Keras takes the backend from keras.json.
     backend = os.environ["KERAS_BACKEND"] = os.environ.get("KERAS_BACKEND") or "tensorflow"
-    with _capture_native_logs():
+    with capture_native_logs():
         check_backend(backend)
         backend = _import_keras().backend.backend()
         check_backend(backend)
@@ -247,7 +248,7 @@ def _has_nvidia_gpu() -> bool:
 
 
 @contextmanager
-def _capture_native_logs() -> Iterator[None]:
+def capture_native_logs() -> Iterator[None]:
     """Hold back what libraries write to file descriptor 2; write it only if an import fails.
 
     TensorFlow writes some lines before its log level applies.
@@ -277,3 +278,18 @@ def _open_temporary() -> BinaryIO:
         return cast("BinaryIO", tempfile.TemporaryFile())
     except OSError:  # no temporary folder can be written
         return open(os.devnull, "w+b")  # noqa: PTH123
+
+
+@contextmanager
+def several_models() -> Iterator[None]:
+    """Hide a warning of TensorFlow in the block: that it traces each of several models."""
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return "tf.function retracing" not in record.getMessage()
+
+    logger = logging.getLogger("tensorflow")
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)

@@ -16,9 +16,9 @@ from records.format.columns import ColumnName
 from records.images import ImageOptions
 from records.strict_json import decode_versioned, encode_canonical
 from records.text.formatting import pluralize
-from trainers.options import Part, Pixels, Pooling, TaskName, TrainOptions
+from trainers.options import Fold, Part, Pixels, Pooling, TaskName, TrainOptions
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 8
 
 Decoder = Literal[1, 2]
 DECODER: Decoder = 2
@@ -103,6 +103,10 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         plan_digests: the plan digests of the dataset, one per generation.
         decoder: the version of the decoder for training, evaluation, prediction and export; 1 in
             runs of format version 2.
+        choices: the choices of a recipe, each with its reason; empty without a recipe.
+        time_limit_seconds: the time for the run, from its first step on; None means no limit.
+        restarts: the steps at which the main phase ended before the run was extended. With a
+            schedule, the learning rate starts again there.
     """
 
     format_version: int
@@ -113,6 +117,9 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dataset: str
     plan_digests: tuple[str, ...]
     decoder: Decoder = 1
+    choices: tuple[str, ...] = ()
+    time_limit_seconds: Annotated[float, msgspec.Meta(ge=0, le=_LARGEST)] | None = None
+    restarts: tuple[Positive, ...] = ()
 
     @property
     def shape(self) -> ImageShape:
@@ -142,8 +149,12 @@ def decode_config(content: bytes, *, path: str) -> RunConfig:
     )
     try:
         config.images.validate()
+        if config.options.fold is not None:
+            Fold.parse(config.options.fold)
     except UsageError as error:
         raise CorruptDataError(error.what, path=path, got=error.got) from error
+    if [*config.restarts] != sorted({*config.restarts}):
+        raise CorruptDataError("restarts must increase", path=path, got=str(config.restarts))
     architecture = config.architecture
     is_regression = architecture.task == "regression"
     if is_regression != (architecture.target is not None) or (

@@ -1,13 +1,14 @@
-"""Interface of the service that runs workers over shards."""
+"""Interfaces of services: runs of workers over shards, conversion of sources."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from records.runtime.shard_worker import OnProgress, RunnerConfig, Worker, WorkerResult
+    from trainers.options import TrainOptions
 
 
 class ShardExecutor(Protocol):
@@ -30,3 +31,33 @@ class ShardExecutor(Protocol):
 
         See `pipelines.runners.map_shards`.
         """
+
+
+class SourceDataset(NamedTuple):
+    """The dataset of a training run.
+
+    Attributes:
+        location: the path or URL of the dataset, which may be that of a converted source.
+        planned: the conversion that a dry run would do first, as JSON; None if the dataset exists.
+    """
+
+    location: str
+    planned: dict[str, object] | None = None
+
+
+class DatasetMaker(Protocol):
+    """The service that converts a source. The command line provides `pipelines.convert`."""
+
+    def make_dataset(
+        self,
+        location: str,
+        data: str | None,
+        *,
+        options: TrainOptions,
+        run: str,
+        is_resumed: bool,
+        dry_run: bool,
+        quiet: bool,
+        on_message: Callable[[str], None],
+    ) -> SourceDataset:
+        """Return the dataset at a location; see `shardmill.source_dataset.make_dataset`."""

@@ -47,25 +47,36 @@ def make_environment(name: str, cache: Path) -> Path:
     Raises:
         ClickException: the packages cannot be installed.
     """
-    folder = cache / "environments" / name
+    return ensure_environment(PEERS / f"{name}.txt", cache / "environments" / name)
+
+
+def ensure_environment(pins: Path, folder: Path) -> Path:
+    """Return the interpreter of an environment; create it if its requirements have changed.
+
+    Args:
+        pins: the file with the version of every package.
+        folder: the folder of the environment.
+
+    Raises:
+        ClickException: the packages cannot be installed.
+    """
     python = folder / "bin" / "python"
-    wanted = _digest(name)
+    wanted = _digest(pins)
     marker = folder / _MADE_OF
     if marker.is_file() and marker.read_text() == wanted:
         return python
-    click.echo(f"creating the environment {name} in {folder}", err=True)
+    click.echo(f"creating the environment {folder.name} in {folder}", err=True)
     shutil.rmtree(folder, ignore_errors=True)
     _uv("venv", "--python", sys.executable, str(folder))
     # Compile now: otherwise, the first measured process would compile the packages.
     install = ("pip", "install", "--no-deps", "--compile-bytecode", "--python", str(python))
-    _uv(*install, "-r", str(PEERS / f"{name}.txt"))
+    _uv(*install, "-r", str(pins))
     marker.write_text(wanted)
     return python
 
 
-def _digest(name: str) -> str:
-    content = (PEERS / f"{name}.txt").read_bytes()
-    return hashlib.sha256(content + sys.version.encode()).hexdigest()
+def _digest(pins: Path) -> str:
+    return hashlib.sha256(pins.read_bytes() + sys.version.encode()).hexdigest()
 
 
 def _uv(*arguments: str) -> None:

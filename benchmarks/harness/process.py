@@ -1,9 +1,9 @@
 """Wall time and peak memory of a whole process and its children.
 
 On Linux, the memory of a single process is the peak that the kernel records (VmHWM). The memory of
-several processes is the sum of their proportional set sizes (PSS), which counts shared pages once;
-it is sampled every 50 ms. Without /proc, the memory is the peak of the largest process that the
-kernel reports.
+several processes is the sum of their proportional set sizes (PSS), which counts shared pages once.
+The kernel visits every page for it, so samples take at most a fiftieth of the time. Without /proc,
+the memory is the peak of the largest process that the kernel reports.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _SAMPLE_SECONDS = 0.05
+_PAUSE_PER_SAMPLE = 49
 _SHOWN_BYTES = 2_000
 _MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
 _PROC = Path("/proc")
@@ -101,8 +102,12 @@ class _PeakWatch:
         self._thread.join()
 
     def _sample(self) -> None:
-        while not self._ended.wait(_SAMPLE_SECONDS):
+        pause_seconds = _SAMPLE_SECONDS
+        while not self._ended.wait(pause_seconds):
+            started = time.thread_time()
             self.peak_bytes = max(self.peak_bytes, tree_bytes(self._pid))
+            taken_seconds = time.thread_time() - started
+            pause_seconds = max(_SAMPLE_SECONDS, _PAUSE_PER_SAMPLE * taken_seconds)
 
 
 def tree_bytes(pid: int) -> int:

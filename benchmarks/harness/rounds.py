@@ -75,14 +75,20 @@ def run_rounds(
 ) -> list[Sample]:
     """Measure every contestant on every case in every round.
 
+    A contestant that fails has a second try: one failure in an hour must not cost all samples.
+
     Raises:
-        ProcessError: a contestant failed.
+        ProcessError: a contestant failed twice.
     """
     samples: list[Sample] = []
     for case in cases:
         for number in range(rounds):
             for contestant in order(contestants, number):
-                sample = run_once(contestant, case, out, number=number)
+                try:
+                    sample = run_once(contestant, case, out, number=number)
+                except ProcessError as error:
+                    click.echo(f"{contestant.name} failed, and is run again: {error}", err=True)
+                    sample = run_once(contestant, case, out, number=number)
                 samples.append(sample)
                 click.echo(_describe(sample, rounds), err=True)
     return samples

@@ -1,4 +1,4 @@
-"""Training run of ResNet-18, with hardly any training."""
+"""Training runs of ResNet-18 and MobileNetV2, with hardly any training."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 RESNET = "benchmarks.inputs.resnet18:build"
 _PHOTOS = 32
-_OPTIONS = ("--image-size", "224", "--batch-size", "8", "--steps", "1", "--quiet")
+_OPTIONS = ("--image-size", "224", "--steps", "1", "--quiet")
 
 
 def trained(setting: Setting) -> Path:
@@ -23,7 +23,16 @@ def trained(setting: Setting) -> Path:
 
     The values of the weights do not change the speed of predictions.
     """
+    return _train(setting, "resnet18", "--model", RESNET, "--batch-size", "8")
+
+
+def trained_mobilenet(setting: Setting) -> Path:
+    """Return a run of MobileNetV2 with images of 224×224 pixels, trained on one batch."""
+    return _train(setting, "mobilenet", "--model", "mobilenet_v2", "--weights", "none")
+
+
+def _train(setting: Setting, name: str, *options: str) -> Path:
     dataset = converted(setting, photos(setting.data, setting.cache, _PHOTOS))
-    target = setting.derived / "resnet18"
+    target = setting.derived / name
     command = [sys.executable, "-m", "shardmill", "train", str(dataset), str(target)]
-    return make_once(target, [*command, "--model", RESNET, *_OPTIONS])
+    return make_once(target, [*command, *_OPTIONS, *options])

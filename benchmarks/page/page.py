@@ -1,4 +1,4 @@
-"""Tables of `docs/explanation/performance.md`, between markers.
+"""Tables of measurements in pages of `docs/`, between markers.
 
 Each table has these markers:
 
@@ -13,9 +13,11 @@ import re
 from typing import TYPE_CHECKING
 
 from benchmarks.harness.samples import Result, read_result
-from benchmarks.page import reading, tables
+from benchmarks.page import accuracy, reading, tables
+from benchmarks.page.exports import export_latency_table
 from benchmarks.page.processes import processes_table
 from benchmarks.page.targets import targets_table
+from benchmarks.registry import ACCURACY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,8 +41,15 @@ _TABLES: dict[str, Callable[[Result], str]] = {
     "large-collection": tables.large_collection_table,
     "large-photos": tables.large_photos_table,
     "prediction": tables.prediction_table,
+    "serving": tables.serving_table,
+    "export-latency": export_latency_table,
     "near-duplicates": tables.near_duplicates_table,
     "processes": processes_table,
+    "label-errors": accuracy.label_errors_table,
+    "label-loop": accuracy.label_loop_table,
+    "pointing-game": accuracy.pointing_game_table,
+    "imbalance": accuracy.imbalance_table,
+    "rejection": accuracy.rejection_table,
 }
 _NOT_MEASURED = "Not measured yet."
 
@@ -56,7 +65,8 @@ def make_tables(results: Mapping[str, Result]) -> dict[str, str]:
     made = {name: make(results[name]) for name, make in _TABLES.items() if name in results}
     if results:
         made["targets"] = targets_table(results)
-        made["environment"] = tables.environment_table(list(results.values()))
+        timed = [result for name, result in results.items() if name not in ACCURACY]
+        made["environment"] = tables.environment_table(timed)
     return made
 
 

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks.page import statistics
 from benchmarks.page.tables import markdown
-from benchmarks.suites.processes import CHECKS, ONE, PLAN, PROCESSES, READ, THREADS, WRITE
+from benchmarks.suites.processes import (
+    CHECKS,
+    ONE,
+    PLAN,
+    PROCESSES,
+    READ,
+    THREADS,
+    WRITE,
+    Layout,
+)
 
 if TYPE_CHECKING:
     from benchmarks.harness.samples import Result
@@ -15,9 +24,15 @@ _CASES = {"photos": "photos", "small": "28×28 PNGs"}
 _MODELLED = (1, 2, 4, 8, 16, 32, 64)
 
 
-def speedup(result: Result, case: str, check: str) -> float:
-    """Return the speed of two processes, divided by that of one process with one thread."""
-    return statistics.ratio(result.of(case), ONE.name(check), PROCESSES.name(check))
+def speedup(result: Result, case: str, check: str, layout: Layout = PROCESSES) -> float:
+    """Return the speed of a layout for additional images, divided by that of one thread."""
+    one, other = (
+        statistics.slope_seconds(result, case, each.name(check), statistics.seconds)
+        for each in (ONE, layout)
+    )
+    assert one, "the benchmark has two sizes"
+    assert other
+    return one / other
 
 
 def processes_table(result: Result) -> str:
@@ -36,8 +51,7 @@ def _measured(result: Result) -> str:
     for case in result.cases():
         samples = result.of(case)
         for check in CHECKS:
-            seconds = statistics.median(samples, ONE.name(check))
-            threads = statistics.ratio(samples, ONE.name(check), THREADS.name(check))
+            seconds = (statistics.median(samples, each.name(check)) for each in (ONE, PROCESSES))
             peaks = (
                 statistics.median(samples, each.name(check), statistics.peak_bytes) / 1e6
                 for each in (ONE, PROCESSES)
@@ -45,13 +59,13 @@ def _measured(result: Result) -> str:
             rows.append(
                 [
                     f"{samples[0].images:,} {_CASES[case]}, {check}",
-                    f"{seconds:.1f}",
-                    f"{threads:.2f}",
+                    *(f"{each:.1f}" for each in seconds),
+                    f"{speedup(result, case, check, THREADS):.2f}",
                     f"{speedup(result, case, check):.2f}",
                     *(f"{peak:,.0f}" for peak in peaks),
                 ]
             )
-    heads = ["", "1 × 1, s", "1 × 2, times as fast", "2 × 1, times as fast"]
+    heads = ["", "1 × 1, s", "2 × 1, s", "1 × 2, times as fast", "2 × 1, times as fast"]
     return markdown([*heads, "1 × 1, peak MB", "2 × 1, peak MB"], rows)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.page import statistics
@@ -12,6 +13,7 @@ from benchmarks.suites import (
     large_collection,
     large_photos,
     near_duplicates,
+    serving,
 )
 from benchmarks.suites.large_collection import published_rate
 
@@ -113,6 +115,28 @@ def prediction_table(result: Result) -> str:
         )
     heads = ["program", "s", "images/s", "peak MB", "CPU s", "start-up s", "ms per image"]
     return f"{_title(samples)}\n\n{markdown(heads, rows)}\n\n{_PREDICTION_PICTURE}"
+
+
+def serving_table(result: Result) -> str:
+    """Return a table of the speed of a server, and of the times in which it answers."""
+    (case,) = result.cases()
+    samples = result.of(case)
+    work = statistics.work_seconds
+    rows = []
+    for name in present(result, case, work):
+        own = [each.figures for each in samples if each.contestant == name]
+        times = [median(each[key] for each in own) for key in ("p50_s", "p99_s") if key in own[0]]
+        rows.append(
+            [
+                name,
+                f"{statistics.images_per_second(samples, name, work):,.1f}",
+                f"{1 / statistics.ratio(samples, name, serving.PREDICTOR, work):.2f}",
+                *([f"{1e3 * each:,.0f}" for each in times] or ["", ""]),
+                f"{statistics.median(samples, name, statistics.peak_bytes) / 1e6:,.0f}",
+            ]
+        )
+    heads = ["program", "images/s", "× Predictor", "median ms", "99 % ms", "peak MB"]
+    return f"{_title(samples)}\n\n{markdown(heads, rows)}"
 
 
 def near_duplicates_table(result: Result) -> str:

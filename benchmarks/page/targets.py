@@ -135,7 +135,7 @@ def _check_processes(result: Result) -> Iterator[Target]:
         return
     for case in result.cases():
         for check in in_processes.CHECKS:
-            text = f"{case}, {check} check, speed: two processes ÷ one process with one thread"
+            text = f"{case}, {check} check, speed: two processes ÷ one thread, additional images"
             yield Target(text, speedup(result, case, check), 1.8, is_least=True)
 
 

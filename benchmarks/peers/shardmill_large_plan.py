@@ -10,7 +10,7 @@ import pyarrow as pa
 from class_folders import report
 
 from pipelines.planning.plan import make_plan
-from pipelines.run_state import write_run
+from pipelines.run_state import write_run, write_shard_plans
 from pipelines.sources.base import SourceImage, Sources
 from records.format.manifest import Settings
 from records.runtime.malloc import table_blocks_returned
@@ -27,7 +27,8 @@ def main(images: str, out: str) -> None:
     pa.set_memory_pool(pa.system_memory_pool())  # as on the command line
     with table_blocks_returned():  # as `convert` does
         plan = make_plan(make_up(int(images)), Settings(test=0.1))
-    write_run(open_storage(out), plan, {})
+    write_shard_plans(open_storage(out), plan)
+    write_run(open_storage(out), plan, "convert", {})
     report(plan.images, started)
 
 

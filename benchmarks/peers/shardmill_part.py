@@ -18,6 +18,7 @@ from pipelines.planning.plan import Plan, ShardPlan, make_plan
 from pipelines.sources import list_sources
 from pipelines.sources.reader import open_source
 from pipelines.writing import shard
+from pipelines.writing.convert_job import ConvertJob
 from pipelines.writing.prefetch import PrefetchedImage, prefetch_images
 from records.format.image_options import ImageOptions
 from records.images import normalize_image
@@ -68,7 +69,7 @@ def time_writing(
 ) -> float:
     """Return the time to write the images of a shard that have been read before."""
     shard.prefetch_images = lambda *_, **__: iter(chunks)
-    job = shard.ConvertJob("", output, plan.labels, ImageOptions(), 1, False, 60)
+    job = ConvertJob("", output, output, plan.labels, ImageOptions(), 1, False, 60)
     started = time.thread_time()
     shard.convert_images(job, shard_plan, open_storage(output), normalize_image, lambda _: None)
     return time.thread_time() - started

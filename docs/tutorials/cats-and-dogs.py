@@ -53,8 +53,9 @@ print(sm.stats("data"))
 # ## Train without augmentation
 #
 # `cnn-512` is the network of the original: three convolution blocks with 16, 32 and 64 filters, and a dense layer with
-# 512 units. For two classes, the network computes one logit, so the loss is the binary cross-entropy. Without early
-# stopping, `train` returns the metrics of the last epoch. The file `before/history.csv` contains one row per epoch.
+# 512 units. For two classes, the network computes one logit, so the loss is the binary cross-entropy. `train`
+# returns the metrics of the best epoch, whose weights the run keeps. The file `before/history.csv` contains one row per
+# epoch.
 
 # %%
 before = sm.train("data", "before", model="cnn-512", epochs=12, cache="memory")

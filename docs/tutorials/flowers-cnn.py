@@ -133,7 +133,7 @@ print(answer["classes"].numpy()[0], answer["scores"].numpy()[0])
 # | `Dropout(0.2)` | `--dropout 0.2` |
 # | `matplotlib` code for the curves | `curves.png` in the run folder |
 # | `load_img`, `expand_dims`, `predict`, `softmax`, `argmax` | `predict`, or `sm.Predictor` |
-# | conversion to TensorFlow Lite | `export --format saved_model`, and then [the converter of TensorFlow](../how-to/serving.md#convert-to-tflite) |
+# | conversion to TensorFlow Lite | [`export --format litert`](../how-to/serving.md#run-a-litert-model) |
 #
 # ## Measured
 #

@@ -9,8 +9,7 @@ import click
 from click.core import ParameterSource
 
 from pipelines.cli.image_options import image_options
-from pipelines.cli.option_values import empty_to_none
-from pipelines.cli.options import HELP, class_options, job_options, source_options
+from pipelines.cli.options import HELP, class_options, empty_to_none, job_options, source_options
 from records.cli.option_groups import GroupedCommand, option_group
 from records.cli.output import describe_option, processes_option
 from records.cli.params import Fraction, Location
@@ -154,11 +153,11 @@ def convert(
 
     SOURCE has one folder per class, or split folders (train/, test/, validation/) that contain
     class folders; the layout is detected automatically. SOURCE can also be a container (ZIP,
-    TAR, Parquet, TFRecord, idx, CIFAR, .npz), a pattern such as 'data/*.tar', or a folder of
-    containers. --list takes the classes from a table. SOURCE and OUTPUT can be URLs (s3://,
-    gs://, …). To resume an interrupted run, run the same command again. A dataset is never
-    overwritten, and other files in OUTPUT are kept. With --append, new images are added to the
-    dataset as a new generation.
+    TAR, Parquet, TFRecord, ArrayRecord, MDS, idx, CIFAR, .npz), a pattern such as 'data/*.tar',
+    or a folder of containers. --list takes the classes from a table. SOURCE and OUTPUT can be
+    URLs (s3://, gs://, …). To resume an interrupted run, run the same command again. A dataset is
+    never overwritten, and other files in OUTPUT are kept. With --append, new images are added to
+    the dataset as a new generation.
     """
     from pipelines.cli.output import Shown, exit_code, run_with_progress
     from pipelines.convert import convert as run

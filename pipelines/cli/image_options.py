@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from pipelines.cli.option_values import parse_size
 from records.cli.option_groups import option_group
 from records.cli.params import Fraction
+
+
+def _parse_size(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Any:
+    """Parse `224` as 224×224, and `320x240` as width by height."""
+    if text is None:
+        return None
+    width, separator, height = text.lower().partition("x")
+    if not width.isdigit() or (separator and not height.isdigit()):
+        raise click.BadParameter("must be N or WxH in pixels, such as 224 or 320x240")
+    return int(width), int(height if separator else width)
+
 
 image_options = option_group(
     "Images",
     click.option(
         "--resize",
-        callback=parse_size,
+        callback=_parse_size,
         metavar="N|WxH",
         help="Resize images to this size in pixels.",
     ),
@@ -66,6 +78,11 @@ image_options = option_group(
         default="decode",
         show_default=True,
         help="decode: decode every image; header: decode only images that are re-encoded.",
+    ),
+    click.option(
+        "--quality",
+        is_flag=True,
+        help="Also measure the images for the command quality, in the decode that checks them.",
     ),
     click.option(
         "--max-pixels",

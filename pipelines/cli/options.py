@@ -7,12 +7,29 @@ from typing import Any
 
 import click
 
-from pipelines.cli.option_values import empty_to_none, parse_names
 from records.cli.option_groups import option_group
 from records.cli.output import message_option, quiet_option
 from records.cli.params import Location
 
 HELP = {"help_option_names": ["-h", "--help"]}
+
+
+def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Any:
+    """Parse names that are separated by commas."""
+    if text is None:
+        return None
+    names = tuple(name for name in text.split(",") if name)
+    if not names:
+        raise click.BadParameter(f"must be names separated by commas, got {text!r}")
+    return names
+
+
+def empty_to_none(
+    _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
+) -> Any:
+    """Return None for an option that was not given."""
+    return values or None
+
 
 _BEAM_FLAGS = click.argument(
     "beam_flags", nargs=-1, type=click.UNPROCESSED, metavar="[-- BEAM FLAGS]"
@@ -107,7 +124,7 @@ class_options = option_group(
     "Classes",
     click.option(
         "--classes",
-        callback=parse_names,
+        callback=_parse_names,
         metavar="a,b,…",
         help="Use only the images of these classes.",
     ),
@@ -132,20 +149,21 @@ class_options = option_group(
 
 
 def job_options(
-    *options: Callable[[Any], Any], metrics: bool = True
+    *options: Callable[[Any], Any], metrics: bool = True, message: bool = True
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return a decorator that adds the options shared by commands that write a dataset.
 
     Args:
         options: additional options of the group `Run and report`; they come first.
         metrics: whether the command writes metrics.
+        message: whether the command publishes a generation, for which a message gives the reason.
     """
 
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
         add_options: Callable[..., Callable[..., Any]] = option_group(
             "Run and report",
             *options,
-            message_option,
+            *([message_option] if message else []),
             click.option(
                 "--runner",
                 metavar="NAME",

@@ -30,6 +30,7 @@ from records.text.formatting import abbreviate, format_bytes, pluralize
 _QUARANTINED = 1
 _NO_NEW_IMAGES = 9
 _SHOWN_SHARDS = 5
+_BY_HAND = "remove these files by hand: no generation lists them"
 _KEY_CHARACTERS = 200
 _DETAIL_CHARACTERS = 200
 _LAST_LINE_FIELDS = ("status", "target", "generation", "stored", "quarantined")
@@ -211,11 +212,11 @@ def _counts(report: Report) -> str:
 
 
 def describe_old_shards(old_shards: Sequence[str], following: Sequence[str]) -> Iterator[str]:
-    """Yield lines on the shards of earlier generations with removed images; none without them.
+    """Yield lines on the shards that contain removed images; none without such a shard.
 
     Args:
         old_shards: the names of the shards.
-        following: the commands that remove the bytes of the images.
+        following: the commands that remove those of earlier generations.
     """
     if not old_shards:
         return
@@ -224,5 +225,5 @@ def describe_old_shards(old_shards: Sequence[str], following: Sequence[str]) -> 
         yield f"{'':13}{escape_for_display(name)}"
     if (more := len(old_shards) - _SHOWN_SHARDS) > 0:
         yield f"{'':13}and {more:,} more (--json lists all)"
-    for command in following:
+    for command in following or (_BY_HAND,):
         yield f"  to erase   {escape_for_display(command)}"

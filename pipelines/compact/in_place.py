@@ -18,9 +18,8 @@ import xxhash
 
 from pipelines.compact.records import list_records
 from pipelines.edit.apply import apply_edits, open_to_edit
-from pipelines.edit.old_shards import find_old_shards
+from pipelines.edit.old_shards import OldShards, find_old_shards
 from pipelines.edit.plan import DatasetToEdit, iter_indexes
-from pipelines.edit.report import prune_command
 from pipelines.planning.existing_splits import existing_splits
 from pipelines.planning.plan import Plan, PlannedShard, make_plan
 from pipelines.planning.replaced_shards import ReplacedShard
@@ -59,9 +58,8 @@ def compact_in_place(
     run = _replace_shards(planned, edited.manifest)
     manifest = edited.manifest if dry_run else apply_edits(run, on_progress)
     report = _report(planned, run, manifest, dry_run=dry_run)
-    old_shards = _find_old_shards(edited.output, manifest, planned.plan)
-    following = (prune_command(edited.output.url),) if old_shards else ()
-    return msgspec.structs.replace(report, old_shards=old_shards, next=following)
+    old = _find_old_shards(edited.output, manifest, planned.plan)
+    return msgspec.structs.replace(report, old_shards=old.names, next=old.next)
 
 
 @table_blocks_returned()
@@ -144,8 +142,8 @@ def _report(planned: Run, run: Run, manifest: Manifest, *, dry_run: bool) -> Rep
     )
 
 
-def _find_old_shards(output: Storage, manifest: Manifest, plan: Plan) -> tuple[str, ...]:
-    """Return the shards of earlier generations with records that were removed, sorted by name."""
+def _find_old_shards(output: Storage, manifest: Manifest, plan: Plan) -> OldShards:
+    """Return the shards with records that were removed."""
     removed = _without_present(REMOVED.read_all(output, manifest), plan)
     return find_old_shards(output, manifest, removed, shard_names(manifest))
 

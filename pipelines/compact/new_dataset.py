@@ -10,7 +10,7 @@ import msgspec
 
 from pipelines.clean import remove_run
 from pipelines.compact.records import list_records
-from pipelines.fingerprints import copy_fingerprints
+from pipelines.fingerprints import StoredFiles, copy_fingerprints
 from pipelines.options import ConvertOptions
 from pipelines.planning.existing_splits import existing_splits
 from pipelines.planning.plan import make_plan
@@ -62,10 +62,10 @@ def compact_to_new(
     with run.output.lock() as lock:
         finished = find_finished(run)
         if finished is None:
-            report = _write_and_publish(run, opened.manifest, lock, on_progress)
+            report, stored = _write_and_publish(run, opened.manifest, lock, on_progress)
         else:
-            report = report_finished(run, finished)
-        copy_fingerprints(opened, run.output, is_new=finished is None)
+            report, stored = report_finished(run, finished), None
+        copy_fingerprints(opened, run.output, is_new=finished is None, stored=stored)
         remove_run(run.output)
     return report
 
@@ -93,12 +93,16 @@ def _list_and_plan(opened: Dataset, options: ConvertOptions) -> Run:
 
 def _write_and_publish(
     run: Run, compacted: Manifest, lock: FolderLock, on_progress: OnProgress | None
-) -> Report:
-    prepare_output(run)
+) -> tuple[Report, StoredFiles | None]:
+    prepare_output(run, run.output.list())
     source, output = (absolute_location(it) for it in (run.options.source, run.options.output))
-    job = CopyJob(source, output, run.plan.labels)
+    labels = run.plan.labels
     division = run.divide_cpus(*COPY_COSTS)
-    run.write_shards(partial(copy_shard, job), division, on_progress)
+    run.write_shards(
+        lambda plans: partial(copy_shard, CopyJob(source, output, plans, labels)),
+        division,
+        on_progress,
+    )
     result = replace(collect_results(run), encoders=_encoders(compacted))
     seconds = time.monotonic() - run.started_at
     report = msgspec.structs.replace(
@@ -108,7 +112,7 @@ def _write_and_publish(
         images_per_second=round(run.plan.images / seconds, 1),
     )
     publish(run, result, report, lock=lock)
-    return report
+    return report, result.stored
 
 
 def _encoders(manifest: Manifest) -> dict[str, str]:

@@ -7,6 +7,7 @@ from functools import partial
 
 from pipelines.clean import remove_run
 from pipelines.edit.plan import DatasetToEdit, has_edits
+from pipelines.fingerprints import add_stored
 from pipelines.incremental.append import (
     discard_stale_run,
     ensure_unchanged,
@@ -104,13 +105,19 @@ def _has_own_state(run: Run) -> bool:
 
 
 def _write_and_publish(run: Run, lock: FolderLock, on_progress: OnProgress | None) -> Manifest:
-    discard_stale_run(run)
-    prepare_output(run)
+    prepare_output(run, discard_stale_run(run))
     dataset = absolute_location(run.options.output)
     division = run.divide_cpus(*COPY_COSTS)
-    job = CopyJob(dataset, dataset, run.plan.labels)
-    run.write_shards(partial(copy_shard, job), division, on_progress)
-    return publish_edits(run, _without_copies(run, collect_results(run)), lock=lock)
+    labels = run.plan.labels
+    run.write_shards(
+        lambda plans: partial(copy_shard, CopyJob(dataset, dataset, plans, labels)),
+        division,
+        on_progress,
+    )
+    result = collect_results(run)
+    manifest = publish_edits(run, _without_copies(run, result), lock=lock)
+    add_stored(run.output, result.stored)
+    return manifest
 
 
 def _without_copies(run: Run, result: ConversionResult) -> ConversionResult:

@@ -10,7 +10,7 @@ import numpy as np
 from pipelines.edit.apply import apply_edits, open_to_edit
 from pipelines.edit.old_shards import find_old_shards
 from pipelines.edit.plan import plan_edits
-from pipelines.edit.report import EditReport, prune_command, report_edits
+from pipelines.edit.report import EditReport, report_edits
 from pipelines.edit.selection import KeySelection, Select, missing_keys
 from pipelines.edit.where import Condition
 from records.errors import UsageError
@@ -83,13 +83,13 @@ def remove(
     report = report_edits(run, manifest, status="removed", dry_run=dry_run)
     removed = [*run.sources.removed, *removed_before]
     kept = shard_names(base) - run.plan.replaced.keys()
-    old_shards = find_old_shards(output, base, removed, kept)
+    old = find_old_shards(output, base, removed, kept)
     return msgspec.structs.replace(
         report,
         removed_before=len(removed_before),
         missing=len(missing),
-        old_shards=old_shards,
-        next=(prune_command(output.url),) if old_shards else (),
+        old_shards=old.names,
+        next=old.next,
     )
 
 

@@ -38,8 +38,10 @@ class EditReport(msgspec.Struct, frozen=True, kw_only=True):
         splits: the numbers of images, shards and bytes of each split after the run; in a dry run,
             before it.
         shards_written: the number of shards that the run wrote.
-        old_shards: the shards of earlier generations that still contain the removed records.
-        next: the commands that remove the bytes of the removed records.
+        old_shards: the existing shards that contain, or may contain, the removed records; the
+            present generation lists none of them.
+        next: the commands that remove those of earlier generations. A shard that no generation
+            lists can only be removed by hand.
         seconds: the duration of the run.
         shardmill_version: the version of shardmill.
     """

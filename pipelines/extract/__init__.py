@@ -1,6 +1,6 @@
 """Export of the images of a dataset to folders."""
 
 from pipelines.extract.export import extract
-from pipelines.extract.metadata import options_to_convert
+from pipelines.extract.metadata import needs_label_map, options_to_convert
 
-__all__ = ["extract", "options_to_convert"]
+__all__ = ["extract", "needs_label_map", "options_to_convert"]

@@ -7,21 +7,19 @@ absent. Keys are untrusted: a key that leads out of the folder raises an error.
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from pipelines.extract.metadata import MetadataWriter, WrittenImage, has_metadata
 from pipelines.extract.paths import relative_path
-from records.dataset import Dataset, Record, open_dataset
+from records.dataset import Dataset, Record, Split, open_dataset
 from records.errors import OutputError
-from records.images import decode_record_image
+from records.exchange.image_file import image_file
+from records.format.layout import SplitName
 from records.runtime.processes import divide_cpus, process_map
 from records.runtime.shard_worker import ProgressCallback
 from records.storage import is_in_memory
@@ -43,6 +41,7 @@ def extract(
     out: str,
     on_images: Callable[[int], object] = lambda _images: None,
     *,
+    split: SplitName | None = None,
     processes: int | None = None,
 ) -> int:
     """Write every image of a dataset into folders; return the number of images.
@@ -55,50 +54,51 @@ def extract(
         dataset: the path or URL of a dataset.
         out: the path of the new folder.
         on_images: a callback that receives the number of images written since the previous call.
+        split: the split whose images are written; by default, all splits.
         processes: the number of processes that write files; by default, it follows from the usable
             CPUs and the work.
 
     Raises:
         InputNotFoundError: there is no finished dataset.
-        UsageError: `out` is inside the dataset.
+        UsageError: `out` is inside the dataset, or the dataset does not have the split.
         CorruptDataError: a record is damaged, or its key leads out of the folder.
         OutputError: `out` already exists, or cannot be written.
     """
     opened = open_dataset(dataset)
     require_outside(out, opened.location)
+    splits = opened.values() if split is None else [opened[split]]
+    wanted = {each.name for each in splits}
+    shards = {shard: it for shard, it in opened.shards().items() if it[0] in wanted}
     written = 0
     with _new_folder(Path(out)) as folder:
         writer = _ShardWriter(opened, folder / _STAGING, escape_for_display(out))
-        shards = opened.shards()
         written_images = process_map(
             writer,
             [*shards],
-            processes=_count_processes(opened, processes),
+            processes=_count_processes(opened, splits, processes),
             on_progress=on_images,
         )
         metadata = MetadataWriter(opened, folder) if has_metadata(opened) else None
-        for (split, number), images in zip(shards.values(), written_images, strict=True):
+        for (name, number), images in zip(shards.values(), written_images, strict=True):
             with translate_write_errors(writer.out, hint=HINT_FIX):
-                staged = writer.staged_folder(split, number)
+                staged = writer.staged_folder(name, number)
                 paths = [
-                    _move(staged / str(record), folder / split / image.path)
+                    _move(staged / str(record), folder / name / image.path)
                     for record, image in enumerate(images)
                 ]
                 staged.rmdir()
                 if metadata is not None:
-                    metadata.write(split, paths, images)
+                    metadata.write(name, paths, images)
             written += len(images)
         with translate_write_errors(writer.out, hint=HINT_FIX):
             writer.staging.rmdir()
     return written
 
 
-def _count_processes(dataset: Dataset, processes: int | None) -> int:
-    splits = [split.info for split in dataset.values()]
-    seconds = sum(
-        _SECONDS_PER_RECORD * split.records + _SECONDS_PER_BYTE * split.bytes for split in splits
-    )
-    shards = sum(len(split.shards) for split in splits)
+def _count_processes(dataset: Dataset, splits: Collection[Split], processes: int | None) -> int:
+    infos = [split.info for split in splits]
+    seconds = sum(_SECONDS_PER_RECORD * it.records + _SECONDS_PER_BYTE * it.bytes for it in infos)
+    shards = sum(len(info.shards) for info in infos)
     if is_in_memory(dataset.path):
         processes = 1
     return divide_cpus(shards, seconds, processes=processes).processes
@@ -136,7 +136,7 @@ class _ShardWriter:
             folder.mkdir(parents=True)
         images: list[WrittenImage] = []
         for record in self.dataset[split].iter_indexed_shard(number):
-            content, path = _as_file(record), self._path(record)
+            content, path = image_file(record).content, self._path(record)
             with translate_write_errors(self.out, hint=HINT_FIX):
                 create_file(folder / str(len(images)), content)
             images.append(WrittenImage(path, record.class_names, record.columns))
@@ -188,12 +188,3 @@ def _move(staged: Path, path: Path) -> Path:
         number += 1
     staged.rename(path)
     return path
-
-
-def _as_file(record: Record) -> bytes:
-    if record.format != "raw":
-        return record.image
-    pixels = decode_record_image(record.image, "raw", record.width, record.height, record.channels)
-    content = io.BytesIO()
-    Image.fromarray(pixels[:, :, 0] if record.channels == 1 else pixels).save(content, "PNG")
-    return content.getvalue()

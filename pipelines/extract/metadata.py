@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +16,8 @@ from pipelines.sources.cells import cell_text
 from pipelines.sources.column_names import is_same_name, may_have_role
 from pipelines.sources.lists.columns import NO_COLUMN
 from pipelines.sources.lists.kept_columns import infer_columns
-from records.dataset import Dataset
+from records.dataset import Dataset, Split
+from records.exchange.fields import present_value
 from records.format.columns import Column, Columns, Value
 from records.format.layout import LABELS
 
@@ -73,7 +73,7 @@ class MetadataFields(NamedTuple):
         label = list(class_names) if self.is_multi_label else next(iter(class_names))
         line: dict[str, object] = {self.path: path, self.label: label}
         for name, value in values.items():
-            short = _shorten(value) if isinstance(value, float) else value
+            short = present_value(value)
             line[name] = str(short) if name in as_text and short is not None else short
         return bytes(_encode(line)) + b"\n"
 
@@ -127,28 +127,32 @@ def needs_text(column: Column, values: Iterable[NDArray[np.float32]]) -> bool:
     return inferred.type != column.type
 
 
-def _shorten(value: float) -> float | None:
-    """Return the shortest number that is the same float32; None for a missing one."""
-    return None if math.isnan(value) else float(str(np.float32(value)))
-
-
 def has_metadata(dataset: Dataset) -> bool:
     """Return whether folders cannot show the labels and the columns of a dataset."""
     return dataset.is_multi_label or bool(dataset.columns)
 
 
-def options_to_convert(dataset: Dataset) -> list[str]:
+def options_to_convert(dataset: Dataset, splits: Iterable[Split] | None = None) -> list[str]:
     """Return the options with which `convert` makes a dataset of extracted images again.
 
     Its classes, their labels, the splits and the columns are those of the extracted dataset.
+
+    Args:
+        dataset: the dataset.
+        splits: the splits that were extracted; by default, all.
     """
     fields = choose_fields(dataset.columns, is_multi_label=dataset.is_multi_label)
     options = fields.options() if has_metadata(dataset) else []
-    counts = [split.info.class_records for split in dataset.values()]
-    has_all = all(map(any, zip(*counts, strict=True)))
-    if not has_all or list(dataset.labels) != sorted(dataset.labels, key=str.encode):
+    if needs_label_map(dataset, dataset.values() if splits is None else splits):
         options += ["--labels", f"{dataset.storage.url.rstrip('/')}/{LABELS}"]
     return options
+
+
+def needs_label_map(dataset: Dataset, splits: Iterable[Split]) -> bool:
+    """Return whether `convert` would number the classes of the images of splits differently."""
+    counts = [split.info.class_records for split in splits]
+    has_all = all(map(any, zip(*counts, strict=True)))
+    return not has_all or list(dataset.labels) != sorted(dataset.labels, key=str.encode)
 
 
 class MetadataWriter:

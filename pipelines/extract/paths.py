@@ -6,12 +6,12 @@ import os
 import re
 from pathlib import Path
 
-from pipelines.sources.class_layout import class_name
 from records.dataset import Record
 from records.errors import CorruptDataError
 from records.format.layout import parse_split
 from records.text.escaping import escape_for_display
 from records.text.keys import key_from_text
+from records.text.names import class_name
 
 METADATA = "metadata.jsonl"
 """The file with the labels and the columns of extracted images."""

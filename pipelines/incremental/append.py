@@ -10,6 +10,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.clean import remove_run
-from pipelines.fingerprints import read_fingerprints
+from pipelines.fingerprints import read_saved
 from pipelines.incremental.class_renames import ClassRenames
 from pipelines.incremental.diff import SourceDiff, diff_sources
 from pipelines.incremental.hashing import file_hasher
@@ -39,7 +40,11 @@ from records.format.manifest import Manifest, Settings, read_manifest
 from records.format.skipped import read_skipped
 from records.runtime.logging import log_line
 from records.storage import Storage
-from records.storage.work_folder import describe_command, unfinished_command
+from records.storage.work_folder import (
+    describe_command,
+    has_unfinished_run,
+    unfinished_command,
+)
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from records.text.keys import key_from_text, key_to_text
@@ -122,10 +127,11 @@ def select_new(
         InputNotFoundError: more stored images are missing from the source than allowed.
     """
     found = sources.found
-    ingested = read_ingested_files(output, base, renames)
+    before = read_saved(output)
+    ingested, stored = read_ingested_files(output, base, renames, before.stored)
     images = sources.images.sort("key")
     images = images.append_column("labelling", list_labellings(images))
-    saved = read_fingerprints(output)
+    saved = before.fingerprints
     hash_files = file_hasher(sources, options)
     matches = RecordMatches(images, ingested, saved, hash_files)
     excluded, rejected = _excluded_keys(sources), _rejected_keys(sources)
@@ -151,7 +157,9 @@ def select_new(
     known = pa.array(kept_out, pa.large_binary())
     _remove_known_rejects(sources, pa.chunked_array([*ingested["key"].chunks, known]))
     sources.known = found - sources.found
-    return diff
+    # A local index needs no request, and the rows of merged classes are those after the run.
+    is_saved = not output.is_local and not renames.merged
+    return replace(diff, has_saved=len(saved) > 0, stored=stored if is_saved else None)
 
 
 def _excluded_keys(sources: Sources) -> set[bytes]:
@@ -248,7 +256,7 @@ def _remove_known_rejects(sources: Sources, known: pa.ChunkedArray) -> None:
     sources.rejects = [r for r, known in zip(keys.values(), is_known, strict=True) if not known]
 
 
-def discard_stale_run(run: Run, *, keep: str | None = None) -> None:
+def discard_stale_run(run: Run, *, keep: str | None = None) -> list[str]:
     """Remove an unfinished run with a different plan or different encoder versions.
 
     The run of another command is kept if it has not written a dataset: it can be resumed. In a
@@ -257,10 +265,16 @@ def discard_stale_run(run: Run, *, keep: str | None = None) -> None:
     Args:
         run: the run to start.
         keep: a folder in the work folder whose files belong to this run.
+
+    Returns:
+        The names of all files that are in the output now.
     """
+    names = run.output.list()
+    if not has_unfinished_run(names):
+        return names
     command = unfinished_command(run.output)
     if run.base is None and command != run.command:
-        return
+        return names
     found, present = read_run(run.output), (run.plan.digest, encoders())
     is_stale = found is not None and (found.plan_digest, found.encoders) != present
     is_other = command is not None and command != run.command
@@ -271,6 +285,8 @@ def discard_stale_run(run: Run, *, keep: str | None = None) -> None:
         log_line(f"{run.output.url}: the unfinished run of `{name}` is removed")
     if is_stale or is_other:
         remove_run(run.output, keep=keep)
+        return run.output.list()
+    return names
 
 
 def ensure_unchanged(run: Run) -> None:

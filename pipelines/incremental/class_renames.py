@@ -82,7 +82,9 @@ def find_renames(given: Mapping[str, str] | Sequence[str] | None, base: Manifest
     pairs, numbers = _read_pairs(given), label_ids(base.labels)
     _require_known(pairs, base.labels)
     names = {
-        old: new for old, new in pairs.items() if old in numbers and not _is_applied(old, new, base)
+        old: new
+        for old, new in pairs.items()
+        if old in numbers and not _is_applied(old, pairs, base)
     }
     targets = [names.get(name, name) for name in base.labels]
     # A class that keeps its name keeps its label; otherwise, the first class gets the name.
@@ -115,12 +117,16 @@ def _name_labels(labels: LabelMap, targets: Sequence[str], keepers: Mapping[str,
     return tuple(names[label] if label in names else next(unused) for label in range(len(labels)))
 
 
-def _is_applied(old: str, new: str, base: Manifest) -> bool:
-    """Return whether the class `old` got its name from renames that gave `new` to another class."""
+def _is_applied(old: str, pairs: Mapping[str, str], base: Manifest) -> bool:
+    """Return whether a class got its name `old` from the same renames, which are given again.
+
+    Then they gave the new name to the class that was `old` before.
+    """
     for generation in reversed(base.generations):
         names = generation.renamed_classes
         if old in names.values():
-            return names.get(old) == new
+            same = {name for name, new in names.items() if pairs.get(name) == new}
+            return old in same and old in {names[name] for name in same}
     return False
 
 

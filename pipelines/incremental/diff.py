@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.fingerprints import StoredFiles
 from pipelines.incremental.class_renames import ClassRenames
 from pipelines.incremental.hashing import HashFiles
 from pipelines.incremental.labelling import list_label_digests, list_splits
@@ -46,6 +47,8 @@ class SourceDiff:
         corrected: table of the unmodified files with other labels in the source: `key`,
             `stored_key`, `label` and `labels`.
         renames: the classes of the dataset that get new names.
+        has_saved: whether fingerprints were saved before.
+        stored: the files of the dataset to save with the fingerprints; None if they are not saved.
     """
 
     is_new: Mask
@@ -57,6 +60,8 @@ class SourceDiff:
     removed: tuple[bytes, ...]
     corrected: pa.Table
     renames: ClassRenames
+    has_saved: bool = False
+    stored: StoredFiles | None = None
 
 
 def diff_sources(

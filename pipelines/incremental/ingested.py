@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.fingerprints import STORED, StoredFiles, join_stored, list_stored, split_complete
 from pipelines.incremental.class_renames import ClassRenames
-from pipelines.incremental.labelling import digest_labelling, digest_labels
-from records.format.index import RowForm, label_lists, read_shard_index
-from records.format.layout import SPLITS
+from records.format.index import RowForm, read_shard_index
 from records.format.manifest import Manifest
 from records.format.rejects import read_newest_rejects
 from records.images import encoder_versions
-from records.runtime.row_table import RowTable, iter_rows
+from records.runtime.row_table import RowTable
 from records.storage import Storage
 from records.text.keys import key_from_text
 
@@ -59,23 +60,52 @@ _COLUMNS = pa.schema(
 )
 
 
-def read_ingested_files(output: Storage, manifest: Manifest, renames: ClassRenames) -> pa.Table:
-    """Return a table of all stored or rejected files, with unique keys.
+class Ingested(NamedTuple):
+    """The files that a dataset has stored or rejected.
 
-    The columns are those of `IngestedFile`.
+    Attributes:
+        table: table with the columns of `IngestedFile`, with unique keys.
+        stored: the stored files of the table.
+    """
+
+    table: pa.Table
+    stored: StoredFiles
+
+
+def read_ingested_files(
+    output: Storage, manifest: Manifest, renames: ClassRenames, saved: StoredFiles
+) -> Ingested:
+    """Return all stored or rejected files.
 
     Args:
         output: the storage of the dataset.
         manifest: its manifest.
         renames: the renames of the run; the table has the labels after them.
+        saved: the stored files that an earlier run has saved.
 
     Raises:
         CorruptDataError: an index or a list of rejects is damaged or missing.
     """
-    stored = RowTable(IngestedFile, _COLUMNS, _read_stored(output, manifest, renames)).to_table()
+    stored = _read_stored(output, manifest, renames, saved)
+    columns = {name: stored.table[name] for name in STORED.names if name in _COLUMNS.names}
+    columns["is_stored"] = pa.array(np.full(len(stored.table), fill_value=True))
+    columns["may_be_supported"] = pa.array(np.full(len(stored.table), fill_value=False))
+    table = pa.table(columns).select(_COLUMNS.names).cast(_COLUMNS)
     rejects = RowTable(IngestedFile, _COLUMNS, _read_rejected(output, manifest)).to_table()
-    is_stored = pc.is_in(rejects["key"], value_set=stored["key"])
-    return pa.concat_tables([stored, rejects.filter(pc.invert(is_stored))])
+    is_stored = pc.is_in(rejects["key"], value_set=table["key"])
+    return Ingested(pa.concat_tables([table, rejects.filter(pc.invert(is_stored))]), stored)
+
+
+def _read_stored(
+    output: Storage, manifest: Manifest, renames: ClassRenames, saved: StoredFiles
+) -> StoredFiles:
+    """Return the stored files: the saved ones, and those in the indexes of all other shards."""
+    form = RowForm.of(manifest)
+    shards = [shard for info in manifest.splits.values() for shard in info.shards]
+    # Merged classes have other labels now than in the saved rows.
+    known, others = split_complete(StoredFiles() if renames.merged else saved, shards)
+    indexes = ((read_shard_index(output, shard, form), shard.index.sha256) for shard in others)
+    return join_stored(known, list_stored(indexes, renames.apply))
 
 
 def _read_rejected(output: Storage, manifest: Manifest) -> Iterator[IngestedFile]:
@@ -90,25 +120,3 @@ def _read_rejected(output: Storage, manifest: Manifest) -> Iterator[IngestedFile
             is_stored=False,
             may_be_supported=reject.reason == "unsupported" and newest != versions,
         )
-
-
-def _read_stored(
-    output: Storage, manifest: Manifest, renames: ClassRenames
-) -> Iterator[IngestedFile]:
-    form = RowForm.of(manifest)
-    for split, info in manifest.splits.items():
-        for shard in info.shards:
-            index = read_shard_index(output, shard, form)
-            rows = iter_rows(index.table, "key", "source_bytes", "source_xxh3_128", "group")
-            all_labels = map(renames.apply, label_lists(index.table))
-            for row, labels in zip(rows, all_labels, strict=True):
-                key, size_bytes, digest, group = row
-                yield IngestedFile(
-                    key_from_text(key),
-                    size_bytes,
-                    bytes.fromhex(digest),
-                    is_stored=True,
-                    labelling=digest_labelling(labels, group),
-                    label_digest=digest_labels(labels),
-                    split=SPLITS.index(split),
-                )

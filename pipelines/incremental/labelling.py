@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 
+from pipelines.fingerprints import digest_labelling, digest_labels
 from records.format.index import hash_group
 from records.format.layout import SPLITS
 from records.runtime.row_table import iter_rows
-
-_INT64_RANGE = 2**63
 
 
 def list_labellings(images: pa.Table) -> pa.Array:
@@ -40,17 +35,6 @@ def list_label_digests(images: pa.Table) -> pa.Array:
         for label, labels in iter_rows(images, "label", "labels")
     )
     return pa.array(digests, pa.int64())
-
-
-def digest_labels(labels: Sequence[int]) -> int:
-    """Return a digest of the labels of an image, int64: a single label is its own digest."""
-    return labels[0] if len(labels) == 1 else digest_labelling(labels, 0)
-
-
-def digest_labelling(labels: Sequence[int], group: int) -> int:
-    """Return the digest of the labels of an image and of the hash of its group, int64."""
-    encoded = msgspec.msgpack.encode((sorted(labels), group))
-    return xxhash.xxh3_64_intdigest(encoded) - _INT64_RANGE
 
 
 def list_splits(images: pa.Table, *, is_train_divided: bool) -> pa.Array:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.incremental.labelling import digest_labelling
+from pipelines.fingerprints import digest_labelling
 from pipelines.incremental.matching import Mask
 from records.format.edits import RelabelledRecord
 from records.format.index import hash_group

@@ -31,7 +31,7 @@ from records.generations import require_whole_dataset
 from records.runtime.shard_worker import OnProgress
 from records.runtime.telemetry import span
 from records.storage import FolderLock, StagedFile, Storage, open_storage, redact_url
-from records.storage.work_folder import has_unfinished_run, remove_own_files
+from records.storage.work_folder import remove_rest
 from records.text.escaping import escape_for_display
 
 
@@ -80,18 +80,12 @@ def repair(options: ConvertOptions, on_progress: OnProgress | None = None) -> Re
             dataset = DatasetToRepair(storage, listed, damage, source, storage.overwrite, {})
             files = _Repair(dataset, lock, progress).run()
             update_card(storage, listed.present)
-            _remove_rest(storage)
+            remove_rest(storage)
     elif not options.dry_run and storage.list(WORK_FOLDER):
         with suppress(LockedError), storage.lock() as lock:  # the rest of a killed repair
             move_waiting(storage, (), lock)
-            _remove_rest(storage)
+            remove_rest(storage)
     return _report(options, files, time.monotonic() - started_at)
-
-
-def _remove_rest(storage: Storage) -> None:
-    """Remove the staged files of repairs, but not the state of an unfinished run."""
-    if not has_unfinished_run(storage):
-        remove_own_files(storage)
 
 
 def _read_listed_files(storage: Storage) -> ListedFiles:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from pipelines import run_state
 from records.errors import RefusedReadError, ShardmillError, StorageError
-from records.runtime.shard_worker import CancelledError, ProgressCallback, Worker
+from records.runtime.shard_worker import CancelledError, ProgressCallback, Worker, WorkerResult
 from records.storage import open_storage
 
 
@@ -27,16 +27,23 @@ class ShardTask(msgspec.Struct, frozen=True):
         folder: the local path or URL of the folder whose work folder the driver reads.
         run_id: a random ID of the run.
         is_retried: whether the runner calls the worker again after an exception.
+        saves_results: whether the driver reads results from the work folder.
     """
 
     worker: Worker
     folder: str
     run_id: str
     is_retried: bool
+    saves_results: bool = True
 
 
 class Job(Protocol):
-    """A task in progress: one thread calls `run`, a second thread `poll` and, to cancel, `stop`."""
+    """A task in progress: one thread calls `run`, a second thread `poll` and, to cancel, `stop`.
+
+    `done` has the results of the shards that the job knows to be done; more may be done.
+    """
+
+    done: dict[str, WorkerResult | None]
 
     def run(self) -> None:
         """Process every shard; return when all are done or the job is stopped."""
@@ -48,8 +55,14 @@ class Job(Protocol):
         """Cancel the job and wait until it ends; keep finished shards, remove staged shards."""
 
 
-def run_shard(task: ShardTask, name: str, count: ProgressCallback) -> bool:
-    """Process one shard, and return whether it is done.
+class Done(NamedTuple):
+    """The result of a worker for a shard that is done."""
+
+    result: WorkerResult | None
+
+
+def run_shard(task: ShardTask, name: str, count: ProgressCallback) -> Done | None:
+    """Process one shard; return None if it is not done.
 
     Raises:
         StorageError: a temporary error that the runner retries.
@@ -58,7 +71,7 @@ def run_shard(task: ShardTask, name: str, count: ProgressCallback) -> bool:
         count(0)
         result = task.worker(name, count)
     except CancelledError:
-        return False  # the driver cancelled the run, and needs no report
+        return None  # the driver cancelled the run, and needs no report
     except ShardmillError as error:
         run_state.write_failure(open_storage(task.folder), name, error)
         is_temporary = isinstance(error, StorageError) and not isinstance(error, RefusedReadError)
@@ -66,10 +79,10 @@ def run_shard(task: ShardTask, name: str, count: ProgressCallback) -> bool:
             raise
         # The other shards of this process would fail with the same error: a full disk stays full.
         run_control(task.run_id).cancel()
-        return False
-    if result is not None:
+        return None
+    if result is not None and task.saves_results:
         run_state.write_result(open_storage(task.folder), name, result)
-    return True
+    return Done(result)
 
 
 class RunControl:

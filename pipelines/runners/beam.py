@@ -70,7 +70,8 @@ class ProcessShard(beam.DoFn):  # type: ignore[misc] # Beam has no types
             ShardmillError: an error of `WorkerHeartbeat.check_in`.
         """
         with whole_messages():
-            return [name] if run_shard(task, name, self._counter(task)) else []
+            done = run_shard(task, name, self._counter(task))
+            return [] if done is None else [name]
 
     def _counter(self, task: ShardTask) -> ProgressCallback:
         """Return the function that counts images; check in with the run at its first shard."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pipelines import run_state
 from pipelines.runners.base import Job, ShardTask, unregister
@@ -83,7 +83,7 @@ def map_shards(
         worker, names, folder, runner, is_done=is_done, images=images, on_progress=on_progress
     )
     for name in names:
-        if name not in results:
+        if name not in results and not is_done(name):
             raise StorageError(
                 "the result of a shard is missing",
                 path=folder,
@@ -100,9 +100,10 @@ def run_on_shards(
     runner: RunnerConfig,
     *,
     is_done: Callable[[str], bool],
+    saves_results: bool = True,
     images: int,
     on_progress: OnProgress | None,
-) -> None:
+) -> Mapping[str, WorkerResult | None]:
     """Call a worker once per shard.
 
     Args:
@@ -110,9 +111,14 @@ def run_on_shards(
         names: the names of the shards.
         folder: the folder or URL whose work folder stores errors; every worker must reach it.
         runner: the runner that calls the worker, already checked with `check_runner`.
-        is_done: a function that checks on storage whether a shard has been processed.
+        is_done: a function that checks on storage whether a shard has been processed; called for
+            those of which the runner does not know it.
+        saves_results: whether `is_done` reads the results that workers return.
         images: the total number of images.
         on_progress: a callback that receives the number of processed images and the total number.
+
+    Returns:
+        The results of the shards of which the runner knows that they are done, by name.
 
     Raises:
         ShardmillError: the first permanent error of a shard that is not done.
@@ -121,18 +127,24 @@ def run_on_shards(
     """
     output = open_storage(folder)
     task = ShardTask(
-        worker, absolute_location(folder), secrets.token_hex(8), is_retried=runner.name != LOCAL
+        worker,
+        absolute_location(folder),
+        secrets.token_hex(8),
+        is_retried=runner.name != LOCAL,
+        saves_results=saves_results,
     )
     try:
-        failure = watch(_make_job(task, names, runner), images, on_progress)
+        job = _make_job(task, names, runner)
+        failure = watch(job, images, on_progress)
     finally:
         unregister(task.run_id)
     # The error of a shard that a retry completed no longer matters.
-    missing = [name for name in names if not is_done(name)]
+    missing = [name for name in names if name not in job.done and not is_done(name)]
     run_state.raise_failures(output, missing, names)
     if failure is not None:
         check_writable(output)
         raise failure
+    return job.done
 
 
 def _make_job(task: ShardTask, names: Sequence[str], runner: RunnerConfig) -> Job:

@@ -13,6 +13,7 @@ from pipelines.runners.base import ShardTask
 from pipelines.runners.heartbeat import end_run, heartbeat_interval, read_progress, start_run
 from pipelines.runners.job_errors import parse_job_error
 from records.errors import RunnerError, ShardmillError
+from records.runtime.shard_worker import WorkerResult
 from records.runtime.termination import grace_period
 from records.storage import open_storage
 
@@ -46,6 +47,7 @@ class BeamJob:
     """
 
     def __init__(self, task: ShardTask, submit: Submit, start_seconds: float) -> None:
+        self.done: dict[str, WorkerResult | None] = {}  # an engine reports no results
         self._task = task
         self._submit = submit
         self._start_seconds = start_seconds

@@ -6,19 +6,21 @@ import threading
 from collections.abc import Iterable, Sequence
 
 from pipelines.runners.base import ShardTask, run_control, run_shard
+from records.runtime.shard_worker import WorkerResult
 
 
 class LocalJob:
     """Processes shards one after another in this process; see `pipelines.runners.base.Job`."""
 
     def __init__(self, task: ShardTask, names: Sequence[str]) -> None:
+        self.done: dict[str, WorkerResult | None] = {}
         self._task = task
         self._names = names
         self._control = run_control(task.run_id)
 
     def run(self) -> None:
         """See `Job.run`."""
-        run_shards(self._task, self._names)
+        run_shards(self._task, self._names, self.done)
 
     def poll(self) -> int:
         """See `Job.poll`."""
@@ -30,8 +32,9 @@ class LocalJob:
         ended.wait()
 
 
-def run_shards(task: ShardTask, names: Iterable[str]) -> None:
-    """Process shards one after another."""
+def run_shards(task: ShardTask, names: Iterable[str], done: dict[str, WorkerResult | None]) -> None:
+    """Process shards one after another, and add the result of each that is done."""
     count = run_control(task.run_id).add
     for name in names:
-        run_shard(task, name, count)
+        if (ended := run_shard(task, name, count)) is not None:
+            done[name] = ended.result

@@ -6,8 +6,9 @@ import threading
 from collections.abc import Sequence
 from functools import partial
 
-from pipelines.runners.base import ShardTask, run_shard
+from pipelines.runners.base import Done, ShardTask, run_shard
 from records.runtime.processes import ProcessPool
+from records.runtime.shard_worker import WorkerResult
 
 
 class ProcessesJob:
@@ -17,18 +18,20 @@ class ProcessesJob:
     """
 
     def __init__(self, task: ShardTask, names: Sequence[str], processes: int) -> None:
+        self.done: dict[str, WorkerResult | None] = {}
         self._names = names
         self._images = 0
-        self._pool: ProcessPool[str, bool] = ProcessPool(
+        self._pool: ProcessPool[str, Done | None] = ProcessPool(
             partial(run_shard, task), processes, self._add
         )
 
     def run(self) -> None:
         """See `Job.run`."""
         with self._pool:
-            for _, is_done in self._pool.map_unordered(self._names):
-                # The other shards would fail with the same error: a full disk stays full.
-                if not is_done.result():
+            for number, future in self._pool.map_unordered(self._names):
+                if (done := future.result()) is not None:
+                    self.done[self._names[number]] = done.result
+                else:  # the other shards would fail with the same error: a full disk stays full
                     self._pool.stop()
 
     def poll(self) -> int:

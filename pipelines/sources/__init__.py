@@ -22,8 +22,8 @@ from pipelines.sources.lists.columns import NO_COLUMN
 from pipelines.sources.lists.kept_columns import named_to_keep
 from pipelines.sources.lists.table import show_names
 from pipelines.sources.reader import SourceFiles, open_source
-from pipelines.sources.walk import ListedFile
-from records.errors import UsageError
+from pipelines.sources.walk import ListedFile, Listing
+from records.errors import InputNotFoundError, UsageError
 from records.format.manifest import Manifest
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
@@ -155,5 +155,17 @@ def _list_folder(
         return list_image_folder(options, source_filter, files, listing), files
     except UsageError as error:
         if error.what == NO_CLASSES and isinstance(files, ContainerFiles):
+            if listing.refused and not listing.files:
+                raise _nothing_readable(listing, options) from error
             error.hint = f"{error.hint}; {COLUMN_HINT}"
         raise
+
+
+def _nothing_readable(listing: Listing, options: ConvertOptions) -> InputNotFoundError:
+    key, reason = listing.refused[0]
+    return InputNotFoundError(
+        "no image in the containers can be read",
+        path=escape_for_display(options.source),
+        got=f"{pluralize(len(listing.refused), 'member')}, the first: "
+        f"{escape_for_display(key_to_text(key))}: {reason}",
+    )

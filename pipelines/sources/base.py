@@ -10,7 +10,7 @@ import msgspec
 import pyarrow as pa
 
 from pipelines.options import ConvertOptions
-from pipelines.sources.class_layout import Layout, choose_labels, extend_labels
+from pipelines.sources.class_layout import choose_labels, extend_labels
 from pipelines.sources.class_map import ClassMap, read_class_map
 from pipelines.sources.containers.member import Container
 from pipelines.sources.reader import read_text_file
@@ -18,7 +18,7 @@ from records.format.columns import Columns
 from records.format.edits import RelabelledRecord, RemovedRecord
 from records.format.index import Reject
 from records.format.label_map import LabelMap, parse_labels
-from records.format.layout import SplitName
+from records.format.layout import Layout, SplitName
 from records.format.manifest import Manifest
 from records.format.skipped import SkippedFiles
 from records.images import Rejection

@@ -107,15 +107,20 @@ def read_labels(cells: Row, column: str, separator: str | None, where: str) -> I
     for text in texts:
         for part in (text,) if separator is None else text.split(separator):
             label = part.strip()
-            if not is_utf8(label):
-                raise UsageError(
-                    "a label is not valid UTF-8",
-                    path=where,
-                    got=escape_for_display(label),
-                    hint="save the labels as UTF-8",
-                )
+            require_utf8(label, where)
             if label:
                 yield label
+
+
+def require_utf8(label: str, where: str) -> None:
+    """Raise UsageError if a label is not valid UTF-8; see `read_labels`."""
+    if not is_utf8(label):
+        raise UsageError(
+            "a label is not valid UTF-8",
+            path=where,
+            got=escape_for_display(label),
+            hint="save the labels as UTF-8",
+        )
 
 
 def distinct_labels(found: Iterator[str], where: str, *, is_multi_label: bool) -> tuple[str, ...]:

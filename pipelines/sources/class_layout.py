@@ -8,16 +8,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from itertools import product
-from typing import Literal, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from records.errors import UsageError
 from records.format.label_map import LabelMap, check_labels, is_valid_name
-from records.format.layout import SPLIT_WORDS, SplitName, parse_split
+from records.format.layout import SPLIT_WORDS, Layout, SplitName, parse_split
 from records.text.escaping import escape_for_display
 from records.text.keys import key_to_text
-from records.text.names import normalize_name
-
-Layout = Literal["classes", "splits"]
+from records.text.names import class_name, normalize_name
 
 NO_CLASSES = "the source has no classes"
 CLASS_FOLDERS = "one folder per class, with the images of the class in it"
@@ -32,12 +30,6 @@ class KeyParts(NamedTuple):
 
     class_folder: bytes | None
     split: SplitName | None
-
-
-def detect_layout(folders: Iterable[bytes]) -> Layout:
-    """Return `splits` if every top folder is named after a split, otherwise `classes`."""
-    top = {folder for folder in folders if b"/" not in folder}
-    return "splits" if top and all(parse_split(folder) for folder in top) else "classes"
 
 
 def check_not_split(folders: Iterable[bytes], *, source: str) -> None:
@@ -110,15 +102,6 @@ def class_folders(folders: Iterable[bytes], layout: Layout) -> set[bytes]:
 def is_class_folder(folder: bytes) -> bool:
     """Return whether the name of a folder can be the name of a class."""
     return is_valid_name(class_name(folder))
-
-
-def class_name(folder: bytes) -> str:
-    """Return the class name of a folder: the name in Unicode NFC, `%XX` for non-UTF-8 bytes."""
-    try:
-        name = folder.decode()
-    except UnicodeDecodeError:
-        name = key_to_text(folder)
-    return normalize_name(name)
 
 
 def assign_labels(folders: Iterable[bytes], *, source: str) -> dict[bytes, str]:

@@ -13,7 +13,7 @@ ALIASES: dict[str, tuple[frozenset[str], ...]] = {
             "fname", "image", "images", "img", "imagepath", "imagepaths", "imgpath", "imagefile",
             "imgfile", "imagefilename", "imagefilepath", "imagename", "imgname", "imageuri",
             "imageurl", "imagegcsuri", "gcsuri", "gcspath", "uri", "url", "photo", "picture",
-            "relpath", "relativepath",
+            "relpath", "relativepath", "imageindex", "sourceref",
         )),
         frozenset((
             "id", "ids", "idcode", "imageid", "imgid", "photoid", "pictureid", "isicid", "uid",
@@ -25,7 +25,7 @@ ALIASES: dict[str, tuple[frozenset[str], ...]] = {
         frozenset((
             "label", "labels", "class", "classes", "classname", "classlabel", "category",
             "categories", "categoryname", "target", "diagnosis", "dx", "labelname", "breed",
-            "species", "tag", "tags", "choice", "y", "groundtruth",
+            "species", "tag", "tags", "choice", "y", "groundtruth", "findinglabels", "displayname",
         )),
         frozenset((
             "classid", "classidx", "classindex", "categoryid", "labelid", "labelidx", "labelindex",
@@ -45,6 +45,15 @@ _INDEX = re.compile(r"|index|unnamed\d*")
 def plain_name(name: str) -> str:
     """Return the name of a column without case, blanks and punctuation."""
     return re.sub(r"[\W_]+", "", name.casefold())
+
+
+def plain_last_part(name: str) -> str | None:
+    """Return the plain name of a field of a JSON object in a column; None for other columns.
+
+    The name of such a column is `classificationAnnotation.displayName`.
+    """
+    _, dot, field = name.partition(".")
+    return plain_name(re.split(r"[./]", field)[-1]) if dot else None
 
 
 def is_index(plain: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posixpath
+from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from typing import NamedTuple
 
@@ -12,12 +14,9 @@ from pipelines.options import ConvertOptions
 from pipelines.sources.base import SourceFilter, Sources, check_file_size
 from pipelines.sources.class_layout import (
     CLASS_FOLDERS,
-    Layout,
     assign_labels,
     check_not_split,
     class_folders,
-    class_name,
-    detect_layout,
     is_class_folder,
     parse_key,
 )
@@ -25,16 +24,17 @@ from pipelines.sources.group_by import GroupKey
 from pipelines.sources.lists import find_metadata, list_metadata
 from pipelines.sources.lists.columns import option_of_lists
 from pipelines.sources.reader import SourceFiles, UnreadableError
-from pipelines.sources.walk import Listing
+from pipelines.sources.walk import ListedFile, Listing
 from records.errors import InputNotFoundError, UsageError
 from records.format.index import Reject
 from records.format.label_map import label_ids
-from records.format.layout import SplitName
+from records.format.layout import Layout, SplitName, detect_layout
 from records.images import IMAGE_EXTENSIONS, sniff
 from records.runtime.row_table import Column, iter_rows
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from records.text.keys import key_to_text
+from records.text.names import class_name
 
 _IMAGE_EXTENSIONS = frozenset(extension.encode() for extension in IMAGE_EXTENSIONS)
 
@@ -75,7 +75,17 @@ def list_image_folder(
         return listed
     if options.layout == "auto" and layout == "classes":
         check_not_split(listing.folders, source=escape_for_display(options.source))
-    return _FolderSources(options, source_filter, files, listing, layout).collect()
+    ignored = find_metadata(listing) if options.layout == "auto" else []
+    sources = _FolderSources(options, source_filter, files, listing, layout).collect()
+    if ignored:
+        sources.notes.append(_describe_ignored(ignored, options.source))
+    return sources
+
+
+def _describe_ignored(found: Sequence[ListedFile], source: str) -> str:
+    """Return a note that lists next to the images are not read, and the option that reads one."""
+    path = escape_for_display(posixpath.join(source, key_to_text(found[0].key)))
+    return f"the folders name the classes; to use the labels in a list instead: --list {path}"
 
 
 def _list_metadata(

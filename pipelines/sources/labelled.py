@@ -261,7 +261,7 @@ def _refuse_options(options: ConvertOptions, files: ContainerFiles) -> None:
                 raise UsageError(
                     f"{flag} does not apply to {plural(kind.name)}",
                     path=path,
-                    expected="WebDataset shards, Parquet, TFRecord or NumPy files, or a list",
+                    expected="WebDataset shards, Parquet, TFRecord, MDS or NumPy files, or a list",
                     got=f"images with {kind.gives}",
                     hint=f"omit {flag}, or add --list FILE",
                 )

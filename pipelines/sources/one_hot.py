@@ -9,7 +9,7 @@ from records.errors import UsageError
 from records.text.escaping import escape_for_display
 
 _ONES = frozenset({"1", "1.0", "true"})
-_ZEROS = frozenset({"", "0", "0.0", "-1", "false"})
+_ZEROS = frozenset({"", "0", "0.0", "-1", "-1.0", "false"})
 """Lower-case values."""
 
 

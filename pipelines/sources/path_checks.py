@@ -12,6 +12,8 @@ from records.storage import is_url, local_path, open_storage
 from records.storage.exclusive import require_outside
 from records.text.escaping import escape_for_display
 
+_LISTS = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson")
+
 
 def check_locations(source: str, output: str) -> None:
     """Check the source, and that the output is absent or a separate folder.
@@ -70,5 +72,13 @@ def _check_source(path: str) -> None:
             "the source is a file, but not a container of a known format",
             path=escape_for_display(path),
             expected=f"a folder with one folder per class, or a file: {', '.join(SUFFIXES)}",
-            hint="if it is an archive, extract it with its own program, and convert the folder",
+            hint=_hint_of_file(path),
         )
+
+
+def _hint_of_file(path: str) -> str:
+    name = os.path.basename(path)  # noqa: PTH119
+    if name.lower().endswith(_LISTS):
+        shown = escape_for_display(path)
+        return f"if it is a list of images: shardmill convert FOLDER OUTPUT --list {shown}"
+    return "if it is an archive, extract it with its own program, and convert the folder"

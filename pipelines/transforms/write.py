@@ -107,6 +107,8 @@ class WriteDataset(beam.PTransform):  # type: ignore[misc] # Beam has no types
             booleans, or None for a missing value.
         exclude: the path of a file with the keys to exclude, one per line.
         check: the images to decode: all if `decode`, only re-encoded images if `header`.
+        quality: whether to save the measurements of each image, so that `sm.quality` reads none;
+            not with the check `header`.
         max_rejects: the maximum fraction (float) or number (int) of rejected images; if None, 0.01
             of the images or 10 images, whichever is more.
         quarantine: whether to publish the other images if more are rejected than `max_rejects`
@@ -159,6 +161,7 @@ class WriteDataset(beam.PTransform):  # type: ignore[misc] # Beam has no types
         keep_columns: Sequence[str] | str | None = None,
         exclude: str | PathLike[str] | None = None,
         check: Literal["header", "decode"] = "decode",
+        quality: bool = False,
         max_rejects: float | int | None = None,
         quarantine: bool = False,
         max_pixels: int = 100_000_000,

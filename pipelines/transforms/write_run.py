@@ -24,11 +24,12 @@ from pipelines.planning.plan import make_fingerprint, make_plan
 from pipelines.report import Report, read_report, report_finished
 from pipelines.resume import check_unchanged, find_finished, prepare_output
 from pipelines.run import Run
-from pipelines.run_state import raise_failures
+from pipelines.run_state import raise_failures, write_shard_plans
 from pipelines.runners.base import ShardTask
 from pipelines.runners.heartbeat import is_active, start_run, taken_over
 from pipelines.sources.base import SourceFilter
 from pipelines.transforms.parts import Part, list_parts, locate_parts, remove_parts
+from pipelines.writing.convert_job import ConvertJob
 from pipelines.writing.publish import (
     check_reject_limit_early,
     publish,
@@ -36,7 +37,7 @@ from pipelines.writing.publish import (
     report_result,
 )
 from pipelines.writing.results import collect_results
-from pipelines.writing.shard import ConvertJob, write_shard
+from pipelines.writing.shard import write_shard
 from records.errors import LockedError, ShardmillError, StorageError
 from records.format.metadata.description import Description
 from records.runtime.cpu import available_cpus
@@ -115,12 +116,13 @@ def begin_run(options: WriteOptions, parts: Sequence[Part]) -> PlannedRun:
                 finished = _report_finished(run)
                 if finished is None:
                     remove_parts(output, parts, others=True)
-                    discard_stale_run(run, keep=PARTS)
-                    shards_kept = prepare_output(run)
+                    names = discard_stale_run(run, keep=PARTS)
+                    shards_kept = prepare_output(run, names).shards_kept
                     check_reject_limit_early(run, lock=lock)
+                    write_shard_plans(output, plan)
                     start_run(output, planned.run_id)
-                    names = tuple(shard.name for shard in plan.shards)
-                    return replace(planned, shards=names, shards_kept=shards_kept)
+                    shards = tuple(shard.name for shard in plan.shards)
+                    return replace(planned, shards=shards, shards_kept=shards_kept)
     return replace(planned, finished=finished)
 
 
@@ -141,6 +143,7 @@ def make_task(options: WriteOptions, planned: PlannedRun) -> ShardTask:
     job = ConvertJob(
         source=source,
         output=output,
+        plans=output,
         labels=planned.labels,
         images=convert.settings().images,
         workers=convert.workers or available_cpus(),
@@ -148,6 +151,7 @@ def make_task(options: WriteOptions, planned: PlannedRun) -> ShardTask:
         image_timeout=convert.image_timeout,
         containers=containers,
         plan_digest=planned.plan_digest,
+        quality=convert.quality,
     )
     return ShardTask(partial(write_shard, job), output, planned.run_id, is_retried=True)
 
@@ -214,7 +218,7 @@ def _publish(
     result = collect_results(run)
     report = report_result(run, result, shards_kept=planned.shards_kept)
     publish(run, result, report, lock=lock)
-    save_fingerprints(run)
+    save_fingerprints(run, result.stored)
     return report
 
 

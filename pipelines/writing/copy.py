@@ -9,7 +9,13 @@ import msgspec
 
 from pipelines import run_state
 from pipelines.sources.base import SourceImage
-from pipelines.writing.shard import ConvertJob, is_finished, publish_shard, write_shard
+from pipelines.writing.convert_job import ConvertJob
+from pipelines.writing.shard import (
+    is_finished,
+    publish_shard,
+    remove_unfinished,
+    write_shard,
+)
 from records.errors import CorruptDataError
 from records.format import schema
 from records.format.columns import pack_values
@@ -21,7 +27,7 @@ from records.format.shard import ShardWriter
 from records.format.tfrecord import HEADER_BYTES
 from records.images import NormalizedImage
 from records.images.features import encode_image_example
-from records.runtime.shard_worker import ProgressCallback
+from records.runtime.shard_worker import ProgressCallback, WorkerResult
 from records.storage import open_storage
 from records.text.keys import key_from_text
 
@@ -35,12 +41,13 @@ COPY_COSTS = (50e-6, 2e-9)
 class CopyJob(msgspec.Struct, frozen=True):
     """The parameters that all shards of a copy share; sent to each worker.
 
-    `labels` are the class names of the output, and `renamed` the labels whose names differ from
-    those in the records.
+    `plans` is the folder or URL with the plans of the shards, `labels` are the class names of the
+    output, and `renamed` the labels whose names differ from those in the records.
     """
 
     dataset: str
     output: str
+    plans: str
     labels: tuple[str, ...]
     renamed: frozenset[int] = frozenset()
 
@@ -70,7 +77,7 @@ def copy_shard(job: CopyJob, name: str, count: ProgressCallback) -> None:
     Raises the errors of `write_shard`.
     """
     output = open_storage(job.output)
-    plan = run_state.read_shard_plan(output, name)
+    plan = run_state.read_shard_plan(open_storage(job.plans), name)
     if is_finished(output, plan):
         count(len(plan.images))
         return
@@ -108,19 +115,22 @@ def copy_shard(job: CopyJob, name: str, count: ProgressCallback) -> None:
             yield row._replace(offset=offset, length=length, image_offset=image_offset)
             count(1)
 
+    remove_unfinished(output, name)
     publish_shard(output, plan, copy)
 
 
-def write_or_copy_shard(job: ConvertJob, copy: CopyJob, name: str, count: ProgressCallback) -> None:
+def write_or_copy_shard(
+    job: ConvertJob, copy: CopyJob, name: str, count: ProgressCallback
+) -> WorkerResult | None:
     """Write one shard: with images of the source, or with copied records.
 
     Raises the errors of `write_shard`.
     """
-    images = run_state.read_shard_plan(open_storage(job.output), name).images
+    images = run_state.read_shard_plan(open_storage(job.plans), name).images
     if images and images[0].record_number is not None:
         copy_shard(copy, name, count)
-    else:
-        write_shard(job, name, count)
+        return None
+    return write_shard(job, name, count)
 
 
 def _rewrite(

@@ -20,27 +20,31 @@ from pipelines.report import (
 from pipelines.run import Run
 from pipelines.writing.reject_limit import exceeds_limit, is_refused, too_many_rejects
 from pipelines.writing.results import ConversionResult, make_manifest, merge_splits
+from pipelines.writing.source_lists import make_lists
 from records.errors import CorruptDataError, OutputError
 from records.format import layout
-from records.format.digest import FileDigest, digest_of
-from records.format.edits import RELABELLED, REMOVED
+from records.format.digest import digest_of
 from records.format.label_map import format_labels
 from records.format.layout import SplitName
 from records.format.manifest import (
     Manifest,
     SplitInfo,
+    decode_manifest,
     encode_manifest,
-    read_manifest,
     shard_names,
 )
 from records.format.metadata.croissant import croissant_files
-from records.format.rejects import encode_rejects
-from records.format.skipped import write_skipped
 from records.format.tfds_metadata import tfds_files
-from records.generations import Provenance, make_provenance, replace_manifest, write_provenance
+from records.generations import (
+    Provenance,
+    encode_provenance,
+    encode_saved,
+    make_provenance,
+    replace_manifest,
+)
 from records.runtime.telemetry import span
 from records.storage import FolderLock, Storage, absolute_location, write_file
-from records.storage.ownership import write_own
+from records.storage.ownership import write_own_files
 from records.text.formatting import pluralize
 from records.text.keys import key_from_text
 
@@ -111,7 +115,14 @@ def _count_classes(labels: Sequence[str], splits: Mapping[SplitName, SplitInfo])
 
 
 @span("publish")
-def publish(run: Run, result: ConversionResult, report: Report, *, lock: FolderLock) -> None:
+def publish(
+    run: Run,
+    result: ConversionResult,
+    report: Report,
+    *,
+    lock: FolderLock,
+    replaced: Mapping[str, bytes | None] | None = None,
+) -> Manifest:
     """Write the files of a dataset other than shards and indexes; write the manifest last.
 
     Readers of the previous generation see no change until they open the dataset again: no file that
@@ -123,6 +134,10 @@ def publish(run: Run, result: ConversionResult, report: Report, *, lock: FolderL
         result: the shards and rejects of the run.
         report: the report of the run; if its status is `too-many-rejects`, no manifest is written.
         lock: the lock of the output.
+        replaced: the result of `replaced_files`, if it was read before.
+
+    Returns:
+        The manifest.
 
     Raises:
         TooManyRejectsError: more images were rejected than allowed; report and rejects are written.
@@ -132,13 +147,15 @@ def publish(run: Run, result: ConversionResult, report: Report, *, lock: FolderL
     """
     output = run.output
     lock.ensure_held()
-    files = _write_lists(run, result)
-    known = None if run.base is None else read_report_bytes(output)
-    write_own(output, layout.REPORT, encode_report(report), known=known)
+    replaced = replaced_files(run) if replaced is None else replaced
+    lists = make_lists(run, result)
+    contents = {**lists.contents, layout.REPORT: encode_report(report)}
     if report.status == "too-many-rejects":
+        write_own_files(output, contents, replaced)
         rejects = layout.generation_path(layout.REJECTS, run.plan.generation)
         raise too_many_rejects(result, report, listed_in=output.display_name(rejects))
-    _publish_manifest(run, make_manifest(run, result), files, lock=lock)
+    manifest = make_manifest(run, result, lists.digests)
+    return _publish_manifest(run, manifest, contents, replaced, lock=lock)
 
 
 @span("publish")
@@ -153,49 +170,45 @@ def publish_edits(run: Run, result: ConversionResult, *, lock: FolderLock) -> Ma
         LockedError: another run has taken over the lock.
     """
     lock.ensure_held()
-    files = _write_lists(run, result)
-    return _publish_manifest(run, make_manifest(run, result), files, lock=lock)
-
-
-def _write_lists(run: Run, result: ConversionResult) -> dict[str, FileDigest]:
-    """Write the lists of the files of the source that are not stored; return their digests."""
-    output, sources = run.output, run.sources
-    number = run.plan.generation
-    skipped = layout.generation_path(layout.SKIPPED, number)
-    contents = {layout.generation_path(layout.REJECTS, number): encode_rejects(result.rejects)}
-    if sources.removed:
-        contents[REMOVED.path(number)] = REMOVED.encode(sources.removed)
-    if sources.relabelled:
-        contents[RELABELLED.path(number)] = RELABELLED.encode(sources.relabelled)
-    for name, content in contents.items():
-        write_own(output, name, content)
-    files = {name: digest_of(content) for name, content in contents.items()}
-    return files | {skipped: write_skipped(output, skipped, sources.left_out)}
+    lists = make_lists(run, result)
+    manifest = make_manifest(run, result, lists.digests)
+    return _publish_manifest(run, manifest, lists.contents, replaced_files(run), lock=lock)
 
 
 def _publish_manifest(
-    run: Run, manifest: Manifest, files: Mapping[str, FileDigest], *, lock: FolderLock
+    run: Run,
+    manifest: Manifest,
+    contents: Mapping[str, bytes],
+    replaced: Mapping[str, bytes | None],
+    *,
+    lock: FolderLock,
 ) -> Manifest:
-    """Write the files that follow from a manifest, and then the manifest; return it.
+    """Write the last files of a generation, those that follow from a manifest, and the manifest.
 
     Args:
         run: the run.
-        manifest: the manifest, without the digests of the files of its last generation.
-        files: the digests of the lists of this generation.
+        manifest: the manifest, without the digests of the files that follow from it.
+        contents: the content of other files to write, by name.
+        replaced: the present content of the files to replace, by name; see `replaced_files`.
         lock: the lock of the output.
+
+    Returns:
+        The published manifest.
     """
-    output, base, replaced = run.output, run.base, _derived_anew(run)
+    output, base, number = run.output, run.base, run.plan.generation
     if run.plan.all_shards:
         # A run that was killed may have renamed an index into place without syncing the folder.
-        output.fsync_folder(layout.generation_path(layout.INDEX_FOLDER, run.plan.generation))
-    write_provenance(output, run.plan.generation, _make_provenance(run))
+        output.fsync_folder(layout.generation_path(layout.INDEX_FOLDER, number))
+    provenance = encode_provenance(_make_provenance(run))
     derived = {**_tfds_files(manifest, base), **croissant_files(manifest)}
     if base is None or base.labels != manifest.labels:
         derived = {layout.LABELS: format_labels(manifest.labels), **derived}
-    for name, content in derived.items():
-        write_own(output, name, content, known=replaced.get(name))
-    manifest = msgspec.structs.replace(manifest, files={**manifest.files, **files})
     manifest = manifest.with_files(derived)
+    contents = {**contents, **derived}
+    contents[layout.generation_path(layout.PROVENANCE, number)] = provenance
+    if base is not None:
+        contents |= encode_saved(base)
+    write_own_files(output, contents, replaced)
     lock.ensure_held()
     if base is None:
         write_file(output, layout.MANIFEST, encode_manifest(manifest))
@@ -270,10 +283,11 @@ def read_published(output: Storage) -> Manifest | None:
     Raises:
         OutputError: the manifest is damaged, or is a file of the user.
     """
-    if output.stat(layout.MANIFEST) is None:
-        return None
     try:
-        return read_manifest(output)
+        content = output.read(layout.MANIFEST)
+        return decode_manifest(content, path=output.display_name(layout.MANIFEST))
+    except FileNotFoundError:
+        return None
     except CorruptDataError as error:
         raise OutputError(
             f"the output already contains a damaged dataset: {error.what}",

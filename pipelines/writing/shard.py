@@ -7,15 +7,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
-
-import msgspec
+from typing import NamedTuple
 
 from pipelines import run_state
 from pipelines.planning.plan import ShardPlan
 from pipelines.sources.containers import open_images
-from pipelines.sources.containers.member import Container
+from pipelines.writing.convert_job import ConvertJob
 from pipelines.writing.crash_isolation import Normalize, SubprocessNormalizer
+from pipelines.writing.own_index import remove_index
 from pipelines.writing.prefetch import PrefetchedImage, prefetch_images
+from pipelines.writing.scores import ShardScores, scoring_normalize
 from pipelines.writing.source_hashes import has_planned_files
 from records.errors import CorruptDataError, StorageError
 from records.format.columns import Columns, encode_columns, unpack_values
@@ -37,42 +38,33 @@ from records.format.tfrecord import HEADER_BYTES
 from records.images import NormalizedImage, Rejection, normalize_image
 from records.images.features import encode_image_example
 from records.runtime.parallel_map import IO_THREADS
-from records.runtime.shard_worker import CancelledError, ProgressCallback
-from records.storage import Storage, is_url, open_storage
-from records.storage.ownership import create_own, read_etag, record_hash, remove_own, write_etag
+from records.runtime.shard_worker import CancelledError, ProgressCallback, WorkerResult
+from records.storage import Storage, is_url, open_storage, write_file
+from records.storage.ownership import read_etag, record_hash, remove_own, write_etag
 from records.text.escaping import escape_for_display
 from records.text.keys import key_to_text
 
+INDEX = "index"
+"""The key of the content of an index in the result of a worker."""
 _SMALL_IMAGE_BYTES = 16 << 10
+_READ_AGAIN_BYTES = 8 << 20
+"""The size up to which a resumed run reads a shard in one request, as it would read an ETag."""
 
 
-class ConvertJob(msgspec.Struct, frozen=True):
-    """The parameters that all shards of a conversion share; sent to each worker.
-
-    `source` is the folder or URL of the images or, if there are any, of the containers.
-    `plan_digest` is the digest of the plan; a worker writes no shard of another one.
-    """
-
-    source: str
-    output: str
-    labels: tuple[str, ...]
-    images: ImageOptions
-    workers: int
-    follow_symlinks: bool
-    image_timeout: int
-    containers: tuple[Container, ...] = ()
-    plan_digest: str = ""
-
-
-def estimate_costs(images: ImageOptions) -> tuple[float, float]:
+def estimate_costs(images: ImageOptions, *, quality: bool = False) -> tuple[float, float]:
     """Return the approximate seconds of one CPU per image and per byte of a source file."""
+    if quality:
+        return 6e-3, 30e-9
     if images.keeps_most_files and images.check == "header":
         return 0.1e-3, 5e-9
     return 0.3e-3, 20e-9
 
 
-def write_shard(job: ConvertJob, name: str, count: ProgressCallback) -> None:
+def write_shard(job: ConvertJob, name: str, count: ProgressCallback) -> WorkerResult | None:
     """Write one shard and its index, unless both exist and are complete.
+
+    Returns:
+        The content of the index, by `INDEX`, if it was written now and the job wants it; else None.
 
     Raises:
         OutputError: the output cannot be written.
@@ -80,20 +72,56 @@ def write_shard(job: ConvertJob, name: str, count: ProgressCallback) -> None:
         CancelledError: the run was cancelled.
     """
     output = open_storage(job.output)
-    plan = run_state.read_shard_plan(output, name)
+    plan = run_state.read_shard_plan(open_storage(job.plans), name)
     if job.plan_digest not in {"", plan.plan_digest}:
         raise CancelledError  # another run has replaced this one
-    if is_finished(output, plan):
+    begun = _begin(job, output, plan)
+    if begun is None:
         count(len(plan.images))
-        return
-    _require_source_mounted(job.source)
-    with ExitStack() as stack:
-        normalize: Normalize = normalize_image
-        if run_state.has_crashed(output, name):
-            normalize = stack.enter_context(SubprocessNormalizer(job.image_timeout))
-        run_state.mark_started(output, name)
-        stack.callback(run_state.mark_finished, output, name)
-        convert_images(job, plan, output, normalize, count)
+        return None
+    try:
+        _require_source_mounted(job.source)
+        if not begun.is_new:
+            remove_unfinished(output, name)
+        with ExitStack() as stack:
+            normalize = _normalizer(job)
+            if begun.has_crashed:
+                normalize = stack.enter_context(_isolate(job))
+            index = convert_images(job, plan, output, normalize, count)
+    except BaseException:
+        if job.marks_shards:
+            run_state.mark_finished(output, name)
+        raise
+    return {INDEX: index} if job.returns_index else None
+
+
+def _normalizer(job: ConvertJob) -> Normalize:
+    """Return the function that normalizes an image, and measures it if the job wants that."""
+    return scoring_normalize() if job.quality else normalize_image
+
+
+def _isolate(job: ConvertJob) -> SubprocessNormalizer:
+    """Return a subprocess that does the same as `_normalizer`."""
+    measuring = (scoring_normalize(),) if job.quality else ()
+    return SubprocessNormalizer(job.image_timeout, *measuring)
+
+
+class _Begun(NamedTuple):
+    """Whether no worker has begun a shard before, and whether one may have crashed at it."""
+
+    is_new: bool
+    has_crashed: bool
+
+
+def _begin(job: ConvertJob, output: Storage, plan: ShardPlan) -> _Begun | None:
+    """Mark a shard if the job wants it; return None if the shard is finished."""
+    if job.may_exist and is_finished(output, plan):
+        return None
+    if job.marks_shards and not run_state.mark_started(output, plan.name):
+        # A worker of this run may have died after it had finished the shard.
+        is_done = not job.may_exist and is_finished(output, plan)
+        return None if is_done else _Begun(is_new=False, has_crashed=True)
+    return _Begun(not job.may_exist, plan.name == job.crashed)
 
 
 def _require_source_mounted(source: str) -> None:
@@ -117,8 +145,8 @@ def is_finished(output: Storage, plan: ShardPlan) -> bool:
     """Return whether a shard and its index exist, are complete, and belong to this plan.
 
     The hashes of its source files must be those of the plan, if the plan has them: a worker of an
-    earlier run may finish a shard after this run was planned. If the shard still has the ETag that
-    was saved after writing, the shard is not read. Otherwise the shard is read, and its hash is
+    earlier run may finish a shard after this run was planned. If a large shard still has the ETag
+    that was saved after writing, it is not read. Otherwise the shard is read, and its hash is
     compared with the hash in the index.
     """
     name, index = plan.name, _read_intact_index(output, plan.name)
@@ -152,8 +180,8 @@ def convert_images(
     output: Storage,
     normalize: Normalize,
     count: ProgressCallback,
-) -> None:
-    """Normalize and write the images of a shard."""
+) -> bytes:
+    """Normalize and write the images of a shard; return the content of its index."""
     isolated = isinstance(normalize, SubprocessNormalizer)
     chunks = prefetch_images(
         plan.images,
@@ -164,8 +192,9 @@ def convert_images(
         inline_until_blocked=_is_gil_bound(job, plan),
         # An isolated normalizer has its own limit.
         timeout_s=0 if isolated else job.image_timeout,
-        isolate=partial(SubprocessNormalizer, job.image_timeout),
+        isolate=partial(_isolate, job),
     )
+    scores = ShardScores() if job.quality else None
 
     def write(writer: ShardWriter) -> Iterator[IndexRow | Reject]:
         for chunk in chunks:
@@ -176,34 +205,53 @@ def convert_images(
                     yield write_record(
                         writer, prefetched, prefetched.normalized, job.labels, plan.columns
                     )
+                    if scores is not None:
+                        scores.add(prefetched.normalized)
             count(len(chunk))
 
-    publish_shard(output, plan, write)
+    return publish_shard(output, plan, write, scores)
+
+
+def remove_unfinished(output: Storage, name: str) -> None:
+    """Remove the files of a shard that an earlier run has not finished, or has written otherwise.
+
+    An index must not exist while its shard is written: it marks a complete shard.
+
+    Raises:
+        OutputError: a file of the user has the name of the shard or its index.
+        StorageError: storage failed after retries.
+    """
+    if output.stat(index_name(name)) is not None:
+        remove_index(output, name)
+        remove_own(output, name)
 
 
 def publish_shard(
-    output: Storage, plan: ShardPlan, write: Callable[[ShardWriter], Iterator[IndexRow | Reject]]
-) -> None:
-    """Write a shard, and then its index.
+    output: Storage,
+    plan: ShardPlan,
+    write: Callable[[ShardWriter], Iterator[IndexRow | Reject]],
+    scores: ShardScores | None = None,
+) -> bytes:
+    """Write a shard, its measurements if any, and its index; return the content of the index.
+
+    Neither may exist, see `remove_unfinished`.
 
     Args:
         output: the storage to write to.
         plan: the plan of the shard.
         write: the function that writes the records, and yields an index row or a reject per image.
+        scores: the measurements of the images, which `write` has completed when it returns.
 
     Raises:
         OutputError: the output cannot be written, or a file of the user has the name of the shard
             or its index.
         StorageError: storage failed after retries.
     """
-    # An index must not exist while its shard is written: it marks a complete shard.
-    if output.stat(index_name(plan.name)) is not None:
-        remove_own(output, index_name(plan.name))
-        remove_own(output, plan.name)
+    name, index = plan.name, index_name(plan.name)
     rows = new_row_table(schema=index_schema(plan.columns, multi_label=plan.multi_label))
     class_records: Counter[int] = Counter()
     rejects: list[Reject] = []
-    with output.create(plan.name) as stream:
+    with output.create(name) as stream:
         writer = ShardWriter(stream)
         for written in write(writer):
             if isinstance(written, Reject):
@@ -211,22 +259,27 @@ def publish_shard(
             else:
                 rows.append(written)
                 class_records.update(written.all_labels)
-        record_hash(output, plan.name, writer.xxh3_128)
-    present = output.stat(plan.name)
-    if present is not None and present.etag is not None:
-        write_etag(output, plan.name, present.etag)
-    summary = ShardSummary(
-        name=plan.name,
-        split=plan.split,
-        plan_digest=plan.plan_digest,
-        records=writer.records,
-        bytes=writer.size_bytes,
-        xxh3_128=writer.xxh3_128,
-        sha256=writer.sha256,
-        class_records=dict(sorted(class_records.items())),
-        rejects=tuple(rejects),
-    )
-    create_own(output, index_name(plan.name), encode_index(summary, rows))
+        summary = ShardSummary(
+            name=name,
+            split=plan.split,
+            plan_digest=plan.plan_digest,
+            records=writer.records,
+            bytes=writer.size_bytes,
+            xxh3_128=writer.xxh3_128,
+            sha256=writer.sha256,
+            class_records=dict(sorted(class_records.items())),
+            rejects=tuple(rejects),
+        )
+        content = encode_index(summary, rows)
+        record_hash(output, name, writer.xxh3_128, {index: content})
+    if writer.size_bytes > _READ_AGAIN_BYTES:
+        present = output.stat(name)
+        if present is not None and present.etag is not None:
+            write_etag(output, name, present.etag)
+    if scores is not None:
+        scores.save(output, summary)
+    write_file(output, index, content)
+    return content
 
 
 def _threads(job: ConvertJob) -> int:
@@ -235,10 +288,7 @@ def _threads(job: ConvertJob) -> int:
 
 
 def _is_gil_bound(job: ConvertJob, plan: ShardPlan) -> bool:
-    """Return whether Python's global interpreter lock, not reading or decoding, limits threads.
-
-    That is so for local files that are small or not decoded.
-    """
+    """Return whether the GIL limits threads: for local files that are small or not decoded."""
     source_bytes = sum(image.size_bytes for image in plan.images)
     is_small = source_bytes < _SMALL_IMAGE_BYTES * len(plan.images)
     return (is_small or job.images.keeps_most_files) and not is_url(job.source)

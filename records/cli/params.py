@@ -30,11 +30,11 @@ class Location(click.ParamType[str]):
     name = "path"
 
     def __init__(self, *names: str) -> None:
-        self._names = names
+        self.names = names
 
     def shell_complete(self, _ctx: Any, _param: Any, incomplete: str) -> list[CompletionItem]:
         """See `click.ParamType.shell_complete`."""
-        found = [CompletionItem(name) for name in self._names if name.startswith(incomplete)]
+        found = [CompletionItem(name) for name in self.names if name.startswith(incomplete)]
         return found or [CompletionItem(incomplete, type="file")]
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from records.dataset import Dataset
     from records.quality import Quality
 
-# The names of `records.quality.rules`, whose import would load NumPy.
+# The names in `records.quality.rules`, whose import would load NumPy.
 ISSUES = (
     "dark",
     "bright",
@@ -27,6 +27,8 @@ ISSUES = (
     "border",
     "odd-size",
     "odd-aspect-ratio",
+    "duplicate",
+    "near-duplicate",
 )
 # Shown below the options; \b keeps click from joining the lines.
 _EPILOG = """\b
@@ -35,6 +37,7 @@ Examples:
   shardmill quality data/ --grid issues.png
   shardmill quality data/ --issue dark --issue blurry --keys > bad.txt
   shardmill remove data/ --keys bad.txt
+  shardmill quality data/ --near --issue duplicate --issue near-duplicate --grid pairs.png
 
 Exit codes: 0 done, 66 no finished dataset.
 """
@@ -48,6 +51,12 @@ Exit codes: 0 done, 66 no finished dataset.
     multiple=True,
     type=click.Choice(ISSUES),
     help="Kind of issue to list. Repeatable.  [default: all]",
+)
+@click.option(
+    "--near",
+    is_flag=True,
+    help="Also find near-duplicates if their perceptual hashes are not saved yet: decode every "
+    "image, and save the hashes.",
 )
 @click.option(
     "--keys",
@@ -67,23 +76,25 @@ def quality(
     dataset: str,
     *,
     issues: tuple[str, ...],
+    near: bool,
     keys: bool,
     grid: str | None,
     processes: int | None,
     as_json: bool,
 ) -> None:
-    """Find dark, bright, blurry, enlarged, grey and oddly sized images.
+    """Find dark, bright, blurry, enlarged, grey, oddly sized and duplicate images.
 
     The first use decodes every image of DATASET, and saves the measurements in the folder of the
     dataset. An issue is a reason to look at an image, and not always an error. A limit that more
-    than half of the images exceed is replaced by one that is computed from the dataset.
+    than half of the images exceed is replaced by one that is computed from the dataset. Of several
+    identical or similar images, all except one have an issue, so that --keys lists those to remove.
     """
     from records.dataset import open_dataset
     from records.verification.unfinished import find_unfinished
 
     opened = open_dataset(dataset)
     note_unfinished(find_unfinished(opened.storage)[0])
-    found = _find(opened, processes)
+    found = _find(opened, processes, near=near or "near-duplicate" in issues)
     if issues:
         found = found.only(issues)
     if grid is not None:
@@ -99,13 +110,14 @@ def quality(
     print_result(found, format_quality(found, dataset), as_json=as_json)
 
 
-def _find(dataset: Dataset, processes: int | None) -> Quality:
+def _find(dataset: Dataset, processes: int | None, *, near: bool) -> Quality:
     from records.quality import quality as find_issues
     from records.runtime.progress import progress_bar
 
     images = sum(len(dataset[name]) for name in dataset)
-    with progress_bar("measuring", unit="images", total=images) as bar:
-        return find_issues(dataset, processes=processes, on_images=bar.update)
+    # Near-duplicates need a second measurement of each image.
+    with progress_bar("measuring", unit="images", total=2 * images if near else images) as bar:
+        return find_issues(dataset, near=near, processes=processes, on_images=bar.update)
 
 
 def _draw(dataset: Dataset, found: Quality, grid: str) -> None:

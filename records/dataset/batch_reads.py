@@ -15,15 +15,10 @@ from records.storage.base import split_parts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from records.dataset.record_places import Place
+
 _MAX_GAP_BYTES = 128 << 10
 _MAX_REQUEST_BYTES = 8 << 20
-
-
-class Place(NamedTuple):
-    """The number of a shard, and the number of a record in this shard."""
-
-    shard: int
-    record: int
 
 
 class Window(NamedTuple):

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import accumulate, chain, islice, pairwise, zip_longest
-from typing import Any, overload
+from itertools import chain, islice, zip_longest
+from typing import Any, TypeVar, overload
 
-from records.dataset.batch_reads import Place, fetch_frames
+from records.dataset.batch_reads import fetch_frames
 from records.dataset.indexed_records import IndexedRecords
+from records.dataset.mapped_split import MappedSplit
 from records.dataset.notebook import split_html
 from records.dataset.open_shards import MAX_OPEN_SHARDS, OpenShards
 from records.dataset.record import Record, RecordDecoder
+from records.dataset.record_places import Place, RecordPlaces
 from records.dataset.worker_slice import ALL_RECORDS, WorkerSlice
 from records.errors import CorruptDataError
 from records.format.index import Index, IndexRow, RowForm, label_lists, read_shard_index
@@ -32,6 +33,8 @@ from records.storage import Storage
 from records.text.formatting import pluralize
 
 _KEYS_PER_BATCH = 4096
+
+T = TypeVar("T")
 
 
 class Split(Sequence[Record]):
@@ -61,12 +64,11 @@ class Split(Sequence[Record]):
         self._indexes: dict[int, Index] = {}
         self._indexed_records: dict[int, IndexedRecords] = {}
         self._open_shards = OpenShards(storage)
-        # The number of the first record of each shard, and of the one after the last shard.
-        self._starts = list(accumulate((shard.records for shard in info.shards), initial=0))
-        self._range = worker_slice.record_range(info.records)
+        numbers = worker_slice.record_range(info.records)
+        self._places = RecordPlaces((shard.records for shard in info.shards), numbers)
 
     def __len__(self) -> int:
-        return len(self._range)
+        return len(self._places)
 
     def __repr__(self) -> str:
         records, shards = (
@@ -98,8 +100,8 @@ class Split(Sequence[Record]):
     def __getitems__(self, numbers: Sequence[int]) -> list[Record]:
         """Return the records with these numbers, in this order.
 
-        PyTorch and Grain call this method with the numbers of a batch. In a remote dataset, records
-        that are near each other take one read, and reads run in parallel.
+        PyTorch calls this method with the numbers of a batch. In a remote dataset, records that are
+        near each other take one read, and reads run in parallel.
 
         Raises as `__getitem__`.
         """
@@ -115,6 +117,17 @@ class Split(Sequence[Record]):
             place: self._read_record(place, fetched.pop(place)) for place in sorted({*places})
         }
         return [records[place] for place in places]
+
+    _getitems = __getitems__  # the name in Grain
+
+    def map(self, function: Callable[[Record], T]) -> MappedSplit[T]:
+        """Return the results of a function for the records, as a sequence.
+
+            images = dataset["train"].map(lambda record: (record.decode(), record.label))
+
+        PyTorch and Grain read from the sequence; see `MappedSplit`.
+        """
+        return MappedSplit(self, function)
 
     def _read_range(self, shard_number: int, offset: int, size_bytes: int) -> bytes:
         with self._with_shard_path(shard_number):
@@ -192,48 +205,42 @@ class Split(Sequence[Record]):
             hint="`shardmill verify` lists all damage",
         )
 
-    def find_by_label(self, labels: Collection[int], count: int) -> dict[int, list[int]]:
+    def find_by_label(
+        self, labels: Collection[int], count: int, *, most_records: int | None = None
+    ) -> dict[int, list[int]]:
         """Return the numbers of the first records of each label; only the indexes are read.
 
         Args:
             labels: the labels to look for.
             count: the maximum number of records per label.
+            most_records: the number of records, from the first, that are searched; None searches
+                until every label is complete.
 
         Raises:
             CorruptDataError: an index is damaged or missing.
         """
         found: dict[int, list[int]] = {label: [] for label in labels}
         missing = sum(min(count, self.info.class_records[label]) for label in found)
-        for shard_number, own in self._own_ranges():
-            first = self._starts[shard_number]
-            rows = self.load_index(shard_number).table.slice(own.start - first, len(own))
-            for number, labels_of in enumerate(label_lists(rows), own.start - self._range.start):
+        start, end = 0, len(self) if most_records is None else min(most_records, len(self))
+        for shard_number, own in self._places.by_shard():
+            length = min(len(own), end - start)
+            rows = self.load_index(shard_number).table.slice(own.start, length)
+            for number, labels_of in enumerate(label_lists(rows), start):
                 for label in labels_of:
                     if label in found and len(found[label]) < count:
                         found[label].append(number)
                         missing -= 1
-            if missing <= 0:
+            start += length
+            if missing <= 0 or start >= end:
                 break
         return found
 
     def _locate(self, number: int) -> Place:
         try:
-            position = self._range[number]
+            return self._places[number]
         except IndexError:
             count = pluralize(len(self), "record")
             raise IndexError(f"{self.name} has no record {number}, only {count}") from None
-        shard_number = bisect_right(self._starts, position) - 1
-        return Place(shard_number, position - self._starts[shard_number])
-
-    def _own_ranges(self) -> Iterator[tuple[int, range]]:
-        """Yield the number of each shard with records of this slice, and their record numbers.
-
-        These record numbers count from the start of the whole split.
-        """
-        for shard_number, (first, end) in enumerate(pairwise(self._starts)):
-            own = range(max(self._range.start, first), min(self._range.stop, end))
-            if own:
-                yield shard_number, own
 
     def _read(self, shard_number: int, record: int, reader: ShardReader | None = None) -> bytes:
         location = self.load_index(shard_number).location(record)
@@ -252,9 +259,8 @@ class Split(Sequence[Record]):
 
     def __iter__(self) -> Iterator[Record]:
         """Yield all records, shard by shard; each shard is read once, as a stream."""
-        for shard_number, own in self._own_ranges():
-            first = self._starts[shard_number]
-            yield from islice(self.iter_shard(shard_number), own.start - first, own.stop - first)
+        for shard_number, own in self._places.by_shard():
+            yield from islice(self.iter_shard(shard_number), own.start, own.stop)
 
     def iter_shard(self, shard_number: int) -> Iterator[Record]:
         """Yield all records of one shard, also those outside this slice, in one streaming read.

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
 from records.storage import names
 
 SplitName = Literal["train", "test", "validation"]
 SPLITS: tuple[SplitName, ...] = ("train", "test", "validation")
+Layout = Literal["classes", "splits"]
+"""Whether the top folders of a source are class folders, or split folders that contain them."""
 SPLIT_WORDS: Mapping[str, SplitName] = {
     "train": "train",
     "training": "train",
@@ -95,6 +97,12 @@ def parse_split(name: str | bytes) -> SplitName | None:
     return SPLIT_WORDS[match[1]] if match else None
 
 
+def detect_layout(folders: Iterable[bytes]) -> Layout:
+    """Return `splits` if every top folder is named after a split, otherwise `classes`."""
+    top = {folder for folder in folders if b"/" not in folder}
+    return "splits" if top and all(parse_split(folder) for folder in top) else "classes"
+
+
 def generation_folder(generation: int) -> str:
     """Return the folder of a generation; `""`, the dataset folder, for the first generation."""
     return "" if generation == 1 else f"generations/{generation:04d}"
@@ -169,6 +177,16 @@ def measurement_name(shard: str, folder: str) -> str:
 def measurement_names(shard: str) -> list[str]:
     """Return the names of all measurements of a shard."""
     return [measurement_name(shard, folder) for folder in MEASUREMENT_FOLDERS]
+
+
+def measured_shard(name: str) -> str | None:
+    """Return the converted shard whose measurements a file of this name has; None for others."""
+    folder, _, file = name.rpartition("/")
+    above, _, kind = folder.rpartition("/")
+    shard = f"{above}/{file.removesuffix('.parquet')}.tfrecord".lstrip("/")
+    if kind not in MEASUREMENT_FOLDERS or parse_shard_name(shard) is None:
+        return None
+    return shard if measurement_name(shard, kind) == name else None
 
 
 def _sibling(shard: str, subfolder: str) -> str:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from records.errors import CorruptDataError
 from records.format import layout
+from records.format.digest import digest_of
 from records.format.edits import REMOVED
 from records.format.index import Reject, read_shard_index
 from records.format.shard import missing_as_corrupt
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
     from records.format.manifest import Generation, Manifest
     from records.storage import Storage
+
+
+_EMPTY = digest_of(b"")
 
 
 def encode_rejects(rejects: Iterable[Reject]) -> bytes:
@@ -47,15 +51,17 @@ def read_rejects(storage: Storage, generation: int) -> list[Reject]:
 def read_all_rejects(
     storage: Storage, manifest: Manifest
 ) -> Iterator[tuple[Generation, list[Reject]]]:
-    """Yield each generation and its rejects.
+    """Yield each generation and its rejects; a list that is empty by its digest is not read.
 
     Raises:
         CorruptDataError: a file is missing or damaged.
     """
     for generation in manifest.generations:
         name = layout.generation_path(layout.REJECTS, generation.number)
-        with missing_as_corrupt(storage, name):
-            rejects = read_rejects(storage, generation.number)
+        rejects: list[Reject] = []
+        if manifest.files.get(name) != _EMPTY:
+            with missing_as_corrupt(storage, name):
+                rejects = read_rejects(storage, generation.number)
         yield generation, rejects
 
 

@@ -118,6 +118,11 @@ class SkippedFiles:
         return tuple(islice(self, number))
 
 
+def encode_skipped(files: SkippedFiles) -> bytes | None:
+    """Return the content of a list; None for a long one, which only `write_skipped` can write."""
+    return b"".join(_lines(files)) if len(files) <= _LINES_PER_WRITE else None
+
+
 def write_skipped(storage: Storage, name: str, files: SkippedFiles) -> FileDigest:
     """Write the list of a generation that is not published yet, and return its digest.
 
@@ -125,10 +130,14 @@ def write_skipped(storage: Storage, name: str, files: SkippedFiles) -> FileDiges
         OutputError, StorageError: the file cannot be written, or belongs to the user.
     """
     remove_own(storage, name)  # of a killed run, and perhaps different
-    lines = (msgspec.json.encode(file) + b"\n" for file in files)
+    lines = _lines(files)
     blocks = iter(lambda: b"".join(islice(lines, _LINES_PER_WRITE)), b"")
     with create_recorded(storage, name) as staged:
         return digest_blocks(blocks, staged.write)
+
+
+def _lines(files: SkippedFiles) -> Iterator[bytes]:
+    return (msgspec.json.encode(file) + b"\n" for file in files)
 
 
 def read_skipped(storage: Storage, generation: int) -> Iterator[SkippedFile]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from records.format import schema
 from records.format.layout import SPLITS, TFDS_FEATURES, TFDS_INFO, parse_shard_name
@@ -26,14 +26,18 @@ if TYPE_CHECKING:
 
 NAME = "shardmill"
 VERSION = "1.0.0"
-_FILE_TEMPLATE = "{SPLIT}-{SHARD_X_OF_Y}.tfrecord"
+_FILE_TEMPLATE = "{SPLIT}-{SHARD_X_OF_Y}."
 _NUMBERED = re.compile(r"(.*?)(\d{5})-of-(\d{5})(.*)")
 _MODULE = "tensorflow_datasets.core.features"
 
 Json = dict[str, Any]
+FileFormat = Literal["tfrecord", "array_record"]
+"""The formats of files with Examples, as TFDS names them."""
 
 
-def tfds_files(manifest: Manifest, *, folder: str = "") -> dict[str, bytes]:
+def tfds_files(
+    manifest: Manifest, *, folder: str = "", file_format: FileFormat = "tfrecord"
+) -> dict[str, bytes]:
     """Return the contents of the files that TFDS needs to read a dataset folder, by file name.
 
     The result is empty for adopted files that TFDS cannot read: if their names have no shard
@@ -44,11 +48,13 @@ def tfds_files(manifest: Manifest, *, folder: str = "") -> dict[str, bytes]:
         manifest: the manifest of the dataset.
         folder: the folder of the shards, such as `generations/0002`; `""` is the dataset folder,
             with the shards of the first generation.
+        file_format: the format of the files that have the records of the shards; it is also their
+            extension.
     """
     if manifest.adopted is not None and not _can_describe(manifest, manifest.adopted):
         return {}
     return {
-        TFDS_INFO: _encode(_dataset_info(manifest, folder)),
+        TFDS_INFO: _encode(_dataset_info(manifest, folder, file_format)),
         TFDS_FEATURES: _encode(_features(manifest)),
     }
 
@@ -57,19 +63,20 @@ def _encode(value: Json) -> bytes:
     return (json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True) + "\n").encode()
 
 
-def _dataset_info(manifest: Manifest, folder: str) -> Json:
+def _dataset_info(manifest: Manifest, folder: str, file_format: FileFormat) -> Json:
     splits = []
     for name in SPLITS:
         info = manifest.splits.get(name)
         shards = [shard for shard in info.shards if _folder(shard) == folder] if info else []
         if shards:
-            template = _FILE_TEMPLATE if manifest.adopted is None else _template(shards)
+            own_template = _FILE_TEMPLATE + file_format
+            template = own_template if manifest.adopted is None else _template(shards)
             splits.append(_split(name, shards, template, manifest))
     names = DEFAULT_FEATURES if manifest.adopted is None else manifest.adopted.features
     return {
         "name": NAME,
         "version": VERSION,
-        "fileFormat": "tfrecord",
+        "fileFormat": file_format,
         "splits": splits,
         "supervisedKeys": {
             "tuple": {"items": [{"featureKey": key} for key in (names.image, names.label)]}

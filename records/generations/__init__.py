@@ -3,11 +3,13 @@
 from records.generations.names import require_whole_dataset, split_generation
 from records.generations.provenance import (
     Provenance,
+    encode_provenance,
     make_provenance,
     read_provenance,
     write_provenance,
 )
 from records.generations.saved import (
+    encode_saved,
     iter_saved,
     list_saved,
     read_generation,
@@ -18,6 +20,8 @@ from records.generations.saved import (
 
 __all__ = [
     "Provenance",
+    "encode_provenance",
+    "encode_saved",
     "iter_saved",
     "list_saved",
     "make_provenance",

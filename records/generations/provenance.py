@@ -140,9 +140,13 @@ def write_provenance(storage: Storage, generation: int, provenance: Provenance) 
         LockedError: the file was changed at this moment.
         StorageError: storage failed after retries.
     """
+    write_own(storage, generation_path(PROVENANCE, generation), encode_provenance(provenance))
+
+
+def encode_provenance(provenance: Provenance) -> bytes:
+    """Return the content of `provenance.json` of a generation that ends now."""
     ended = msgspec.structs.replace(provenance, ended=_to_time(time.time()))
-    content = msgspec.json.format(msgspec.json.encode(ended)) + b"\n"
-    write_own(storage, generation_path(PROVENANCE, generation), content)
+    return msgspec.json.format(msgspec.json.encode(ended)) + b"\n"
 
 
 def read_provenance(storage: Storage, generation: int) -> Provenance | None:

@@ -21,8 +21,6 @@ from records.format.manifest import (
 )
 from records.generations.names import split_generation_folder
 from records.storage import Storage, open_storage
-from records.storage.errors import replaced_by_other_run
-from records.storage.ownership import create_own
 from records.text.escaping import escape_for_display
 
 _FOLDER = "generations"
@@ -121,11 +119,17 @@ def saved_files(storage: Storage) -> set[str]:
     return set().union(*map(file_names, iter_saved(storage)))
 
 
-def replace_manifest(storage: Storage, base: Manifest, manifest: Manifest) -> None:
-    """Save the present manifest, and replace it with that of a new generation.
+def encode_saved(manifest: Manifest) -> dict[str, bytes]:
+    """Return the name and the content of a saved manifest."""
+    return {saved_manifest_name(manifest.generations[-1].number): encode_manifest(manifest)}
 
-    The caller holds the lock, and has recorded its command in the work folder. If the process is
-    killed in between, the saved manifest is that of the present generation, and has no effect.
+
+def replace_manifest(storage: Storage, base: Manifest, manifest: Manifest) -> None:
+    """Replace the present manifest with that of a new generation.
+
+    The caller holds the lock, has recorded its command in the work folder, and has saved the
+    present manifest, see `encode_saved`. If the process is killed in between, the saved manifest is
+    that of the present generation, and has no effect.
 
     Args:
         storage: the storage of the dataset.
@@ -134,12 +138,7 @@ def replace_manifest(storage: Storage, base: Manifest, manifest: Manifest) -> No
 
     Raises:
         LockedError: another run has replaced the manifest.
-        OutputError: the folder cannot be written to, or another file has the name of the saved one.
+        OutputError: the folder cannot be written to.
         StorageError: storage failed after retries.
     """
-    name = storage.display_name(MANIFEST)
-    current = storage.read(MANIFEST)
-    if decode_manifest(current, path=name) != base:
-        raise replaced_by_other_run(name)
-    create_own(storage, saved_manifest_name(base.generations[-1].number), current)
-    storage.compare_and_swap(MANIFEST, current, encode_manifest(manifest))
+    storage.compare_and_swap(MANIFEST, encode_manifest(base), encode_manifest(manifest))

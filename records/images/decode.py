@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -126,6 +126,32 @@ def decode_plain_jpeg(header: ImageHeader, data: bytes, mode: str, scale: int) -
     size = -(-header.width // scale), -(-header.height // scale)
     raw_mode, colour_space, is_draft = mode, "", 0
     return Image.frombytes(mode, size, data, "jpeg", raw_mode, colour_space, scale, is_draft)
+
+
+def decode_reduced_jpeg(
+    header: ImageHeader, data: bytes, mode: Literal["L", "RGB"], side_px: int
+) -> Image.Image:
+    """Return a JPEG decoded at 1/2, 1/4 or 1/8 of its size, or at its size.
+
+    If it may be stored unchanged, Pillow does not read its markers; the pixels are the same.
+
+    Args:
+        header: the header of the file.
+        data: the file.
+        mode: `L` to decode only the luma; with `RGB`, an image keeps its mode.
+        side_px: the least width and height of a reduced image, in pixels.
+
+    Raises:
+        Exception: any exception from Pillow, if the bytes are corrupt.
+    """
+    if _is_plain_jpeg(header):
+        fitting = min(header.width, header.height) // side_px
+        scale = next((scale for scale in (8, 4, 2) if scale <= fitting), 1)
+        return decode_plain_jpeg(header, data, "L" if header.channels == 1 else mode, scale)
+    image = open_image(header.kind, data).image
+    image.draft(mode, (side_px, side_px))
+    image.load()
+    return image
 
 
 def _open(header: ImageHeader, data: bytes) -> tuple[ImageFile.ImageFile, int]:

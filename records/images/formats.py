@@ -136,6 +136,7 @@ _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
 
 _WARNINGS_OF_PILLOW = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 _DISCARD_LOG = logging.NullHandler()
+_SHOWN_BYTES = 12
 
 
 def sniff(head: bytes) -> str | None:
@@ -153,6 +154,17 @@ def sniff(head: bytes) -> str | None:
     if head[4:8] == b"ftyp":
         return _sniff_brands(head)
     return next((name for pattern, name in _PATTERNS if pattern.match(head)), None)
+
+
+def describe_unknown(head: bytes) -> str:
+    """Return the reason why a file of an unknown format is rejected, with its first bytes.
+
+    Text, such as that of a web page instead of the image, is shown as text.
+    """
+    start = head[:_SHOWN_BYTES]
+    is_text = start.isascii() and start.decode("ascii").isprintable()
+    shown = f'"{start.decode()}"' if is_text else start.hex(" ")
+    return f"not an image: begins with {shown}"
 
 
 def is_partial_magic(data: bytes) -> bool:

@@ -9,7 +9,7 @@ import msgspec
 from records.images import jpeg, pixels, png
 from records.images.essentials import Essentials, reduce_file
 from records.images.essentials.truncation import is_truncated
-from records.images.formats import is_partial_magic, open_image, sniff
+from records.images.formats import describe_unknown, is_partial_magic, open_image, sniff
 from records.images.rejection import ImageRejectedError
 from records.images.tiff import begin_with_picture
 from records.text.formatting import pluralize
@@ -91,7 +91,7 @@ def read_header(data: bytes, max_pixels: int) -> ImageHeader:
     if kind is None:
         if is_partial_magic(data):
             raise ImageRejectedError("truncated", f"{pluralize(len(data), 'byte')} of an image")
-        raise ImageRejectedError("corrupt", f"not an image: begins with {data[:8].hex(' ')}")
+        raise ImageRejectedError("corrupt", describe_unknown(data))
     header = _READERS.get(kind, _read_other)(kind, data)
     _require_size(header, max_pixels)
     return header

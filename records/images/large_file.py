@@ -13,7 +13,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from records.images.essentials import read_tiff_size
-from records.images.formats import sniff
+from records.images.formats import describe_unknown, sniff
 from records.images.rejection import ImageRejectedError
 from records.text.formatting import format_bytes
 
@@ -59,7 +59,7 @@ def check_large_file(read_range: ReadRange, size_bytes: int) -> None:
     head = read_range(0, _HEAD_BYTES)
     kind = sniff(head[:_SNIFFED_BYTES])
     if kind is None:
-        raise ImageRejectedError("corrupt", f"not an image: begins with {head[:8].hex(' ')}")
+        raise ImageRejectedError("corrupt", describe_unknown(head))
     try:
         width, height = _SIZES[kind](head, read_range) if kind in _SIZES else (0, 0)
     except (struct.error, ValueError, IndexError):

@@ -128,7 +128,9 @@ def read_general(data: bytes) -> PngHeader:
     for kind, payload in chunks:
         if kind not in _PIXEL_CHUNKS:
             if kind[0] & 0x20 == 0:
-                raise ImageRejectedError("corrupt", f"PNG has an unknown critical chunk {kind!r}")
+                raise ImageRejectedError(
+                    "corrupt", f"PNG has an unknown critical chunk {_name(kind)}"
+                )
             ancillary = True
             metadata |= kind == b"eXIf" or (
                 kind in _TEXTS and bytes(payload[:17]).startswith(_ORIENTATION_TEXTS)
@@ -155,7 +157,7 @@ def _read_chunks(data: bytes, *, verify: bool = True) -> Iterator[tuple[bytes, m
         kind = data[at + 4 : at + 8]
         if verify and zlib.crc32(view[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end]):
             raise ImageRejectedError(
-                "corrupt", f"PNG chunk {kind!r} at byte {at} has a wrong checksum"
+                "corrupt", f"PNG chunk {_name(kind)} at byte {at} has a wrong checksum"
             )
         yield kind, view[at + 8 : end - 4]
         at = end
@@ -275,3 +277,7 @@ def _read_transparency(colour_type: int, payload: memoryview | None) -> bytes | 
 def _window_bytes(first_data: memoryview) -> int:
     # An empty first chunk is valid but rare: treat its window as narrow, to re-encode the image.
     return 1 << (8 + (first_data[0] >> 4)) if len(first_data) else 0
+
+
+def _name(kind: bytes) -> str:
+    return kind.decode("ascii", "backslashreplace")

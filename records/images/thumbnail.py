@@ -14,9 +14,9 @@ from PIL import Image
 
 from records.errors import CorruptDataError
 from records.format.image_options import MAX_PIXELS_LIMIT, ImageOptions
-from records.images.decode import reserve_memory
+from records.images.decode import decode_reduced_jpeg, reserve_memory
 from records.images.decoder_errors import corrupt_image_error
-from records.images.formats import open_image, sniff
+from records.images.formats import sniff
 from records.images.header import read_header
 from records.images.normalize import decode_record_image
 
@@ -105,9 +105,7 @@ def _reduce_jpeg(
     try:
         header = read_header(encoded, _OPTIONS.max_pixels)
         with reserve_memory(header, encoded, _OPTIONS, reencode=reencode):
-            image = open_image(header.kind, encoded).image
-            image.draft(mode, (side_px, side_px))
-            small = shrink(image)
+            small = shrink(decode_reduced_jpeg(header, encoded, mode, side_px))
     except Exception as error:
         raise corrupt_image_error(error, encoded) from error
     if (header.width, header.height) != size:
@@ -130,7 +128,17 @@ def fit_square(pixels: NDArray[np.uint8], side_px: int) -> Image.Image:
         pixels: an array of uint8 with shape (height, width, channels), channels 1 or 3.
         side_px: the side of the square, in pixels.
     """
-    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).convert("RGB")
+    return fit_image(Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels), side_px)
+
+
+def fit_image(image: Image.Image, side_px: int) -> Image.Image:
+    """Return an RGB image that fits into a square; see `fit_square`.
+
+    Args:
+        image: an image, which may be changed.
+        side_px: the side of the square, in pixels.
+    """
+    image = image.convert("RGB")
     factor = side_px // max(image.size)
     if factor < 2:
         image.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)

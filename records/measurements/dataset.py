@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from records.dataset.batches import batch_by_bytes
 from records.errors import CorruptDataError, OutputError, ShardmillError, StorageError
 from records.format.layout import SPLITS
 from records.measurements.files import read_saved, save
@@ -20,7 +21,7 @@ from records.runtime.processes import divide_cpus, process_map
 from records.storage import is_in_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from records.dataset import Dataset, Record
     from records.format.manifest import ShardInfo
@@ -136,10 +137,14 @@ class _ShardMeasurer:
         records = self._dataset[split]
         schema = self._measurement.schema
         batches: list[pa.RecordBatch] = []
+        chunks = batch_by_bytes(
+            records.iter_indexed_shard(number),
+            lambda record: len(record.image),
+            most_items=_CHUNK_IMAGES,
+            end_bytes=_CHUNK_BYTES,
+        )
         for batch in parallel_map(
-            partial(_measure_chunk, self._measurement),
-            _chunks(records.iter_indexed_shard(number)),
-            threads=self._threads,
+            partial(_measure_chunk, self._measurement), chunks, threads=self._threads
         ):
             batches.append(batch)
             count(len(batch))
@@ -154,19 +159,6 @@ class _ShardMeasurer:
                 hint="run `shardmill verify` on the dataset",
             )
         return table
-
-
-def _chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
-    chunk: list[Record] = []
-    chunk_bytes = 0
-    for record in records:
-        chunk.append(record)
-        chunk_bytes += len(record.image)
-        if len(chunk) == _CHUNK_IMAGES or chunk_bytes >= _CHUNK_BYTES:
-            yield chunk
-            chunk, chunk_bytes = [], 0
-    if chunk:
-        yield chunk
 
 
 def _measure_chunk(measurement: Measurement, chunk: list[Record]) -> pa.RecordBatch:

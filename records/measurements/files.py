@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 
 from records.errors import AccessDeniedError, CorruptDataError, OutputError
 from records.format.layout import measurement_name
+from records.storage.ownership import record_hash
 from records.storage.work_folder import unlocked_write
 from records.strict_json import decode_json
 from records.untrusted_parquet import read_untrusted
 
 if TYPE_CHECKING:
+    from records.format.index import ShardSummary
     from records.format.manifest import ShardInfo
     from records.measurements.measurement import Measurement
     from records.storage import Storage
@@ -59,6 +62,28 @@ def save(storage: Storage, shard: ShardInfo, measurement: Measurement, table: pa
             this name.
         StorageError: storage failed after retries.
     """
+    name = _require_replaceable(storage, shard, measurement)
+    with unlocked_write(storage):
+        storage.replace(name, _encode(shard, measurement, table))
+
+
+def save_in_run(
+    storage: Storage, shard: ShardSummary, measurement: Measurement, table: pa.Table
+) -> None:
+    """Save the table of a shard that a run writes, and record the file as one of the run.
+
+    Raises as `save`.
+    """
+    name = _require_replaceable(storage, shard, measurement)
+    content = _encode(shard, measurement, table)
+    record_hash(storage, name, xxhash.xxh3_128_hexdigest(content))
+    storage.replace(name, content)
+
+
+def _require_replaceable(
+    storage: Storage, shard: ShardInfo | ShardSummary, measurement: Measurement
+) -> str:
+    """Return the name of the file of a shard. Raises OutputError if it belongs to the user."""
     name = measurement_name(shard.name, measurement.folder)
     if storage.stat(name) is not None and _read_facts(storage, name) is None:
         raise OutputError(
@@ -66,8 +91,7 @@ def save(storage: Storage, shard: ShardInfo, measurement: Measurement, table: pa
             path=storage.display_name(name),
             hint="move the file away, so that measurements can be saved",
         )
-    with unlocked_write(storage):
-        storage.replace(name, _encode(shard, measurement, table))
+    return name
 
 
 def is_of_shard(storage: Storage, name: str, shard: ShardInfo) -> bool:
@@ -90,11 +114,11 @@ def _decode_facts(content: bytes) -> _Facts:
     return decode_json(footer.get(_FACTS, b""), _Facts)
 
 
-def _facts_of(shard: ShardInfo, measurement: Measurement) -> _Facts:
+def _facts_of(shard: ShardInfo | ShardSummary, measurement: Measurement) -> _Facts:
     return _Facts(shard.xxh3_128, measurement.method)
 
 
-def _encode(shard: ShardInfo, measurement: Measurement, table: pa.Table) -> bytes:
+def _encode(shard: ShardInfo | ShardSummary, measurement: Measurement, table: pa.Table) -> bytes:
     metadata = {_FACTS: msgspec.json.encode(_facts_of(shard, measurement))}
     content = io.BytesIO()
     described = table.replace_schema_metadata(metadata).combine_chunks()

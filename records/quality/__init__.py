@@ -1,5 +1,6 @@
-"""Images that people should look at: dark, blurry, of odd size."""
+"""Images that people should look at: dark, blurry, of odd size, duplicates."""
 
-from records.quality.find import ImageFinding, IssueSummary, Quality, quality
+from records.quality.find import quality
+from records.quality.result import ImageFinding, ImageReference, IssueSummary, Quality
 
-__all__ = ["ImageFinding", "IssueSummary", "Quality", "quality"]
+__all__ = ["ImageFinding", "ImageReference", "IssueSummary", "Quality", "quality"]

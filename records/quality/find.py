@@ -6,145 +6,92 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 
 from records.arguments import Processes, check_arguments
 from records.dataset import Dataset, open_dataset
-from records.errors import UsageError
+from records.dedup.find import find_near_duplicates
+from records.dedup.groups import group_near_duplicates
+from records.dedup.hash_cache import PERCEPTUAL_HASHES, to_hashes
 from records.format.index import label_lists
-from records.format.layout import SPLITS, SplitName
+from records.format.layout import SPLITS
 from records.measurements import DatasetMeasurer
+from records.quality.duplicates import add_duplicates
 from records.quality.measurement import PIXEL_SCORES
 from records.quality.pixels import PixelScores
+from records.quality.result import ImageFinding, IssueSummary, Quality
 from records.quality.rules import RULES, apply_rule, size_measurements
-from records.quality.text import format_quality
 from records.runtime.logging import log_line
 from records.stats import read_index_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from records.dedup import NearDuplicates
     from records.quality.rules import Rule
-
-
-_ISSUES = tuple(rule.issue for rule in RULES)
-
-
-class IssueSummary(msgspec.Struct, frozen=True):
-    """One kind of issue.
-
-    Attributes:
-        meaning: a description of such images.
-        measurement: the name of the measurement.
-        limit: the limit beyond which an image has the issue; if the fixed limit does not fit the
-            dataset, computed from the dataset.
-        images: the number of images with the issue.
-    """
-
-    meaning: str
-    measurement: str
-    limit: float
-    images: int
-
-
-class ImageFinding(msgspec.Struct, frozen=True):
-    """An issue of an image.
-
-    Attributes:
-        issue: the name of the issue.
-        key: the key of the image.
-        split: the split of the image.
-        labels: the labels of the image.
-        value: the measurement that is beyond the limit.
-        row: the number of the index row of the image, from 0, over all splits.
-    """
-
-    issue: str
-    key: str
-    split: SplitName
-    labels: tuple[int, ...]
-    value: float
-    row: int
-
-
-class Quality(msgspec.Struct, frozen=True):
-    """Images of a dataset with quality issues.
-
-    Attributes:
-        labels: the class names, by label.
-        images: the number of images in the dataset.
-        undecodable: the number of images that cannot be decoded, so that no pixels were measured.
-        issues: every kind of issue, by name.
-        findings: the issues of the images: by kind, and the worst first in each kind. An image may
-            have several.
-    """
-
-    labels: tuple[str, ...]
-    images: int
-    undecodable: int
-    issues: dict[str, IssueSummary]
-    findings: tuple[ImageFinding, ...]
-
-    def only(self, issues: Sequence[str]) -> Quality:
-        """Return the issues with these names, such as `["dark", "blurry"]`.
-
-        Raises:
-            UsageError: a name is not that of an issue.
-        """
-        for name in issues:
-            if name not in _ISSUES:
-                raise UsageError("unknown issue", expected=", ".join(_ISSUES), got=name)
-        kept = {name: issue for name, issue in self.issues.items() if name in issues}
-        findings = tuple(found for found in self.findings if found.issue in kept)
-        return msgspec.structs.replace(self, issues=kept, findings=findings)
-
-    def keys(self) -> list[str]:
-        """Return the sorted keys of the images with an issue."""
-        return sorted({found.key for found in self.findings})
-
-    def __repr__(self) -> str:
-        return "\n".join(format_quality(self))
 
 
 @check_arguments
 def quality(
     dataset: Dataset | str | os.PathLike[str],
     *,
+    near: bool = False,
     processes: Processes | None = None,
     on_images: Callable[[int], object] = lambda _images: None,
+    on_progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Quality:
-    """Find images that are dark, bright, blurry, enlarged, of odd size and so on.
+    """Find images that are dark, bright, blurry, enlarged, of odd size, duplicates and so on.
 
     The first call decodes every image, and saves the measurements in the folder of the dataset. If
-    they cannot be saved, a warning is logged.
+    they cannot be saved, a warning is logged. Near-duplicates are searched if their perceptual
+    hashes are saved already, or if `near` is true.
 
     Args:
         dataset: a path or URL, or an open dataset.
+        near: whether to compute and save the perceptual hashes that are not saved yet.
         processes: the number of processes that measure images; by default, it follows from the
             usable CPUs and the number of images.
         on_images: a callback that receives the number of images in each batch that was measured or
-            read.
+            read; with `near`, each image is counted twice.
+        on_progress: a callback that receives the number of finished parts of the search for
+            near-duplicates, and the total number of parts.
 
     Raises:
         InputNotFoundError: the path contains no finished dataset.
         CorruptDataError: a shard or an index is damaged or missing.
+        UsageError: `near` is true, and ImageHash is not installed.
     """
     if not isinstance(dataset, Dataset):
         dataset = open_dataset(dataset)
+    rows = read_index_rows(dataset)
+    # First: without ImageHash, an error follows immediately.
+    if near:
+        similar: NearDuplicates | None = find_near_duplicates(
+            dataset, rows, processes=processes, on_images=on_images, on_progress=on_progress
+        )
+    else:
+        similar = _group_saved(dataset, rows, on_progress)
     measurer = DatasetMeasurer(dataset, PIXEL_SCORES, on_images, processes)
     scores = measurer.run()
     if measurer.save_error is not None:
         message = f"the measurements cannot be saved: {measurer.save_error}"
         log_line(message, level=logging.WARNING)
-    return judge(dataset.labels, read_index_rows(dataset), scores)
+    return add_duplicates(judge(dataset.labels, rows, scores), rows, similar)
+
+
+def _group_saved(
+    dataset: Dataset, rows: pa.Table, on_progress: Callable[[int, int], None]
+) -> NearDuplicates | None:
+    """Return the near-duplicates if all perceptual hashes are saved; otherwise None."""
+    hashes = DatasetMeasurer(dataset, PERCEPTUAL_HASHES).read_all_saved()
+    return None if hashes is None else group_near_duplicates(rows, to_hashes(hashes), on_progress)
 
 
 def judge(labels: tuple[str, ...], rows: pa.Table, scores: pa.Table) -> Quality:
-    """Return the issues of measured images.
+    """Return the issues of measured images, without duplicates.
 
     Args:
         labels: the class names, by label.

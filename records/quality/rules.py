@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 _FENCE = 3.0
 
+DUPLICATE = "duplicate"
+NEAR_DUPLICATE = "near-duplicate"
+"""Issues without a rule: see `records.quality.duplicates`."""
+
 
 class Rule(NamedTuple):
     """A limit of a measurement.
@@ -45,7 +49,7 @@ RULES = (
     Rule("grey", "chroma", "below", 2, "no colours, in a dataset of colour images"),
     Rule("border", "border", "above", 0.03, "borders of one colour"),
     Rule("odd-size", "size", "above", 2, "a fourth or four times the pixels of the median image"),
-    Rule("odd-aspect-ratio", "aspect", "above", 1, "twice as long or as square as the median"),
+    Rule("odd-aspect-ratio", "aspect", "above", 1, "twice or half as elongated as the median"),
 )
 """The rules of the pixels, and of the columns of the index."""
 

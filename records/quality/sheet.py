@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from records.dataset import Dataset
-    from records.quality.find import ImageFinding, Quality
+    from records.quality.result import ImageFinding, Quality
 
 
 def draw_quality(dataset: Dataset, quality: Quality) -> bytes | None:
     """Return a row with the worst images of each issue as PNG; None if there are none.
 
-    Images that cannot be decoded are left out: `--check header` may store them.
+    A duplicate is on the right of the image that is kept. Images that cannot be decoded are left
+    out: `--check header` may store them.
 
     Args:
         dataset: an open dataset.
@@ -48,7 +49,9 @@ def draw_quality(dataset: Dataset, quality: Quality) -> bytes | None:
 
 
 def _make_thumbnails(dataset: Dataset, found: Iterable[ImageFinding]) -> Iterator[Image.Image]:
+    """Yield the images of findings, each duplicate after the image that is kept."""
     for each in found:
-        record = read_record(dataset, each.split, each.row)
+        images = (each,) if each.duplicate_of is None else (each.duplicate_of, each)
+        records = [read_record(dataset, image.split, image.row) for image in images]
         with suppress(CorruptDataError):
-            yield make_thumbnail(record)
+            yield from [make_thumbnail(record) for record in records]

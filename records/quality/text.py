@@ -9,7 +9,7 @@ from records.text.formatting import align, pluralize
 from records.text.urls import redact_location
 
 if TYPE_CHECKING:
-    from records.quality.find import ImageFinding, Quality
+    from records.quality.result import ImageFinding, Quality
 
 _SHOWN_PER_ISSUE = 3
 
@@ -26,7 +26,7 @@ def format_quality(quality: Quality, path: str | None = None) -> list[str]:
         (name, f"{issue.images:,}", f"{issue.limit:.4g}", issue.meaning)
         for name, issue in quality.issues.items()
     ]
-    lines += align([("issue", "images", "limit", ""), *rows])
+    lines += align([("issue", "images", "limit", ""), *rows], right="<>>")
     worst = [
         found
         for name in quality.issues
@@ -38,12 +38,12 @@ def format_quality(quality: Quality, path: str | None = None) -> list[str]:
 
 
 def _row(found: ImageFinding, quality: Quality) -> tuple[str, ...]:
-    names = ", ".join(quality.labels[label] for label in found.labels)
+    key = escape_for_display(found.key)
+    if (kept := found.duplicate_of) is not None:
+        key += f"  of {kept.split} {_names(kept.labels, quality)} {escape_for_display(kept.key)}"
     value = f"{found.value:.3g}"
-    return (
-        found.issue,
-        value,
-        found.split,
-        escape_for_display(names),
-        escape_for_display(found.key),
-    )
+    return found.issue, value, found.split, _names(found.labels, quality), key
+
+
+def _names(labels: tuple[int, ...], quality: Quality) -> str:
+    return escape_for_display(", ".join(quality.labels[label] for label in labels))

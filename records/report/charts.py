@@ -190,8 +190,7 @@ def draw_points(
             axes.set_ylim(0, float(shown[:, 1].max()) * 1.12)
 
     columns = (Column(x, "number"), Column(y, "number"), Column("images", "count"))
-    note = "" if len(shown) == len(points) else "The most frequent ones are shown."
-    table = Table(title, columns, rows, note)
+    table = Table(title, columns, rows, total=len(points), thing="point")
     return draw_chart(title, table, draw, x=x, y=y, inches=(6.4, 4.2))
 
 
@@ -245,7 +244,8 @@ def draw_lines(
 def _whole_numbers() -> Any:
     from matplotlib.ticker import MaxNLocator
 
-    return MaxNLocator(6, integer=True)
+    # Of a single epoch, the default of two ticks would be fractions.
+    return MaxNLocator(6, integer=True, min_n_ticks=1)
 
 
 def _log_locator(low: float, high: float) -> Any:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from records.format.layout import SPLITS
 from records.report.parts import (
     Cell,
     Column,
     Facts,
+    Finding,
     Note,
     Part,
     Section,
@@ -23,14 +25,19 @@ from records.text.formatting import pluralize
 if TYPE_CHECKING:
     from records.dataset import Dataset
     from records.dedup import NearDuplicates
+    from records.dedup.groups import NearPair
     from records.report.images import ImageSet
     from records.stats import Stats
     from records.stats.duplicates import DuplicateRecord
 
+T = TypeVar("T")
+_IDENTICAL, _NEAR = "Identical files", "Near-duplicates"
 _MAX_GROUPS = 300
 """The maximum number of groups, and of pairs, that a table lists."""
 _PICTURED_GROUPS = 60
 _SHOWN_IN_GROUP = 6
+_SMALL_PX = 64
+"""Images with at most this side have too few details for a reliable comparison."""
 
 
 def duplicates_section(
@@ -49,11 +56,43 @@ def duplicates_section(
         near: its near-duplicates; None if their hashes are not saved.
         images: the images of the page.
     """
-    parts = (*_identical(dataset, stats, groups, images), *_near(dataset, near, images))
-    return Section("duplicates", "Duplicates and leaks", parts)
+    parts = (*_identical(dataset, stats, groups, images), *_near_parts(dataset, near, images))
+    findings = tuple(_findings(stats, near))
+    return Section("duplicates", "Duplicates and leaks", parts, findings)
 
 
-class _Kind(NamedTuple):
+def _findings(stats: Stats, near: NearDuplicates | None) -> Iterator[Finding]:
+    counts = stats.duplicates
+    groups = _describe_groups(counts.groups, counts.leak_groups, counts.conflict_groups)
+    yield Finding("Duplicates", groups, _IDENTICAL)
+    if near is None:
+        yield Finding("Near-duplicates", "not searched")
+        return
+    text = _describe_groups(near.groups, near.leak_groups, near.conflict_groups)
+    if near.groups:
+        text += f"; {pluralize(len(near.pairs), 'pair')}" + _describe_small(stats)
+    yield Finding("Near-duplicates", text, _NEAR)
+
+
+def _describe_groups(groups: int, leaks: int, conflicts: int) -> str:
+    if not groups:
+        return "none"
+    return (
+        f"{pluralize(groups, 'group')}, {leaks:,} in more than one split (leaks),"
+        f" {conflicts:,} with more than one label (conflicts)"
+    )
+
+
+def _describe_small(stats: Stats) -> str:
+    """Return a warning if the images are so small that near ones are often different images."""
+    width, height = stats.width_px, stats.height_px
+    if width is None or height is None or max(width.median, height.median) > _SMALL_PX:
+        return ""
+    size = f"{width.median}×{height.median} px"
+    return f". The images are small ({size}), so many of the pairs are different images"
+
+
+class DuplicateKind(NamedTuple):
     """What is wrong with duplicates: a leak is worse than a conflict, and both than neither."""
 
     is_leak: bool
@@ -87,7 +126,7 @@ def _identical(
             show_command("stats", dataset.path, "--keys", kind) for kind in ("leaks", "duplicates")
         ),
     )
-    ranked = sorted(groups, key=_kind, reverse=True)[:_MAX_GROUPS]
+    ranked = choose_of_each_kind(groups, _kind)
     shown = [_show_some(group) for group in ranked]
     found = iter(images.find_rows([record.key for group in shown for record in group]))
     rows: list[tuple[Cell, ...]] = []
@@ -104,18 +143,46 @@ def _identical(
             )
         )
     columns = (
-        Column("images", "images"),
+        Column("file to keep, copies to exclude", "images", keeps_first=True),
         Column("kind", has_choices=True),
         Column("copies", "count"),
         Column("splits", has_choices=True),
         Column("classes"),
     )
-    yield Table("Identical files", columns, rows, _left_out(len(groups), "group"))
+    yield Table(_IDENTICAL, columns, rows, total=len(groups), thing="group")
 
 
-def _kind(group: Sequence[DuplicateRecord]) -> _Kind:
+def choose_of_each_kind(
+    found: Sequence[T], kind_of: Callable[[T], DuplicateKind], most: int = _MAX_GROUPS
+) -> list[T]:
+    """Return the groups or pairs that a table lists: the worst kind first, some of each kind.
+
+    If one kind is very frequent, the table still has the others.
+
+    Args:
+        found: the groups or pairs.
+        kind_of: a function that returns the kind of one.
+        most: the maximum number to return.
+    """
+    ranked = sorted(found, key=kind_of, reverse=True)
+    share = most // max(1, len({*map(kind_of, ranked)}))
+    counts: Counter[DuplicateKind] = Counter()
+    beyond = []
+    for each in ranked:
+        counts[kind_of(each)] += 1
+        beyond.append(counts[kind_of(each)] > share)
+    # Stable sorts: first those within the shares, then the worst kind.
+    chosen = sorted(range(len(ranked)), key=beyond.__getitem__)[:most]
+    return [ranked[place] for place in sorted(chosen)]
+
+
+def _kind_of_pair(pair: NearPair) -> DuplicateKind:
+    return DuplicateKind(pair.is_leak, pair.kept.labels != pair.other.labels)
+
+
+def _kind(group: Sequence[DuplicateRecord]) -> DuplicateKind:
     splits, labels = {it.split for it in group}, {it.labels for it in group}
-    return _Kind(len(splits) > 1, len(labels) > 1)
+    return DuplicateKind(len(splits) > 1, len(labels) > 1)
 
 
 def _show_some(group: Sequence[DuplicateRecord]) -> list[DuplicateRecord]:
@@ -127,7 +194,7 @@ def _show_some(group: Sequence[DuplicateRecord]) -> list[DuplicateRecord]:
     return [*firsts.values(), *rest][:_SHOWN_IN_GROUP]
 
 
-def _near(dataset: Dataset, near: NearDuplicates | None, images: ImageSet) -> Iterator[Part]:
+def _near_parts(dataset: Dataset, near: NearDuplicates | None, images: ImageSet) -> Iterator[Part]:
     if near is None:
         yield Note(
             "Near-duplicates are not shown, because the perceptual hashes are not saved yet. The"
@@ -141,6 +208,7 @@ def _near(dataset: Dataset, near: NearDuplicates | None, images: ImageSet) -> It
     yield Facts(
         (
             ("groups of near-duplicates", f"{near.groups:,}"),
+            ("pairs: one for each image to exclude", f"{len(near.pairs):,}"),
             ("near leaks: groups in more than one split", f"{near.leak_groups:,}"),
             ("near conflicts: groups with more than one label", f"{near.conflict_groups:,}"),
             ("not compared: nearly one colour", f"{near.featureless:,}"),
@@ -149,11 +217,17 @@ def _near(dataset: Dataset, near: NearDuplicates | None, images: ImageSet) -> It
     )
     if not near.pairs:
         return
+    yield Note(
+        "These commands list the keys of all images to exclude:",
+        tuple(
+            show_command("stats", dataset.path, "--keys", kind) for kind in ("near-leaks", "near")
+        ),
+    )
     rows: list[tuple[Cell, ...]] = []
-    for pair in near.pairs[:_MAX_GROUPS]:
+    for pair in choose_of_each_kind(near.pairs, _kind_of_pair):
         both = (pair.kept, pair.other)
         pictures = None if len(rows) < _PICTURED_GROUPS else 0
-        kind = _Kind(pair.is_leak, pair.kept.labels != pair.other.labels)
+        kind = _kind_of_pair(pair)
         rows.append(
             (
                 images.add([image.row for image in both], pictures=pictures),
@@ -164,18 +238,19 @@ def _near(dataset: Dataset, near: NearDuplicates | None, images: ImageSet) -> It
             )
         )
     columns = (
-        Column("image to keep, image to exclude", "images"),
+        Column("image to keep, image to exclude", "images", keeps_first=True),
         Column("kind", has_choices=True),
-        Column("different bits", "count"),
+        Column("bits that differ", "count"),
         Column("splits", has_choices=True),
         Column("classes"),
     )
-    yield Table("Near-duplicates", columns, rows, _left_out(len(near.pairs), "pair"))
+    note = (
+        "Two images are near if few of the 144 bits of their perceptual hashes differ. Simple"
+        " or small images, such as digits and drawings, have few details: many of their pairs are"
+        " different images. Look at a pair before you exclude an image."
+    )
+    yield Table(_NEAR, columns, rows, note, total=len(near.pairs), thing="pair")
 
 
 def _name_classes(dataset: Dataset, labels: set[int]) -> str:
     return ", ".join(show_name(dataset.labels[label]) for label in sorted(labels))
-
-
-def _left_out(total: int, thing: str) -> str:
-    return f"{_MAX_GROUPS:,} of {pluralize(total, thing)}." if total > _MAX_GROUPS else ""

@@ -6,7 +6,17 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from records.history import DiffSummary, History, diff, log
-from records.report.parts import Cell, Column, Facts, Part, Section, Table, show_name, show_number
+from records.report.parts import (
+    Cell,
+    Column,
+    Facts,
+    Note,
+    Part,
+    Section,
+    Table,
+    show_name,
+    show_number,
+)
 
 if TYPE_CHECKING:
     from records.dataset import Dataset
@@ -97,5 +107,8 @@ def _changes(summary: DiffSummary, before: int, after: int) -> Iterator[Part]:
         for name, (one, other) in counts.items()
         if one != other
     ]
-    note = "A KS or a PSI of 0 means that nothing has shifted; a PSI above 0.25 is a large shift."
-    yield Table("Classes whose number of images changed", columns, rows[:_MAX_CLASSES], note)
+    yield Note(
+        "A KS or a PSI of 0 means that nothing has shifted; a PSI above 0.25 is a large shift."
+    )
+    title = "Classes whose number of images changed"
+    yield Table(title, columns, rows[:_MAX_CLASSES], total=len(rows))

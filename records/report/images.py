@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import io
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 
     from records.dataset import Dataset, Record
 
+    Draw = Callable[[Image.Image], Image.Image]
+
 MAX_PICTURE_BYTES = 6_500_000
 """The maximum size of all pictures in a page, in base64; images beyond it have no picture."""
 MAX_KEY_CHARACTERS = 1_000_000
@@ -39,6 +40,18 @@ _SMALLEST_SIDE_PX = 144
 _TINY_PX = 64
 _JPEG_QUALITY = 68
 _RECORDS_PER_READ = 32
+
+
+class Overlay(msgspec.Struct):
+    """A second picture of an image, which the page shows instead of the first one on request.
+
+    Attributes:
+        text: the content of the picture, for screen readers.
+        picture: a URL of the type `data:`.
+    """
+
+    text: str
+    picture: str
 
 
 class ImageEntry(msgspec.Struct, omit_defaults=True):
@@ -56,6 +69,8 @@ class ImageEntry(msgspec.Struct, omit_defaults=True):
         changes: the changes by the conversion.
         picture: a URL of the type `data:`; None if the image has no picture.
         error: the reason why the image has no picture, if it is damaged.
+        overlays: the overlays by their names.
+        suggested: the label of the class that the image should perhaps have; None if there is none.
     """
 
     key: str
@@ -68,6 +83,16 @@ class ImageEntry(msgspec.Struct, omit_defaults=True):
     changes: str = ""
     picture: str | None = None
     error: str = ""
+    overlays: dict[str, Overlay] = {}
+    suggested: int | None = None
+
+
+class _WantedOverlay(NamedTuple):
+    """An overlay that is drawn when the picture of the image is loaded."""
+
+    name: str
+    text: str
+    draw: Draw
 
 
 class ImageSet:
@@ -83,6 +108,8 @@ class ImageSet:
         self._rows = rows
         self._numbers: dict[int | str, int] = {}
         self._wanted: dict[int, int] = {}
+        self._overlays: dict[int, list[_WantedOverlay]] = {}
+        self._left_bytes = MAX_PICTURE_BYTES
         self._key_characters = 0
         self.entries: list[ImageEntry] = []
 
@@ -141,28 +168,65 @@ class ImageSet:
         self._key_characters += len(line)
         return ImageEntry(shown, line if self._key_characters <= MAX_KEY_CHARACTERS else "")
 
+    def suggest(self, row: int, label: int) -> None:
+        """Suggest a class for an image of the set, which the page offers as its correction.
+
+        Args:
+            row: the number of its index row.
+            label: the label of the class.
+        """
+        self.entries[self._numbers[row]].suggested = label
+
+    def add_overlay(self, row: int, name: str, text: str, draw: Draw) -> None:
+        """Add an overlay to an image that gets a picture.
+
+        Args:
+            row: the number of the index row of the image.
+            name: the name of the overlay, which the rows of tables also have; new for this image.
+            text: the content of the picture, for screen readers.
+            draw: a function that returns the overlay, of the same size as the given picture (RGB).
+        """
+        self._overlays.setdefault(row, []).append(_WantedOverlay(name, text, draw))
+
     def load_pictures(self) -> None:
         """Read the images that get a picture, in the order in which they were added.
 
         A damaged image gets none. If the pictures would take more than `MAX_PICTURE_BYTES`, the
         last ones get none.
         """
-        side_px = next(
-            (side for most, side in _SIDES_PX if len(self._wanted) <= most), _SMALLEST_SIDE_PX
-        )
-        left_bytes = MAX_PICTURE_BYTES
+        pictures = len(self._wanted) + sum(map(len, self._overlays.values()))
+        side_px = next((side for most, side in _SIDES_PX if pictures <= most), _SMALLEST_SIDE_PX)
+        self._left_bytes = MAX_PICTURE_BYTES
         places = list(self._wanted.items())
         for first in range(0, len(places), _RECORDS_PER_READ):
             part = places[first : first + _RECORDS_PER_READ]
             read = self._read([row for row, _ in part])
-            for (_, number), found in zip(part, read, strict=True):
-                entry = self.entries[number]
-                picture = found if isinstance(found, CorruptDataError) else _draw(found, side_px)
-                if isinstance(picture, CorruptDataError):
-                    entry.error = show_name(str(picture))
-                elif len(picture) <= left_bytes:
-                    entry.picture = picture
-                    left_bytes -= len(picture)
+            for (row, number), found in zip(part, read, strict=True):
+                image = found if isinstance(found, CorruptDataError) else _shrink(found, side_px)
+                if isinstance(image, CorruptDataError):
+                    self.entries[number].error = show_name(str(image))
+                else:
+                    self._draw(row, self.entries[number], image)
+
+    def _draw(self, row: int, entry: ImageEntry, image: Image.Image) -> None:
+        """Add the picture of an image and its overlays to an entry, if there is space for them."""
+        entry.picture = self._encode(image)
+        for name, text, draw in self._overlays.get(row, ()):
+            picture = None if entry.picture is None else self._encode(draw(image.convert("RGB")))
+            if picture is not None:
+                entry.overlays[name] = Overlay(text, picture)
+
+    def _encode(self, image: Image.Image) -> str | None:
+        """Return a picture as a URL; None if the page has no space for it."""
+        kind = "png" if max(image.size) <= _TINY_PX else "jpeg"
+        content = io.BytesIO()
+        options = {"quality": _JPEG_QUALITY} if kind == "jpeg" else {}
+        image.save(content, kind, optimize=True, **options)
+        url = f"data:image/{kind};base64,{b64encode(content.getvalue()).decode()}"
+        if len(url) > self._left_bytes:
+            return None
+        self._left_bytes -= len(url)
+        return url
 
     def _read(self, rows: list[int]) -> list[Record | CorruptDataError]:
         """Return the record of each row, or the error of a damaged one."""
@@ -192,10 +256,15 @@ def _read_one(dataset: Dataset, name: SplitName, number: int) -> Record | Corrup
         return error
 
 
-def _draw(record: Record, side_px: int) -> str | CorruptDataError:
-    """Return a picture of a record as a URL; the error if the image is damaged."""
+def _shrink(record: Record, side_px: int) -> Image.Image | CorruptDataError:
+    """Return the image of a record in a square; the error if the image is damaged."""
+
+    def shrink(image: Image.Image) -> Image.Image:
+        image.thumbnail((side_px, side_px))
+        return image
+
     try:
-        image = decode_reduced(
+        return decode_reduced(
             record.image,
             record.format,
             record.width,
@@ -203,17 +272,7 @@ def _draw(record: Record, side_px: int) -> str | CorruptDataError:
             record.channels,
             mode="RGB",
             side_px=side_px,
-            shrink=partial(_shrink, side_px),
+            shrink=shrink,
         )
     except CorruptDataError as error:
         return error
-    kind = "png" if max(image.size) <= _TINY_PX else "jpeg"
-    content = io.BytesIO()
-    options = {"quality": _JPEG_QUALITY} if kind == "jpeg" else {}
-    image.save(content, kind, optimize=True, **options)
-    return f"data:image/{kind};base64,{b64encode(content.getvalue()).decode()}"
-
-
-def _shrink(side_px: int, image: Image.Image) -> Image.Image:
-    image.thumbnail((side_px, side_px))
-    return image

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from records.report.charts import draw_histogram
-from records.report.parts import Cell, Column, Note, Part, Section, Table, show_command, show_name
+from records.report.parts import (
+    Cell,
+    Column,
+    Finding,
+    Note,
+    Part,
+    Section,
+    Table,
+    show_command,
+    show_name,
+)
+from records.text.formatting import pluralize
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,6 +32,7 @@ if TYPE_CHECKING:
 _LISTED_PER_ISSUE = 60
 _PICTURED_PER_ISSUE = 10
 _EDGES = tuple(range(0, 257, 8))
+_FOUND = "Images with an issue"
 
 
 def quality_section(
@@ -43,9 +55,20 @@ def quality_section(
                 show_command("report", dataset.path, "-o", "NEW.html"),
             ),
         )
-        return Section("quality", "Quality", (note,))
+        return Section("quality", "Quality", (note,), (Finding("Quality", "not measured"),))
     parts = (*_brightness(scores), _summary(quality), *_findings(dataset, quality, images))
-    return Section("quality", "Quality", parts)
+    finding = Finding("Quality", _count_issues(quality), _FOUND)
+    return Section("quality", "Quality", parts, (finding,))
+
+
+def _count_issues(quality: Quality) -> str:
+    """Return the number of images with an issue, and that of each issue."""
+    if not quality.findings:
+        return "no image with an issue"
+    images = len({found.row for found in quality.findings})
+    issues = sorted(quality.issues.items(), key=lambda item: -item[1].images)
+    listed = ", ".join(f"{name} ({issue.images:,})" for name, issue in issues if issue.images)
+    return f"{pluralize(images, 'image')} with an issue: {listed}"
 
 
 def _brightness(scores: pa.Table) -> Iterator[Part]:
@@ -103,4 +126,4 @@ def _findings(dataset: Dataset, quality: Quality, images: ImageSet) -> Iterator[
     )
     left_out = max(listed.values()) > _LISTED_PER_ISSUE
     note = f"The {_LISTED_PER_ISSUE} worst of each issue." if left_out else ""
-    yield Table("Images with an issue", columns, rows, note)
+    yield Table(_FOUND, columns, rows, note, total=len(quality.findings), thing="finding")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from records.report.parts import Chart, Gallery, Matrix, Section, Table
+from records.report.parts import Chart, Gallery, Matrix, Section, Table, part_anchor
 from records.runtime.extras import require_extra
 from records.version import __version__
 
@@ -95,14 +95,15 @@ def render_page(
     )
     script, style = (_read(name) for name in ("report.js", "report.css"))
     numbered, parts = _number(sections)
-    data = _Data(dataset, classes, images.entries, parts)
+    data = encode_for_script(_Data(dataset, classes, images.entries, parts))
     page = environment.get_template("page.html").render(
         title=title,
         sections=numbered,
         style=_trusted(style),
         script=_trusted(script),
         script_digest=b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        data=_trusted(encode_for_script(data)),
+        data=_trusted(data),
+        data_digest=hashlib.sha256(data.encode()).hexdigest(),
         trusted=_trusted,
         has_classes=bool(classes),
         version=__version__,
@@ -130,12 +131,13 @@ def _number(
     numbered = []
     for section in sections:
         parts = []
-        for part in section.parts:
+        for place, part in enumerate(section.shown_parts):
             own = part.table if isinstance(part, Chart) else part
             number = len(shown)
             if isinstance(own, Table | Gallery | Matrix):
                 shown.append(own)
-            parts.append({"part": part, "kind": part.kind, "number": number})
+            anchor = part_anchor(section.id, place)
+            parts.append({"part": part, "kind": part.kind, "number": number, "anchor": anchor})
         numbered.append({"id": section.id, "title": section.title, "parts": parts})
     return numbered, shown
 

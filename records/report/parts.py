@@ -1,5 +1,6 @@
-"""Parts of a section of a report: facts, notes, tables, galleries, charts.
+"""Parts of a section of a report.
 
+They are facts, links, notes, tables, galleries, confusion matrices and charts.
 A part has only data. Its texts may be anything: the template escapes those that it writes, and the
 script of the page shows the others as text.
 """
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 import msgspec
 
@@ -18,7 +19,7 @@ from records.text.formatting import abbreviate
 NAME_CHARACTERS = 120
 """The maximum length of a shown name, such as a key or a class."""
 
-Kind = Literal["text", "count", "number", "percent", "bytes", "images"]
+Kind = Literal["text", "count", "number", "percent", "points", "bytes", "images"]
 Cell = str | float | None | tuple[int, ...]
 
 
@@ -28,6 +29,42 @@ class Facts(msgspec.Struct, frozen=True):
     kind: ClassVar[str] = "facts"
 
     rows: tuple[tuple[str, str], ...]
+
+
+class Finding(NamedTuple):
+    """A main result of a section.
+
+    Attributes:
+        name: the name of the finding, such as `Leaks`.
+        text: its number, or its main values.
+        part: the title of the part of the section that shows more; empty for the whole section.
+    """
+
+    name: str
+    text: str
+    part: str = ""
+
+
+class Link(NamedTuple):
+    """A finding, with a link to the place that shows more.
+
+    Attributes:
+        anchor: the anchor of the section, or of a part of it.
+        name: the name of the finding.
+        text: its number, or its main values.
+    """
+
+    anchor: str
+    name: str
+    text: str
+
+
+class Links(msgspec.Struct, frozen=True):
+    """Findings, with links."""
+
+    kind: ClassVar[str] = "links"
+
+    rows: tuple[Link, ...]
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -44,15 +81,18 @@ class Column(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         name: the heading.
-        kind: the kind of its cells; cells of the kind `images` have numbers of an `ImageSet`.
+        kind: the kind of its cells; cells of the kind `images` have numbers of an `ImageSet`, and
+            those of the kind `points` are differences of fractions, shown as percentage points.
         has_choices: whether the rows can be filtered by each of its texts.
         has_bars: whether its numbers are also shown as bars.
+        keeps_first: whether the first image of each cell is to be kept, and the others are not.
     """
 
     name: str
     kind: Kind = "text"
     has_choices: bool = msgspec.field(default=False, name="choices")
     has_bars: bool = msgspec.field(default=False, name="bars")
+    keeps_first: bool = msgspec.field(default=False, name="keepsFirst")
 
 
 class Table(msgspec.Struct, frozen=True):
@@ -62,7 +102,10 @@ class Table(msgspec.Struct, frozen=True):
         title: the caption.
         columns: the columns.
         rows: the rows, each with one cell per column.
-        note: a remark, such as the number of rows that are left out; empty if there is none.
+        note: a remark, such as the meaning of a column; empty if there is none.
+        overlays: the name of the overlay of the images of each row; empty if the table has none.
+        total: the number of all rows, if the table may have only the first of them; otherwise 0.
+        thing: what a row is, such as `pair`.
     """
 
     kind: ClassVar[str] = "table"
@@ -71,6 +114,9 @@ class Table(msgspec.Struct, frozen=True):
     columns: tuple[Column, ...]
     rows: Sequence[Sequence[Cell]]
     note: str = ""
+    overlays: Sequence[str] = ()
+    total: int = 0
+    thing: str = "row"
 
 
 class Gallery(msgspec.Struct, frozen=True):
@@ -113,20 +159,50 @@ class Chart(msgspec.Struct, frozen=True):
     table: Table
 
 
-Part = Facts | Note | Table | Gallery | Matrix | Chart
+Part = Facts | Links | Note | Table | Gallery | Matrix | Chart
 
 
 class Section(msgspec.Struct, frozen=True):
-    """A section of a report; `id` is its anchor in the page."""
+    """A section of a report.
+
+    Attributes:
+        id: its anchor in the page.
+        title: the heading.
+        parts: the content.
+        findings: its main results, which the page shows first.
+    """
 
     id: str
     title: str
     parts: tuple[Part, ...]
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def shown_parts(self) -> tuple[Part, ...]:
+        """Return the parts without empty tables."""
+        return tuple(
+            part for part in self.parts if not isinstance(part, Table) or len(part.rows) > 0
+        )
+
+    def anchor_of(self, title: str) -> str:
+        """Return the anchor of the part with a title; of the section if no shown part has it."""
+        titles = [getattr(part, "title", None) for part in self.shown_parts]
+        return part_anchor(self.id, titles.index(title)) if title in titles else self.id
+
+
+def part_anchor(section: str, place: int) -> str:
+    """Return the anchor of a part of a section, which no section has."""
+    return f"{section}_{place}"
 
 
 def show_name(name: str) -> str:
     """Return a key, a class name or a path for display: escaped, and shortened if it is long."""
     return abbreviate(escape_for_display(escape_surrogates(name)), NAME_CHARACTERS)
+
+
+def quote_name(name: str) -> str:
+    """Return a class name for a sentence, in which a name such as `5` would look like a number."""
+    return f"“{show_name(name)}”"
 
 
 def show_command(*arguments: str) -> str:

@@ -22,8 +22,9 @@ def samples_section(rows: pa.Table, images: ImageSet) -> Section:
     """Return the section with some images of each class."""
     numbers = images.add(sample_classes(rows))
     text = (
-        f"{pluralize(len(numbers), 'image')} of {len(rows):,}, chosen by the hashes of the keys."
-        " Click an image to enlarge it; select images to save their keys."
+        f"{pluralize(len(numbers), 'image')} of {len(rows):,}: a random sample of each class, which"
+        " is the same in every report of the dataset. Click an image to enlarge it; select images"
+        " to save their keys."
     )
     gallery = Gallery("Samples of the classes", numbers)
     return Section("samples", "Samples", (Note(text), gallery))

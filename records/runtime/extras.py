@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _PROJECT = Path(__file__).resolve().parents[2]
 _EXTRAS = {
     "apache_beam": "beam",
+    "array_record": "arrayrecord",
     "botocore": "s3",
     "cleanlab": "label-errors",
     "cryptography": "sign",
@@ -24,12 +25,18 @@ _EXTRAS = {
     "jinja2": "report",
     "keras": "train",
     "matplotlib": "plot",
+    "mlflow": "mlflow",
+    "openvino": "openvino",
     "opentelemetry": "otel",
     "pillow_heif": "heif",
     "prometheus_client": "metrics",
+    "python_multipart": "serve",
+    "starlette": "serve",
     "tensorboard": "tensorboard",
     "tensorflow": "train",
     "tf2onnx": "onnx",
+    "uvicorn": "serve",
+    "wandb": "wandb",
 }
 """The extra that installs each package."""
 

@@ -21,7 +21,7 @@ from records.signatures.keys import make_key_id, read_private_key
 from records.signatures.statement import decode_statement, make_statement
 from records.storage import Storage, open_storage
 from records.storage.ownership import foreign_file
-from records.storage.work_folder import has_unfinished_run, remove_own_files
+from records.storage.work_folder import remove_rest
 from records.text.formatting import pluralize
 
 
@@ -93,8 +93,7 @@ def sign(dataset: str | os.PathLike[str], *, key: str | os.PathLike[str]) -> Sig
         envelope = sign_payload(payload, private, _read_previous(storage))
         lock.ensure_held()
         storage.replace(SIGNATURE, encode_envelope(envelope))
-        if not has_unfinished_run(storage):
-            remove_own_files(storage)
+        remove_rest(storage)
     return SignReport(
         dataset=storage.url,
         generation=number,

@@ -21,6 +21,7 @@ _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 _UNFINISHED = ".unfinished"
 _STAGED_FILE = re.compile(r"\.[0-9a-f]{16}-")
 _INODES = ".inodes.json"
+_OPEN_ATTEMPTS = 10
 MOST_FSYNCS = 1000
 
 
@@ -278,10 +279,7 @@ def open_locked(path: Path, flags: int) -> int:
         OSError: the file or folder cannot be opened.
     """
     while True:
-        if flags & os.O_CREAT:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        # A named pipe in place of the file or folder must not block.
-        descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
+        descriptor = _open(path, flags)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # The last holder may have removed the file: the lock is valid only if the file exists.
@@ -291,6 +289,21 @@ def open_locked(path: Path, flags: int) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)
+
+
+def _open(path: Path, flags: int) -> int:
+    """Open a file or folder; `O_CREAT` creates a missing file and its folder. Raises OSError."""
+    for left in reversed(range(_OPEN_ATTEMPTS)):
+        if flags & os.O_CREAT:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            # A named pipe in place of the file or folder must not block.
+            return os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
+        except FileNotFoundError:
+            # The last holder of a lock may have just removed the file with its folder.
+            if not (left and flags & os.O_CREAT):
+                raise
+    raise AssertionError("unreachable")
 
 
 def is_same_file(descriptor: int, path: Path) -> bool:

@@ -27,7 +27,7 @@ from records.storage.errors import (
     translate_read_errors,
     translate_write_errors,
 )
-from records.storage.names import WORK_FOLDER
+from records.storage.names import LOCK, RUN_PLAN, WORK_FOLDER
 from records.storage.staging import StagedStream
 from records.storage.untrusted_file import UntrustedFolder
 from records.text.escaping import escape_for_display
@@ -41,7 +41,8 @@ WRITE_STEP_BYTES = 1 << 20
 _READ_BUFFER_BYTES = 1 << 20
 _STAGING = f"{WORK_FOLDER}/staging"
 _STAGING_ATTEMPTS = 10
-_LOCK = f"{WORK_FOLDER}/lock"
+_NOT_EMPTY = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR}
+"""The errors of `rmdir` if a folder contains files, does not exist, or is a file."""
 
 
 class LocalStorage:
@@ -154,9 +155,19 @@ class LocalStorage:
             (self.path / name).unlink(missing_ok=True)
 
     def remove_folder(self, name: str) -> None:
-        """See `Storage.remove_folder`."""
+        """See `Storage.remove_folder`; the file of the lock remains until it is released."""
+        folder = self.path / name
         with translate_write_errors(self.display_name(name)), suppress(FileNotFoundError):
-            shutil.rmtree(self.path / name)
+            if name != WORK_FOLDER:
+                shutil.rmtree(folder)
+                return
+            # Last the plan, by which the next run would see that files are left.
+            for entry in sorted(folder.iterdir(), key=lambda entry: entry == self.path / RUN_PLAN):
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry)
+                elif entry != self.path / LOCK:
+                    entry.unlink()
+            self.remove_if_empty(name)
 
     def remove_empty_folders(self, name: str) -> None:
         """Remove the empty folders below a folder, then the folder itself if it is empty."""
@@ -178,9 +189,9 @@ class LocalStorage:
     @contextmanager
     def lock(self) -> Iterator[FolderLock]:
         """See `Storage.lock`; the kernel releases the lock if the process dies."""
-        with translate_write_errors(self.display_name(_LOCK)):
+        with translate_write_errors(self.display_name(LOCK)):
             try:
-                descriptor = atomic.open_locked(self.path / _LOCK, os.O_RDWR | os.O_CREAT)
+                descriptor = atomic.open_locked(self.path / LOCK, os.O_RDWR | os.O_CREAT)
             except BlockingIOError:
                 raise LockedError(
                     "another run is writing here",
@@ -189,8 +200,26 @@ class LocalStorage:
                 ) from None
         try:
             yield _KernelLock()
+            with translate_write_errors(self.display_name(LOCK)):
+                self._remove_lock(descriptor)
+        except BaseException:
+            with suppress(OSError):  # the first error is the one to report
+                self._remove_lock(descriptor)
+            raise
         finally:
             os.close(descriptor)
+
+    def _remove_lock(self, descriptor: int) -> None:
+        """Remove the file of a held lock, and the work folder if it has no files then."""
+        # A user may have removed the file: then it is that of another process.
+        if atomic.is_same_file(descriptor, self.path / LOCK):
+            (self.path / LOCK).unlink(missing_ok=True)
+        for folder in (_STAGING, WORK_FOLDER):
+            try:
+                (self.path / folder).rmdir()
+            except OSError as error:
+                if error.errno not in _NOT_EMPTY:
+                    raise
 
     @contextmanager
     def _stage(self, name: str, *, buffering: int = -1) -> Iterator[tuple[Path, BinaryIO]]:

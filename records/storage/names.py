@@ -4,10 +4,12 @@ import re
 
 WORK_FOLDER = ".shardmill"
 """The folder of the plan, lock and staged files of an unfinished run; removed when the run ends."""
+RUN_PLAN = f"{WORK_FOLDER}/plan.json"
+"""The identity of an unfinished run, with its command and the names of its shards."""
 LEASE = f"{WORK_FOLDER}/lease.json"
 """The lock of a folder on an object store."""
-RUN_PLAN = f"{WORK_FOLDER}/plan.json"
-"""The identity of an unfinished run, with the names of its shards."""
+LOCK = f"{WORK_FOLDER}/lock"
+"""The file that the writer of a local folder locks; it exists until the lock is released."""
 
 _SYSTEM_NAMES = frozenset(
     name.lower()

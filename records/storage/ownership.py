@@ -1,30 +1,57 @@
 """Files that runs have written into a folder, known by their content.
 
-Before a file gets its name, an empty file `.shardmill/written/NAME.HASH` records its hash. A file
-is replaced or removed only if its hash is recorded. So a file of the user is never mistaken for one
-of a run, whatever its name is and whenever it was added. A run that is killed between the record
-and the file leaves a record without a file, which has no effect.
+Before a file gets its name, its hash is recorded: by an empty file `.shardmill/written/NAME.HASH`,
+or for several files by one file in `.shardmill/written/lists`, with a line `NAME.HASH` per file. A
+file is replaced or removed only if its hash is recorded. So a file of the user is never mistaken
+for one of a run, whatever its name is and whenever it was added. A run that is killed between the
+record and the file leaves a record without a file, which has no effect.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from urllib.parse import quote, unquote
 
 import xxhash
 
-from records.errors import CorruptDataError, OutputError
-from records.storage.base import FileInfo, StagedFile, Storage, hash_stream
+from records.errors import CorruptDataError, LockedError, OutputError
+from records.storage.base import FileInfo, StagedFile, Storage, hash_stream, write_file
 from records.storage.names import WORK_FOLDER
 
 RECORDS = f"{WORK_FOLDER}/written"
+_LISTS = f"{RECORDS}/lists"
 _ETAGS = f"{WORK_FOLDER}/etags"
+_NO_FILES: Mapping[str, bytes] = {}
+_NOTHING_KNOWN: Mapping[str, bytes | None] = {}
 
 
-def record_hash(storage: Storage, name: str, xxh3_128: str) -> None:
-    """Record the hash of a file that is about to be published. Raises as `Storage.create`."""
-    storage.replace(_record_name(name, xxh3_128), b"")
+def record_hash(
+    storage: Storage, name: str, xxh3_128: str, following: Mapping[str, bytes] = _NO_FILES
+) -> None:
+    """Record the hash of a file that is about to be published.
+
+    Args:
+        storage: the storage of the file.
+        name: its name.
+        xxh3_128: its hash.
+        following: the content of files to publish after it, by name; see `is_recorded_with`.
+
+    Raises:
+        OutputError, StorageError: the record cannot be written.
+    """
+    storage.replace(f"{RECORDS}/{_record(name, xxh3_128)}", _records(following))
+
+
+def _record_all(storage: Storage, files: Mapping[str, bytes]) -> None:
+    """Record the hashes of files that are about to be published. Raises as `Storage.create`."""
+    content = _records(files)
+    storage.replace(f"{_LISTS}/{xxhash.xxh3_128_hexdigest(content)}", content)
+
+
+def _records(files: Mapping[str, bytes]) -> bytes:
+    records = (_record(name, xxhash.xxh3_128_hexdigest(data)) for name, data in files.items())
+    return "".join(f"{record}\n" for record in records).encode()
 
 
 def is_own(storage: Storage, name: str, *, known: bytes | None = None) -> bool:
@@ -49,7 +76,30 @@ def _has_own_bytes(storage: Storage, name: str, present: FileInfo, known: bytes 
             xxh3_128 = hash_stream(stream)
     except (FileNotFoundError, CorruptDataError):  # a link that leads out of the folder
         return False
-    return storage.stat(_record_name(name, xxh3_128)) is not None
+    return _is_recorded(storage, name, xxh3_128)
+
+
+def _is_recorded(storage: Storage, name: str, xxh3_128: str) -> bool:
+    record = _record(name, xxh3_128)
+    if storage.stat(f"{RECORDS}/{record}") is not None:
+        return True
+    return record in _read_lists(storage, storage.list(_LISTS))
+
+
+def is_recorded_with(
+    storage: Storage, name: str, xxh3_128: str, following: str, data: bytes
+) -> bool:
+    """Return whether a file was recorded together with another one, see `record_hash`.
+
+    Args:
+        storage: the storage of the files.
+        name: the name of the other file.
+        xxh3_128: the hash of the other file.
+        following: the name of the file.
+        data: the content of the file.
+    """
+    record = f"{RECORDS}/{_record(name, xxh3_128)}"
+    return _record(following, xxhash.xxh3_128_hexdigest(data)) in _read_lists(storage, [record])
 
 
 def require_own(storage: Storage, name: str, *, known: bytes | None = None) -> None:
@@ -108,20 +158,50 @@ def create_own(storage: Storage, name: str, data: bytes) -> None:
 
 
 def write_own(storage: Storage, name: str, data: bytes, *, known: bytes | None = None) -> None:
-    """Create a small file, or replace it if it is own, see `is_own`; the caller holds the lock.
+    """Create a small file, or replace it if it is own; see `write_own_files`."""
+    write_own_files(storage, {name: data}, {name: known})
+
+
+def write_own_files(
+    storage: Storage,
+    files: Mapping[str, bytes],
+    known: Mapping[str, bytes | None] = _NOTHING_KNOWN,
+) -> None:
+    """Create small files in their order, or replace those that are own; the caller holds the lock.
+
+    All files have one record. A new file, or one whose content is known, takes one request more:
+    the condition of the write fails if there is another file.
+
+    Args:
+        storage: the storage to write to.
+        files: the content of each file, by name.
+        known: the present content of files that may be replaced without a record, by name.
 
     Raises:
-        OutputError: the folder cannot be written to, or the file belongs to the user.
-        LockedError: the file was changed at this moment.
+        OutputError: the folder cannot be written to, or a file belongs to the user.
+        LockedError: a file was changed at this moment.
         StorageError: storage failed after retries.
     """
-    if not _find_own(storage, name, known):
-        create_own(storage, name, data)
-        return
-    current = storage.read(name)
-    if current != data:
-        record_hash(storage, name, xxhash.xxh3_128_hexdigest(data))
-        storage.compare_and_swap(name, current, data)
+    changed = {name: data for name, data in files.items() if known.get(name) != data}
+    if changed:
+        _record_all(storage, changed)
+    for name, data in changed.items():
+        _write_recorded(storage, name, data, known.get(name))
+
+
+def _write_recorded(storage: Storage, name: str, data: bytes, known: bytes | None) -> None:
+    try:
+        if known is None:
+            write_file(storage, name, data)
+        else:
+            storage.compare_and_swap(name, known, data)
+    except (FileNotFoundError, LockedError, OutputError):
+        if _find_own(storage, name, known):
+            storage.compare_and_swap(name, storage.read(name), data)
+        elif known is None:
+            raise
+        else:  # removed since it was read
+            write_file(storage, name, data)
 
 
 def remove_own(storage: Storage, name: str) -> None:
@@ -132,11 +212,23 @@ def remove_own(storage: Storage, name: str) -> None:
 
 def recorded_hashes(storage: Storage) -> dict[str, set[str]]:
     """Return the recorded hashes of each file; a file may be missing."""
+    found = storage.list(RECORDS)
+    lists = [name for name in found if name.startswith(f"{_LISTS}/")]
+    records = {name.removeprefix(f"{RECORDS}/") for name in found if name not in lists}
     hashes: dict[str, set[str]] = {}
-    for record in storage.list(RECORDS):
-        name, _, xxh3_128 = record.removeprefix(f"{RECORDS}/").rpartition(".")
+    for record in records | _read_lists(storage, lists):
+        name, _, xxh3_128 = record.rpartition(".")
         hashes.setdefault(unquote(name), set()).add(xxh3_128)
     return hashes
+
+
+def _read_lists(storage: Storage, names: Sequence[str]) -> set[str]:
+    """Return all lines of lists of records."""
+    lines: set[str] = set()
+    for name in names:
+        with suppress(FileNotFoundError, CorruptDataError):  # its run has ended
+            lines.update(storage.read(name).decode(errors="replace").split())
+    return lines
 
 
 def write_etag(storage: Storage, name: str, etag: str) -> None:
@@ -152,5 +244,5 @@ def read_etag(storage: Storage, name: str) -> str | None:
         return None
 
 
-def _record_name(name: str, xxh3_128: str) -> str:
-    return f"{RECORDS}/{quote(name, safe='')}.{xxh3_128}"
+def _record(name: str, xxh3_128: str) -> str:
+    return f"{quote(name, safe='')}.{xxh3_128}"

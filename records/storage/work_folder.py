@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import logging
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Literal, get_args
+
+import msgspec
 
 from records.errors import OutputError
 from records.storage.local import LocalStorage
-from records.storage.names import RUN_PLAN, WORK_FOLDER
+from records.storage.names import LEASE, LOCK, RUN_PLAN, WORK_FOLDER
 from records.text.escaping import escape_for_display
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from records.storage import Storage
 
-Command = Literal["convert", "compact", "adopt", "remove", "relabel", "rollback", "WriteDataset"]
+Command = Literal[
+    "convert", "compact", "adopt", "remove", "relabel", "rollback", "export-dataset", "WriteDataset"
+]  # fmt: skip
 """A command, or a Beam transform, that records its name in the work folder of its output."""
 _CLEANED = ("convert", "compact", "remove", "relabel", "rollback", "WriteDataset")
 PARTS = f"{WORK_FOLDER}/parts"
@@ -45,7 +49,7 @@ _OWN = re.compile(
 
 
 def record_command(storage: Storage, command: Command) -> None:
-    """Record the command of a run before it writes to a folder that the caller has locked.
+    """Record the command of a run without a plan, before it writes to a locked folder.
 
     Raises:
         OutputError, StorageError: the file cannot be written.
@@ -53,26 +57,40 @@ def record_command(storage: Storage, command: Command) -> None:
     storage.replace(_COMMAND, command.encode())
 
 
+def has_unfinished_run(names: Iterable[str]) -> bool:
+    """Return whether one of these files of a folder is that of a run to resume, or to remove.
+
+    Other state is what a killed process has left, such as staged files.
+    """
+    return not {_COMMAND, _KEY, RUN_PLAN}.isdisjoint(names)
+
+
 def unfinished_command(storage: Storage) -> str | None:
     """Return the command whose run in a folder is unfinished; None if there is none, or no record.
 
-    A feature store and predictions record their key instead of a command.
+    A run with a plan names its command there. A feature store and predictions record their key
+    instead of a command.
     """
-    try:
-        recorded = storage.read(_COMMAND).decode(errors="replace")
-    except FileNotFoundError:
+    recorded = _read_command(storage)
+    if recorded is None:
         if storage.stat(_KEY) is None:
             return None
         return "predict" if storage.list(_RUN) else "featurize"
     return recorded if recorded in get_args(Command) else None
 
 
-def has_unfinished_run(storage: Storage) -> bool:
-    """Return whether a folder has the state of a run that can be resumed, or removed.
+def _read_command(storage: Storage) -> str | None:
+    with suppress(FileNotFoundError):
+        return storage.read(_COMMAND).decode(errors="replace")
+    with suppress(FileNotFoundError, msgspec.DecodeError):
+        return msgspec.json.decode(storage.read(RUN_PLAN), type=_PlannedCommand).command
+    return None
 
-    Other state is what a killed process has left, such as staged files.
-    """
-    return unfinished_command(storage) is not None or storage.stat(RUN_PLAN) is not None
+
+class _PlannedCommand(msgspec.Struct, frozen=True):
+    """The command in the plan of a run; None in a plan of an earlier version."""
+
+    command: str | None = None
 
 
 def run_of_other_command(storage: Storage, command: str) -> OutputError:
@@ -122,13 +140,22 @@ def remove_own_files(
         return
     for name in list_own_files(storage, folder):
         is_kept = keep is not None and name.startswith(f"{keep}/")
-        if not is_kept and not name.endswith("/lease.json"):  # until it is released
+        if not is_kept and name not in {LEASE, LOCK}:  # until the lock is released
             storage.remove(name)
     if isinstance(storage, LocalStorage):
         storage.remove_empty_folders(folder)
     if folder != WORK_FOLDER:
         return  # one line, when the work folder is removed
     warn_kept(storage, [name for name in foreign if not name.startswith(f"{REPAIRED}/")])
+
+
+def remove_rest(storage: Storage) -> None:
+    """Remove what killed processes have left, if there is no run to resume.
+
+    The caller holds the lock. Raises OutputError, StorageError.
+    """
+    if not has_unfinished_run(storage.list(WORK_FOLDER)):
+        remove_own_files(storage)
 
 
 @contextmanager

@@ -238,11 +238,14 @@ class StorageConformance(ABC):
             pass
 
     def test_lock_survives_removal_of_work_folder(self, storage: Storage) -> None:
-        """A finished run removes `.shardmill` before it releases the lock."""
+        """A run may remove `.shardmill`, and continue: it is still the only writer."""
         with storage.lock() as lock:
             write_file(storage, ".shardmill/plan.json", b"x")
+            write_file(storage, ".shardmill/shards/1.msgpack", b"x")
             storage.remove_folder(".shardmill")
             lock.ensure_held()
+            with pytest.raises(LockedError), storage.lock():
+                pass
         assert storage.list() == []
 
     def test_storage_pickle_round_trip_reads_same_file(self, storage: Storage) -> None:

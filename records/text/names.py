@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import unicodedata
 
+from records.text.keys import key_to_text
+
 _MAX_COMBINING = 1000
 _JOINER = "\u034f"
 """The combining grapheme joiner, which separates runs of combining characters (Unicode UAX 15)."""
+
+
+def class_name(folder: bytes) -> str:
+    """Return the class name of a folder: the name in Unicode NFC, `%XX` for non-UTF-8 bytes."""
+    try:
+        name = folder.decode()
+    except UnicodeDecodeError:
+        name = key_to_text(folder)
+    return normalize_name(name)
 
 
 def normalize_name(name: str) -> str:

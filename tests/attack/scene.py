@@ -85,6 +85,7 @@ JOBS = (
     Job(("clean", "OUT"), "data", "unfinished"),
     Job(("extract", "@data", "OUT"), "images"),
     Job(("extract", "@grown", "OUT", "--processes", "2"), "all-images"),
+    Job(("export-dataset", "@grown", "OUT", "--format", "tfds", "--processes", "2"), "exported"),
     Job(("adopt", "OUT/*.tfrecord", "OUT"), "files", "files"),
     Job(("salvage", "@damaged.tfrecord", "OUT"), "salvaged.tfrecord"),
     Job(("sign", "OUT", "--key", "@key.pem"), "data", "grown"),
@@ -115,6 +116,11 @@ JOBS = (
         "preview.png",
         loads_tensorflow=True,
     ),
+    Job(
+        ("train", "@data", "OUT.run", "--find-learning-rate", "OUT", *_TRAINING),
+        "rates.png",
+        loads_tensorflow=True,
+    ),
     Job(("featurize", "@data", "OUT", *_BACKBONE), "features", loads_tensorflow=True),
     Job(
         ("label-errors", "@data", *_BACKBONE, "--corrections", "OUT"),
@@ -126,6 +132,7 @@ JOBS = (
     ),
     Job(("evaluate", "@run", "--csv", "OUT"), "rows.csv", loads_tensorflow=True),
     Job(("runs", "@run", "--chart", "OUT"), "runs.png"),
+    Job(("models", "--json")),
     Job(
         ("predict", "@run", "@photos", "--csv", "OUT"),
         "predictions.csv",

@@ -53,8 +53,17 @@ def test_peer_environment_pins_every_package_without_urls(name: str) -> None:
     assert not [line for line in lines if "://" in line or line.startswith("-")]
 
 
-def test_performance_page_has_a_marker_for_every_table() -> None:
-    page = (ROOT / "docs" / "explanation" / "performance.md").read_text()
+def test_pages_have_a_marker_for_every_table() -> None:
+    pages = [
+        (ROOT / "docs" / name).read_text()
+        for name in (
+            "explanation/performance.md",
+            "how-to/label-errors.md",
+            "how-to/prediction.md",
+            "how-to/serving.md",
+            "how-to/training.md",
+        )
+    ]
     names = (
         "targets",
         "conversion",
@@ -70,8 +79,15 @@ def test_performance_page_has_a_marker_for_every_table() -> None:
         "large-collection",
         "large-photos",
         "prediction",
+        "serving",
         "near-duplicates",
         "environment",
+        "label-errors",
+        "label-loop",
+        "pointing-game",
+        "imbalance",
+        "rejection",
+        "export-latency",
     )
-    filled = fill(page, {name: f"table of {name}" for name in names})
+    filled = fill("\n".join(pages), {name: f"table of {name}" for name in names})
     assert [name for name in names if f"\ntable of {name}\n" not in filled] == []

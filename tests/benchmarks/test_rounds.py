@@ -77,6 +77,15 @@ def test_run_rounds_missing_images_raise_process_error(case: Case, tmp_path: Pat
         run_rounds([_contestant("a", says='{"images": 0}')], [case], 1, tmp_path / "out")
 
 
+def test_run_rounds_program_that_fails_once_is_run_again(case: Case, tmp_path: Path) -> None:
+    # The first run makes the folder, and fails; the second one removes it, and succeeds.
+    program = "import os; os.path.isdir('once') or os.mkdir('once') or exit(1); os.rmdir('once')"
+    code = f"import os; os.chdir({str(tmp_path)!r}); {program}; print('{{}}')"
+    contestant = Contestant("a", lambda *_: [sys.executable, "-c", code], "1.0")
+    (sample,) = run_rounds([contestant], [case], 1, tmp_path / "out")
+    assert sample.contestant == "a"
+
+
 def test_find_able_failing_contestant_is_excluded_with_reason(case: Case, tmp_path: Path) -> None:
     broken = Contestant("broken", lambda *_: [sys.executable, "-c", "exit('no such thing')"], "")
     able, failed = find_able([broken, _contestant("a")], case, tmp_path / "out")

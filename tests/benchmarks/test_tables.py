@@ -13,12 +13,14 @@ from benchmarks.suites import (
     accelerators,
     access,
     conversion,
+    export_latency,
     large_collection,
     near_duplicates,
     planning,
     prediction,
     reading,
     remote_reading,
+    serving,
 )
 
 _DISTURBED = (1.0, 1.5, 1.0)
@@ -114,6 +116,27 @@ def results() -> dict[str, Result]:
         *samples(prediction.ONE, 4_000, 100.0),
         *samples(prediction.TWO, 4_000, 80.0),
     ]
+    of_serving = [
+        *samples(serving.PREDICTOR, 2_000, 30.0, work=20.0),
+        *samples(serving.SERVE, 2_000, 40.0, work=25.0, figures={"p50_s": 0.6, "p99_s": 1.5}),
+    ]
+    of_export_latency = [
+        each
+        for case, time_s in (("1 thread", 0.01), ("2 threads", 0.006))
+        for each in samples(
+            "ONNX",
+            100,
+            30.0,
+            work=1.0,
+            case=case,
+            figures={
+                export_latency.ACCURACY: 0.9,
+                export_latency.MODEL_BYTES: 9_000_000,
+                export_latency.MEDIAN: time_s,
+                export_latency.SLOW: 2 * time_s,
+            },
+        )
+    ]
     of_near_duplicates = [
         each
         for images, work in ((1_000, 3.0), (10_000, 8.0))
@@ -131,6 +154,8 @@ def results() -> dict[str, Result]:
         "linear": result("linear", of_linear),
         "large-collection": result("large-collection", of_large_collection),
         "prediction": result("prediction", of_prediction),
+        "serving": result("serving", of_serving),
+        "export-latency": result("export-latency", of_export_latency),
         "near-duplicates": result("near-duplicates", of_near_duplicates),
     }
 
@@ -189,6 +214,21 @@ def test_prediction_table_leaves_out_slope_of_a_single_size(results: dict[str, R
         f"| {prediction.ONE} | 100.0 | 40.0 | 100 | 200.0 | 20.0 | 20.0 |",
     ]
     assert "pictures/prediction.png" in lines[-1]
+
+
+def test_serving_table_compares_with_predictor(results: dict[str, Result]) -> None:
+    lines = make_tables(results)["serving"].splitlines()
+    assert lines[-2:] == [
+        f"| {serving.PREDICTOR} | 100.0 | 1.00 |  |  | 100 |",
+        f"| {serving.SERVE} | 80.0 | 0.80 | 600 | 1,500 | 100 |",
+    ]
+
+
+def test_export_latency_table_has_times_of_each_number_of_threads(
+    results: dict[str, Result],
+) -> None:
+    lines = make_tables(results)["export-latency"].splitlines()
+    assert lines[-1] == "| ONNX | 9.0 | 90.0 % | 10.0 | 20.0 | 6.0 | 12.0 |"
 
 
 def test_near_duplicates_table_has_a_row_per_number_of_images(results: dict[str, Result]) -> None:

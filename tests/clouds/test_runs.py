@@ -160,7 +160,7 @@ def test_convert_cloud_unreliable_network_gives_local_bytes(
     proxy: Proxy,
     expected: Mapping[str, bytes],
 ) -> None:
-    proxy.plan = random_faults(7, 0.05)
+    proxy.plan = random_faults(7, 0.1)
     command = ("convert", source, target.url, *FLAGS)
     ended = runs.run(server.environment(proxy.port), *command)
     assert ended.status == 0, ended.errors

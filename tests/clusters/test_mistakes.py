@@ -64,10 +64,8 @@ def test_convert_flink_worker_with_different_version_raises_runner_error(
     attempt: Attempt, wheel: Path, tmp_path: Path
 ) -> None:
     environment = make_environment(tmp_path / "venv", wheel)
-    (metadata,) = (tmp_path / "venv").rglob("shardmill-*.dist-info/METADATA")
-    lines = metadata.read_text().splitlines()
-    changed = ["Version: 0.0.1" if line.startswith("Version:") else line for line in lines]
-    metadata.write_text("\n".join(changed))
+    (version,) = (tmp_path / "venv").rglob("records/version.py")
+    version.write_text('__version__ = "0.0.1"\n')
     error = attempt(environment)
     assert isinstance(error, RunnerError)
     assert "and this command have different package versions" in str(error)

@@ -94,7 +94,7 @@ def test_convert_flink_s3_gives_local_bytes_and_logs_no_credentials(
         assert SECRET_KEY not in log.read_text()
 
 
-def test_convert_flink_s3_workers_without_access_exit_with_status_74(
+def test_convert_flink_s3_workers_without_access_exit_with_status_66(
     server: S3Server,
     cluster: FlinkCluster,
     environment: Path,
@@ -104,7 +104,7 @@ def test_convert_flink_s3_workers_without_access_exit_with_status_74(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-somebody-else")
     with open_pools(cluster, environment, tmp_path) as (_, flags):
         ended = convert(server, "denied", "--runner=flink", "--", *flags)
-    assert ended.status == 74
+    assert ended.status == 66
     assert "access is denied" in ended.errors
     assert len(ended.errors.splitlines()) == 1
 

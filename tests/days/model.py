@@ -213,7 +213,12 @@ class Model:
                 self.state.records[key] = record._replace(class_name=name)
 
     def compact(self) -> None:
-        """Apply `compact` into a new dataset, which has one generation."""
+        """Apply `compact` into a new dataset, which has one generation.
+
+        The new dataset knows only the splits of its records. With `--stratify`, an image that comes
+        back into another class can get another split.
+        """
+        self._splits = {key: self._splits[key] for key in self.state.records}
         self.state.renames = []
         self.generations.clear()
 

@@ -79,7 +79,7 @@ def _find_effective(
     """
     counts, classes = Counter(pairs.values()), state.classes
     given = {old: new for old, new in pairs.items() if old in classes or counts[new] == 1}
-    applied = {old for old, new in given.items() if _is_applied(old, new, state)}
+    applied = {old for old in given if _is_applied(old, given, state)}
     tried = {old: new for old, new in given.items() if old not in applied}
     effective = {
         old: new
@@ -89,7 +89,8 @@ def _find_effective(
     return given, effective
 
 
-def _is_applied(old: str, new: str, state: State) -> bool:
-    """Return whether the class `old` got its name from renames that gave `new` to another class."""
+def _is_applied(old: str, given: Mapping[str, str], state: State) -> bool:
+    """Return whether a class got its name `old` from renames that are given again."""
     with_name = (renames for renames in reversed(state.renames) if old in renames.values())
-    return next(with_name, {}).get(old) == new
+    same = next(with_name, {}).items() & given.items()
+    return old in {name for name, _ in same} and old in {new for _, new in same}

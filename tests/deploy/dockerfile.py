@@ -1,7 +1,8 @@
 """Parser of Dockerfiles, and builder that runs their steps in a folder with chroot(2).
 
 There is no base image: a stage begins with empty folders, and with the programs and one Python of
-this machine, which are mounted read-only. The mounts are private to each step.
+this machine, which are mounted read-only. A link gives this Python the name `python`, which that of
+Debian does not have. The mounts are private to each step.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import NamedTuple
 
 _KNOWN = {"ARG", "COPY", "ENTRYPOINT", "ENV", "LABEL", "RUN", "USER"}
 _SYSTEM = ("bin", "etc", "lib", "lib64", "sbin", "usr")
+_LINKS = "/base/bin"
 _OF_PIP = re.compile(r"(?i)(?:pip_|ssl_|https?_proxy|no_proxy)")
 
 
@@ -118,7 +120,7 @@ class Builder:
         if stage.base in self.built:
             shutil.copytree(self.built[stage.base].root, root, symlinks=True)
             return self.built[stage.base]._replace(root=root)
-        return Built(_make_root(root), {"PATH": f"{_python()}/bin:/usr/bin:/bin"})
+        return Built(_make_root(root), {"PATH": f"{_python()}/bin:/usr/bin:/bin:{_LINKS}"})
 
     def _perform(self, stage: Built, step: Step, defaults: dict[str, str]) -> Built:
         known = {**stage.variables, **defaults}
@@ -174,6 +176,9 @@ def _make_root(root: Path) -> Path:
     for name in ("dev", "proc", "tmp", *_SYSTEM):
         (root / name).mkdir(parents=True)
     (root / "tmp").chmod(0o1777)
+    links = root / _LINKS.lstrip("/")
+    links.mkdir(parents=True)
+    (links / "python").symlink_to(_python() / "bin" / "python3")
     return root
 
 

@@ -114,8 +114,11 @@ def test_training_job_resumes_a_run_at_a_url(
         taken.append((*given, named))
         raise SystemExit(0)
 
-    monkeypatch.setattr("trainers.runs.resume.find_run", lambda _: None)
-    monkeypatch.setattr("trainers.training.plan.plan_training", take)
+    request_module = "trainers.cross_validation.request"
+    for name in ("find_run", "find_folds"):
+        monkeypatch.setattr(f"{request_module}.{name}", lambda _: None)
+    monkeypatch.setattr(f"{request_module}.plan_training", take)
+    monkeypatch.setattr("shardmill.source_dataset.is_source", lambda _: False)
     request.addfinalizer(lambda: set_log_format("text"))
     monkeypatch.setattr(sys, "argv", ["shardmill", *pod_arguments(TRAINING_JOB)])
     monkeypatch.setattr("signal.signal", lambda *_: None)
@@ -125,7 +128,7 @@ def test_training_job_resumes_a_run_at_a_url(
     ((_, run, options, named),) = taken
     assert run.startswith("s3://")
     assert options.cache == "shards"
-    assert named == {"resume": True}
+    assert named["resume"] is True
     (claim,) = read_job(TRAINING_JOB)["template"]["spec"]["volumes"]
     assert "emptyDir" in claim
 

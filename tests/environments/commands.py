@@ -32,6 +32,7 @@ CALLS = {
     "prune": "{data} --older-than 0",
     "clean": "{photos}",
     "extract": "{data} {new}",
+    "export-dataset": "{data} {new} --format parquet",
     "inspect": "{data} --grid {new}.png",
     "verify": "{data} --decode",
     "sign": "{data} --key {key}",
@@ -47,10 +48,12 @@ CALLS = {
     ),
     "report": "{data} -o {new}.html",
     "featurize": "{data} {new} --model mobilenet_v2 --weights none --image-size 32",
+    "models": "",
     "train": "{data} {new} --epochs 1 --image-size 12 --cache disk",
     "evaluate": "{run} {data} --csv {new}.csv",
     "runs": "{run} --chart {new}.png",
     "predict": "{run} {photos} --grid {new}.png --csv {new}.csv",
+    "serve": "{run} --host no.such.host.invalid",
     "export": "{run} {new}",
     "doctor": "",
 }
@@ -61,6 +64,7 @@ NEEDS_KERAS = {
     "train",
     "evaluate",
     "predict",
+    "serve",
     "export",
     "doctor",
 }

@@ -82,6 +82,7 @@ def _import_commands() -> None:
         "stats",
         "quality",
         "report",
+        "models",
     ):
         root.get_command(click.Context(root), name)
     modules = ("pyarrow.parquet", "matplotlib.figure", "records.stats", "records.verification")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 _CACHE_ERROR = {"train": 73}
 _NO_NAME = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
-_LOST_OUTPUT = {name: 73 for name in commands.COMMANDS if name != "clean"}
+_LOST_OUTPUT = {name: 73 for name in commands.COMMANDS if name not in {"clean", "serve"}}
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def find_failures(
     """
     commands.make_inputs(folder)
     wanted = list(names)
-    if {"evaluate", "predict", "export"} & set(wanted):
+    if {"evaluate", "predict", "serve", "export"} & set(wanted):
         _call(commands.arguments("train", folder, folder / "run"), folder, Environment())
     folder.chmod(0o777)
     for name in wanted:

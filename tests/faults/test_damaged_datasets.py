@@ -42,6 +42,7 @@ LIGHT: dict[str, tuple[str, ...]] = {
     "inspect": ("inspect", "DATA"),
     "inspect --grid": ("inspect", "DATA", "--grid", "NEW.png"),
     "extract": ("extract", "DATA", "NEW"),
+    "export-dataset": ("export-dataset", "DATA", "NEW", "--format", "webdataset"),
     "compact": ("compact", "DATA", "NEW"),
     "compact --in-place": ("compact", "DATA", "--in-place"),
     "remove": ("remove", "DATA", "--where", "width < 0 or '3.png' in key"),
@@ -53,6 +54,7 @@ LIGHT: dict[str, tuple[str, ...]] = {
     "adopt": ("adopt", "DATA", "--dry-run"),
     "clean": ("clean", "DATA", "--dry-run"),
     "train --dry-run": ("train", "DATA", "NEW", "--dry-run", "--class-weights", "balanced"),
+    "train --folds --dry-run": ("train", "DATA", "NEW", "--dry-run", "--folds", "2"),
 }
 SMALL = ("--image-size", "16", "--batch-size", "8")
 HEAVY: dict[str, tuple[str, ...]] = {

@@ -59,6 +59,7 @@ def test_convert_folder_entries_are_fsynced_before_manifest_is_published(
     for number in range(1, last_before_the_manifest + 1):
         output = tmp_path / f"{number}"
         names.when_published.clear()
+        names.not_lasting.clear()
         names.syncs, names.die_at = 0, number
         with pytest.raises(KilledError):
             convert(**OPTIONS, output=str(output))

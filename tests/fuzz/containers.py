@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from records.errors import ShardmillError
 from records.storage.local import LocalStorage
 from tests.pipelines.pictures import PICTURE
 from tests.pipelines.sources.containers.forms import (
+    mds_bytes,
     parquet_bytes,
     tar_bytes,
     tfrecord_bytes,
@@ -44,6 +46,7 @@ _PICTURES += [
     ("dog/", b""),
     ("ünï.png", b"\0" * 3000),
 ]
+_MDS_ROWS = [(b"a.png", b'["a", "b"]'), ("ü".encode(), b"[]"), (b"../x", b"{}")]
 
 
 class OneFile:
@@ -126,8 +129,15 @@ def _check_copy(
 
 
 def zips() -> list[bytes]:
-    """Return ZIP archives, stored and deflated."""
-    return [zip_bytes(_PICTURES, method) for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)]
+    """Return ZIP archives, stored and deflated, and with numbers of 64 bits."""
+    methods = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    wide = io.BytesIO()
+    archive = zipfile.ZipFile(wide, "w")
+    for name, data in _PICTURES:
+        archive.writestr(name, data)
+    with patch("zipfile.ZIP64_LIMIT", 0):  # of the central directory
+        archive.close()
+    return [wide.getvalue(), *(zip_bytes(_PICTURES, method) for method in methods)]
 
 
 def tars() -> list[bytes]:
@@ -190,3 +200,15 @@ def tfrecords() -> list[bytes]:
     """Return TFRecord files of images."""
     rows = [(name, picture, "cat") for name, picture in (("a.png", PICTURE), ("b.png", PICTURE))]
     return [tfrecord_bytes(rows)]
+
+
+def mds_files() -> list[bytes]:
+    """Return MDS shards of images, with columns of several encodings."""
+    columns = {"age": "int", "image": "png", "key": "str", "labels": "json", "size": "float32"}
+    age, size = (3).to_bytes(8, "little"), bytes(4)
+    rows = [(age, PICTURE, name, labels, size) for name, labels in _MDS_ROWS]
+    return [
+        mds_bytes(columns, rows),
+        mds_bytes({"image": "bytes", "label": "str_int"}, [(PICTURE, b"7"), (b"", b"")]),
+        mds_bytes({"image": "jpeg:90", "class_name": "str"}, []),
+    ]

@@ -45,6 +45,7 @@ from tests.fuzz.containers import (
     cifar_files,
     compressed_tars,
     idx_files,
+    mds_files,
     npz_files,
     parquets,
     tars,
@@ -352,5 +353,6 @@ TARGETS = {
     "idx": Target(check_container("-images-idx3-ubyte.gz"), idx_files),
     "cifar": Target(check_container(".tar"), cifar_files),
     "tfrecords": Target(check_container(".tfrecord"), tfrecords),
+    "mds": Target(check_container(".mds"), mds_files),
     "compressedtar": Target(check_container(".tar.gz"), compressed_tars),
 }

@@ -387,5 +387,6 @@ def test_json_log_sigterm_logs_exit_code_143(
         "pipelines.convert.convert", lambda *_: os.kill(os.getpid(), signal.SIGTERM)
     )
     ended = run("convert", source, output, "--log-format=json")
-    (end,) = read_log(ended)
+    stopped, end = read_log(ended)
+    assert stopped["message"].startswith("terminated; resume with: shardmill convert ")
     assert (end["message"], end["exit_code"], ended.code) == ("ended", 143, 143)

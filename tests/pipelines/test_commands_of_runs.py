@@ -20,6 +20,7 @@ from pipelines.convert import convert as convert_options
 from pipelines.options import ConvertOptions
 from records import open_dataset, verify
 from records.adopt import adoption
+from records.content_addressed_dir import ContentAddressedDir
 from records.errors import InputNotFoundError, OutputError, ShardmillError
 from records.format import layout
 from records.storage import open_storage
@@ -27,7 +28,6 @@ from records.storage.work_folder import record_command, unfinished_command
 from shardmill.cli import shardmill
 from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import content_of, make_file, make_picture
-from trainers.content_addressed_dir import ContentAddressedDir
 
 SHARD = "train-00000-of-00001.tfrecord"
 WRITERS = ("convert", "compact", "adopt")

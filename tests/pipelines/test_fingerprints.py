@@ -268,3 +268,60 @@ def test_compact_replaces_fingerprints_of_another_dataset(
     compact(str(output), str(new))
     assert saved(new) == saved(output)
     assert append(output=str(new)).modified == ("cat/000.png",)
+
+
+@pytest.fixture
+def indexes_read(monkeypatch: pytest.MonkeyPatch) -> Reads:
+    """Return a function that returns, and forgets, the names of the indexes read from a store."""
+    read: list[str] = []
+    real = MemoryFileSystem.cat_file
+
+    def count(self: MemoryFileSystem, path: str, *given: Any, **options: Any) -> bytes:
+        if "/index/" in path:
+            read.append(path)
+        return bytes(real(self, path, *given, **options))
+
+    def pop() -> list[str]:
+        found = sorted(read)
+        read.clear()
+        return found
+
+    monkeypatch.setattr(MemoryFileSystem, "cat_file", count)
+    return pop
+
+
+def test_append_in_a_store_reads_only_indexes_whose_rows_are_not_saved(
+    convert: Convert, source: Path, memory: Any, indexes_read: Reads
+) -> None:
+    numbers = iter(range(500, 600))
+
+    def add(output: str, stored: int = 1) -> Report:
+        make_file(source, f"cat/new-{(number := next(numbers))}.png", make_picture(number))
+        indexes_read()
+        report = convert(output=output, append=True, test=0.2)
+        assert report.counts.stored == stored
+        return report
+
+    convert(output=OUTPUT, test=0.2)
+    assert indexes_read() == []
+    for _ in range(2):
+        add(OUTPUT)
+        assert indexes_read() == []
+    touch(source / "cat/000.png")
+    assert convert(output=OUTPUT, append=True, test=0.2).status == "nothing-to-do"
+    assert indexes_read() == []
+    (source / "cat/001.png").rename(source / "cat/moved.png")
+    assert [file.key for file in add(OUTPUT).renamed] == ["cat/moved.png"]
+    assert indexes_read() == []
+    compact(OUTPUT, "memory://compacted")
+    compact(OUTPUT, in_place=True)
+    remove("memory://compacted", keys=["cat/002.png"])
+    for number, output in enumerate((OUTPUT, "memory://compacted"), 1):
+        report = add(output, stored=number)
+        assert (indexes_read(), report.deleted, report.modified) == ([], (), ())
+        assert list(verify(output, decode=True)) == []
+    memory.rm_file(f"/data/{layout.FINGERPRINTS}")
+    add(OUTPUT, stored=2)
+    assert indexes_read() != []
+    add(OUTPUT)
+    assert indexes_read() == []

@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 
+from pipelines.edit import relabel, remove
+from pipelines.rollback import rollback
+from records import verify
 from records.errors import LockedError, StorageError
 from records.format import layout
 from records.storage import open_storage
+from records.storage.local import LocalStorage
 from tests.pipelines.conftest import Convert
-from tests.pipelines.pictures import content_of
+from tests.pipelines.pictures import content_of, make_file, make_picture
 from tests.pipelines.shards import OPTIONS, SHARDS
 
 
@@ -43,6 +47,42 @@ class TestOneWriter:
             convert(**OPTIONS, output="memory://data")
         assert convert(**OPTIONS, output="memory://data").status == "converted"
         assert not [path for path in memory.find("/data") if layout.WORK_FOLDER in path]
+
+    @pytest.mark.parametrize("command", ["rollback", "remove", "convert"])
+    def test_command_that_discards_an_unfinished_run_is_the_only_writer_until_it_ends(
+        self, convert: Convert, source: Path, output: Path, monkeypatch: pytest.MonkeyPatch,
+        command: str,
+    ) -> None:  # fmt: skip
+        convert(**OPTIONS)
+        make_file(source, "cat/new.png", make_picture(900))
+        convert(append=True)
+        publish, refused = LocalStorage.compare_and_swap, []
+
+        def fail(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        def publish_alone(storage: LocalStorage, *given: Any) -> None:
+            with pytest.raises(LockedError), open_storage(output).lock():
+                pass
+            refused.append(given[0])
+            publish(storage, *given)
+
+        monkeypatch.setattr(LocalStorage, "compare_and_swap", fail)
+        with pytest.raises(KeyboardInterrupt):  # it leaves an unfinished run
+            rollback(str(output)) if command == "rollback" else relabel(
+                str(output), {"cat/000.png": ("dog",)}
+            )
+        monkeypatch.setattr(LocalStorage, "compare_and_swap", publish_alone)
+        make_file(source, "cat/last.png", make_picture(901))
+        if command == "rollback":
+            rollback(str(output))
+        elif command == "remove":
+            remove(str(output), keys=["cat/001.png"])
+        else:
+            convert(append=True)
+        assert layout.MANIFEST in refused
+        assert list(verify(output)) == []
+        assert not (output / layout.WORK_FOLDER).exists()
 
     def test_convert_concurrent_run_finished_first_has_nothing_to_do(
         self,

@@ -133,7 +133,7 @@ def test_stats_command_keys_prints_only_escaped_keys(tmp_path: Path) -> None:
     test = [Source(b"cat/c.png", 0, picture), *make_sources(3)]
     DatasetBuilder(open_storage(tmp_path)).build({"train": [train], "test": [test]})
     duplicates = run("stats", tmp_path, "--keys", "duplicates").stdout
-    assert duplicates == "cat/a.png\ncat/c.png\n"
+    assert duplicates == "cat/%FF%0A%25.png\ncat/a.png\n"
     leaks = run("stats", tmp_path, "--keys", "leaks").stdout
     assert leaks == "cat/%FF%0A%25.png\ncat/a.png\n"
     keys = run_json("stats", tmp_path, "--keys", "leaks")["keys"]

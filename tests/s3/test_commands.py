@@ -63,6 +63,20 @@ def test_extract_command_s3_dataset_restores_image_folders(
     assert stored == content_of(photos)
 
 
+def test_export_dataset_command_between_s3_urls_writes_files_of_local_export(
+    data: str, run: Any, server: S3Server, tmp_path: Path
+) -> None:
+    options = ("--format", "webdataset", "--images-per-file", "10")
+    run("export-dataset", data, tmp_path / "local", *options)
+    first = json.loads(run("export-dataset", data, f"{ROOT}/shards", *options, "--json"))
+    second = json.loads(run("export-dataset", data, f"{ROOT}/shards", *options, "--json"))
+    assert (first["status"], second["status"]) == ("exported", "nothing-to-do")
+    assert keys(server, f"{ROOT}/shards") == content_of(tmp_path / "local").keys()
+    run("convert", f"{ROOT}/shards", tmp_path / "again", "--quiet")
+    run("convert", tmp_path / "local", tmp_path / "expected", "--quiet")
+    assert content_of(tmp_path / "again") == content_of(tmp_path / "expected")
+
+
 def test_convert_command_s3_dry_run_writes_nothing(
     data: str, run: Any, photos: Path, server: S3Server, tmp_path: Path
 ) -> None:

@@ -102,8 +102,11 @@ _REQUIRED = {
     "convert": ("photos", "out"),
     "diff": ("data", "other"),
     "evaluate": ("run",),
+    "evaluate_files": ("run", "photos"),
     "export": ("run", "out"),
+    "export_dataset": ("data", "out"),
     "extract": ("data", "out"),
+    "find_learning_rate": ("data",),
     "featurize": ("data", "out"),
     "inspect": ("data",),
     "label_errors": ("data",),
@@ -118,13 +121,17 @@ _REQUIRED = {
     "rollback": ("data",),
     "runs": ("run",),
     "salvage": ("a.tfrecord", "out"),
+    "serve": ("run",),
+    "serving_app": ("run",),
     "sign": ("data",),
     "stats": ("data",),
+    "summarize": ("data", "run"),
     "train": ("data", "run"),
     "verify": ("data",),
     "Predictor": ("run",),
 }
 _NAMED = {
+    "export_dataset": {"format": "parquet"},
     "featurize": {"model": "mobilenet_v2"},
     "label_errors": {"model": "mobilenet_v2"},
     "prune": {"older_than": "1d"},
@@ -223,6 +230,10 @@ def test_adopt_list_with_an_element_that_is_no_path_is_a_usage_error(
         ("verify", {"processes": 0}),
         ("verify", {"processes": 4097}),
         ("extract", {"processes": -1}),
+        ("export_dataset", {"processes": 0}),
+        ("export_dataset", {"format": "zip"}),
+        ("export_dataset", {"split": "val"}),
+        ("export_dataset", {"images_per_file": 0}),
         ("compact", {"processes": 0}),
         ("compact", {"dry_run": "no"}),
         ("relabel", {"allow_new_classes": 1}),
@@ -257,7 +268,7 @@ def test_argument_out_of_bounds_is_a_usage_error_before_anything_is_read(
     monkeypatch.chdir(tmp_path)
     (name,) = given
     with pytest.raises(UsageError, match=f"argument {name}: "):
-        getattr(sm, function)(*_REQUIRED[function], **_NAMED.get(function, {}), **given)
+        getattr(sm, function)(*_REQUIRED[function], **{**_NAMED.get(function, {}), **given})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -265,7 +276,7 @@ def test_functions_of_the_api_check_their_arguments() -> None:
     values = {name: getattr(sm, name) for name in sm.__all__}
     functions = {name for name, value in values.items() if inspect.isfunction(value)}
     checked = {name for name in functions if hasattr(values[name], "__wrapped__")}
-    assert functions - checked == {"register_model"}
+    assert functions - checked == {"models", "register_model"}
     assert functions & _REQUIRED.keys() == checked - {"append"}
 
 

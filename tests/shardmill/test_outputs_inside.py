@@ -20,6 +20,7 @@ COMMANDS = {
     "convert": ("convert", "DATA", "OUTPUT"),
     "compact": ("compact", "DATA", "OUTPUT"),
     "extract": ("extract", "DATA", "OUTPUT"),
+    "export-dataset": ("export-dataset", "DATA", "OUTPUT", "--format", "parquet"),
     "report": ("report", "DATA", "-o", "OUTPUT.html"),
     "featurize": ("featurize", "DATA", "OUTPUT", "--model", "vgg16", "--weights", "none"),
     "train": ("train", "DATA", "OUTPUT"),

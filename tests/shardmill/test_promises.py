@@ -40,7 +40,7 @@ OTHER_TEXT = {
     "background", "group_by", "runner", "splits", "features", "split", "validation_split", "model",
     "classes", "resize", "beam_flags", "path_column", "label_column", "split_column",
     "group_column", "target_column", "keep_columns", "label_separator", "target", "message",
-    "older_than", "where", "rename_class",
+    "older_than", "where", "rename_class", "fold", "host", "name", "set",
 }  # fmt: skip
 
 
@@ -96,6 +96,7 @@ def test_commands_output_files_are_all_new_files() -> None:
         ("quality", "--grid"), ("evaluate", "--csv"), ("runs", "--chart"),
         ("label-errors", "--corrections"), ("label-errors", "--grid"),
         ("predict", "--grid"), ("train", "--augment-preview"), ("diff", "--csv"),
+        ("train", "--find-learning-rate"),
         ("diff", "--plot"), ("report", "-o"),
     }  # fmt: skip
 
@@ -112,7 +113,7 @@ def test_command_json_option_exists(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["compact", "convert", "extract", "featurize", "relabel", "remove"]
+    "name", ["compact", "convert", "export-dataset", "extract", "featurize", "relabel", "remove"]
 )
 def test_command_quiet_option_hides_notes(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     command = commands()[name]
@@ -203,6 +204,7 @@ def hostile_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "stats --keys duplicates",
         "quality",
         "extract",
+        "export-dataset --format webdataset",
         "compact --dry-run",
     ],
 )
@@ -211,7 +213,7 @@ def test_command_output_has_no_invisible_character(
     hostile_dataset: Path, tmp_path: Path, arguments: str, as_json: bool
 ) -> None:
     name, *options = arguments.split()
-    targets = [tmp_path / "out\u202e"] if name in {"extract", "compact"} else []
+    targets = [tmp_path / "out\u202e"] if name in {"compact", "export-dataset", "extract"} else []
     given = [*map(str, [hostile_dataset, *targets]), *options, *["--json"] * as_json]
     result = CliRunner().invoke(commands()[name], given)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
@@ -374,6 +376,7 @@ def test_pluralize_number_and_noun_agree(noun: str, nouns: str) -> None:
         ("inspect", []),
         ("report", ["-o", "out\udcff.html"]),
         ("extract", ["out\udcff"]),
+        ("export-dataset", ["out\udcff", "--format", "parquet"]),
         ("compact", ["out\udcff", "--dry-run"]),
         ("train", ["run\udcff", "--dry-run"]),
     ],

@@ -14,6 +14,7 @@ import os, signal, sys, threading
 from records.runtime import termination
 import shardmill.cli
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 number = signal.Signals[sys.argv[1]]
 sys.argv = ["shardmill", "log", "nowhere"]
 

@@ -9,14 +9,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
 from records.errors import OutputError
 from tests.trainers.conftest import write_shapes
+from tests.trainers.test_config import CONFIG
 from trainers.cli.train import train
 from trainers.input.selection import select_for_training
 from trainers.options import TrainOptions
+from trainers.runs.create import create_run
 from trainers.training.plan import plan_training
 
 if TYPE_CHECKING:
@@ -56,11 +59,13 @@ def test_commands_missing_path_is_reported_before_tensorflow_is_loaded(
             ["predict", absent, photo],
             ["predict", run, absent],
             ["export", absent, new],
+            ["serve", absent],
             ["doctor", absent],
         ],
         2: [
             ["train", data, new, *transfer, "--weights", str(tmp_path / "not.h5")],
             ["train", data, new, *transfer, "--weights", "s3://bucket/weights.h5"],
+            ["serve", run, "--host", "no.such.host.invalid"],
         ],
         73: [
             ["train", data, run],
@@ -135,3 +140,11 @@ def test_plan_folder_with_a_run_names_the_command_that_continues_it(
         plan_training(shapes, run, TrainOptions())
     command = shlex.join(["shardmill", "train", str(shapes), str(run), "--resume"])
     assert command + (" --epochs N" if is_finished else "") in str(found.value)
+
+
+def test_plan_folder_with_a_run_of_a_builder_names_its_model(shapes: Path, tmp_path: Path) -> None:
+    options = msgspec.structs.replace(CONFIG.options, model="package.models:build")
+    labels = ("disc", "square", "star", "arc", "dot")
+    create_run(tmp_path / "run", msgspec.structs.replace(CONFIG, options=options), labels)
+    with pytest.raises(OutputError, match=r"run --model package\.models:build --resume`"):
+        plan_training(shapes, tmp_path / "run", TrainOptions())

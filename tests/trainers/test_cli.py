@@ -44,12 +44,12 @@ def test_train_command_json_prints_only_the_result(tmp_path: Path) -> None:
     assert (printed["training_images"], printed["validation_images"]) == (24, 6)
     lines = result.stderr.splitlines()
     assert lines[:3] == [
-        "cnn, scratch, 12x16: 1 epoch, 8 images per step",
+        "cnn, scratch, 12x16: 1 epoch, 8 images per step, learning rate 0.001, one-cycle",
         "training on 24 images of train",
         "validating on 6 images of validation",
     ]
     assert lines[3].startswith("running on TensorFlow ")
-    assert lines[-1].startswith("epoch 1/1  accuracy ")
+    assert lines[4].startswith("epoch 1/1  accuracy ")
 
 
 def test_train_command_quiet_prints_only_the_result(tmp_path: Path) -> None:

@@ -132,3 +132,70 @@ def test_run_config_target_belongs_to_the_task_regression(
         return
     with pytest.raises(CorruptDataError, match=message):
         decode_config(encoded, path="run/config.json")
+
+
+def test_run_config_of_format_version_5_has_no_fold() -> None:
+    content = json.loads(encode_config(CONFIG))
+    del content["options"]["fold"]
+    found = decode_config(json.dumps({**content, "format_version": 5}).encode(), path="")
+    assert found.options.fold is None
+
+
+@pytest.mark.parametrize(
+    ("fold", "is_valid"),
+    [
+        ("1/2", True),
+        ("100/100", True),
+        ("3/2", False),
+        ("0/2", False),
+        ("1/101", False),
+        ("", False),
+    ],
+)
+def test_run_config_fold_is_one_of_a_number(fold: str, is_valid: bool) -> None:
+    content = json.loads(encode_config(CONFIG))
+    content["options"]["fold"] = fold
+    encoded = json.dumps(content).encode()
+    if is_valid:
+        assert decode_config(encoded, path="").options.fold == fold
+        return
+    with pytest.raises(CorruptDataError, match="not a fold"):
+        decode_config(encoded, path="run/config.json")
+
+
+def test_run_config_of_format_version_6_has_no_choices_and_no_limit() -> None:
+    content = json.loads(encode_config(CONFIG))
+    for name in ("choices", "time_limit_seconds", "restarts"):
+        del content[name]
+    found = decode_config(json.dumps({**content, "format_version": 6}).encode(), path="")
+    assert (found.choices, found.time_limit_seconds, found.restarts) == ((), None, ())
+
+
+def test_run_config_restarts_that_do_not_increase_are_refused() -> None:
+    content = json.loads(encode_config(CONFIG))
+    content["restarts"] = [3, 2]
+    with pytest.raises(CorruptDataError, match="restarts"):
+        decode_config(json.dumps(content).encode(), path="")
+
+
+def test_run_config_of_format_version_7_trains_all_layers_alike_and_logs_nothing() -> None:
+    content = json.loads(encode_config(CONFIG))
+    for name in ("layer_decay", "unfreeze_epochs", "log"):
+        del content["options"][name]
+    content["options"]["tensorboard"] = True
+    found = decode_config(json.dumps({**content, "format_version": 7}).encode(), path="").options
+    assert (found.layer_decay, found.unfreeze_epochs) == (None, 0)
+    assert found.loggers == ("tensorboard",)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"layer_decay": 0}, {"layer_decay": 1.1}, {"unfreeze_epochs": 101}, {"log": ["csv"]}],
+)
+def test_run_config_fine_tuning_or_logger_out_of_range_is_refused(
+    changes: dict[str, object],
+) -> None:
+    content = json.loads(encode_config(CONFIG))
+    content["options"] |= changes
+    with pytest.raises(CorruptDataError, match=next(iter(changes))):
+        decode_config(json.dumps(content).encode(), path="")

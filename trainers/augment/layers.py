@@ -13,13 +13,34 @@ import keras
 import numpy as np
 from keras import ops
 
-from trainers.augment.stateless import FILL_MODE, affine_transforms
+from trainers.augment.operations import (
+    DRAWS,
+    Policy,
+    draw_transforms,
+    rand_augment,
+    trivial_augment,
+    vary_colors,
+)
+from trainers.augment.stateless import (
+    ERASED_AREAS,
+    ERASED_VALUE,
+    FILL_MODE,
+    affine_transforms,
+    saturation_factors,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trainers.config import ImageShape
     from trainers.options import Augmentation
 
-_SEEDED = ("horizontal", "vertical", "affine", "contrast", "brightness")
+# New names are added at the end, so that the seeds of the others stay the same.
+_SEEDED = (
+    "horizontal", "vertical", "affine", "contrast", "brightness", "randaugment", "trivialaugment",
+    "saturation", "hue", "erase", "mixup", "cutmix", "mixer",
+)  # fmt: skip
+_COLORS: dict[str, Any] = {"data_format": "channels_last", "dtype": "float32"}
 
 
 def build_augmenter(augmentation: Augmentation, shape: ImageShape, seed: int) -> keras.Model | None:
@@ -28,7 +49,8 @@ def build_augmenter(augmentation: Augmentation, shape: ImageShape, seed: int) ->
     The random draws depend on the seed. Their state is a non-trainable variable of the model.
 
     Args:
-        augmentation: the variations; `crop` is ignored, because decoding applies it.
+        augmentation: the variations; `crop`, `mixup` and `cutmix` are ignored: decoding crops, and
+            `trainers.augment.mixing` mixes.
         shape: the shape of the images.
         seed: the seed from which each kind of variation derives its own seed.
 
@@ -43,13 +65,18 @@ def build_augmenter(augmentation: Augmentation, shape: ImageShape, seed: int) ->
     return keras.Model(images, varied, name="augmentation")
 
 
+def derive_seeds(seed: int) -> dict[str, int]:
+    """Return a seed for each kind of variation, by name."""
+    numbers = np.random.SeedSequence(seed).generate_state(len(_SEEDED)).tolist()
+    # Halved, because not every backend has unsigned integers.
+    return {name: number >> 1 for name, number in zip(_SEEDED, numbers, strict=True)}
+
+
 def _build_layers(
     augmentation: Augmentation, seed: int
 ) -> tuple[list[keras.layers.Layer], list[keras.layers.Layer]]:
     """Return the layers for uint8, and the layers for float32 that follow."""
-    numbers = np.random.SeedSequence(seed).generate_state(len(_SEEDED)).tolist()
-    # Halved, because not every backend has unsigned integers.
-    seeds = {name: number >> 1 for name, number in zip(_SEEDED, numbers, strict=True)}
+    seeds = derive_seeds(seed)
     mirrors: list[keras.layers.Layer] = [
         RandomMirror(axis, seeds[name])
         for axis, name in enumerate(("vertical", "horizontal"), start=1)
@@ -58,14 +85,47 @@ def _build_layers(
     variations: list[keras.layers.Layer] = []
     if augmentation.rotate_degrees or augmentation.shift or augmentation.zoom:
         variations.append(RandomAffine(augmentation, seeds["affine"]))
+    if strength := augmentation.randaugment:
+        variations.append(RandomOperations(rand_augment(strength), seeds["randaugment"]))
+    if strength := augmentation.trivialaugment:
+        variations.append(RandomOperations(trivial_augment(strength), seeds["trivialaugment"]))
+    return mirrors, variations + _build_color_layers(augmentation, seeds)
+
+
+def _build_color_layers(
+    augmentation: Augmentation, seeds: Mapping[str, int]
+) -> list[keras.layers.Layer]:
+    """Return the layers for float32 that leave each pixel in its place."""
+    layers: list[keras.layers.Layer] = []
     if factor := augmentation.contrast:
         # Given a single factor, Keras would only increase the contrast.
         both, seed = (factor, factor), seeds["contrast"]
-        variations.append(keras.layers.RandomContrast(both, seed=seed, dtype="float32"))
+        layers.append(keras.layers.RandomContrast(both, seed=seed, dtype="float32"))
     if factor := augmentation.brightness:
         seed = seeds["brightness"]
-        variations.append(keras.layers.RandomBrightness(factor, seed=seed, dtype="float32"))
-    return mirrors, variations
+        layers.append(keras.layers.RandomBrightness(factor, seed=seed, dtype="float32"))
+    if factor := augmentation.saturation:
+        # The range is that of the saturation, not of the values: Keras would clip it at 255. A
+        # single factor would also be negative.
+        factors, seed = saturation_factors(factor), seeds["saturation"]
+        layers.append(
+            keras.layers.RandomSaturation(factors, value_range=(0, 1), seed=seed, **_COLORS)
+        )
+    if factor := augmentation.hue:
+        layers.append(keras.layers.RandomHue(factor, seed=seeds["hue"], **_COLORS))
+    if share := augmentation.erase:
+        # Given a single factor, Keras would draw the probability too, from 0 to the factor. Without
+        # a value, it would draw noise, half of which is black.
+        layers.append(
+            keras.layers.RandomErasing(
+                (share, share),
+                scale=ERASED_AREAS,
+                fill_value=ERASED_VALUE,
+                seed=seeds["erase"],
+                **_COLORS,
+            )
+        )
+    return layers
 
 
 class Augmenter(keras.layers.Layer):  # type: ignore[misc] # Keras has no types
@@ -166,3 +226,31 @@ class RandomAffine(keras.layers.Layer):  # type: ignore[misc] # Keras has no typ
             (4, ops.shape(images)[0]), -1, 1, dtype="float32", seed=self.seed_generator
         )
         return affine_transforms(draws, self.augmentation, (height, width), ops)
+
+
+class RandomOperations(keras.layers.Layer):  # type: ignore[misc] # Keras has no types
+    """Applies random operations to each image: RandAugment or TrivialAugment.
+
+    Args:
+        policy: the number of operations, and their bounds.
+        seed: the seed of the random draws.
+    """
+
+    def __init__(self, policy: Policy, seed: int) -> None:
+        super().__init__(dtype="float32")
+        self.policy = policy
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        # As for `RandomAffine`.
+        self.supports_jit = keras.backend.backend() != "tensorflow"
+
+    def call(self, images: Any) -> Any:
+        """Return images of the same type: float32 (batch, height, width, channels)."""
+        shape = (DRAWS, self.policy.operations, ops.shape(images)[0])
+        draws = keras.random.uniform(shape, dtype="float32", seed=self.seed_generator)
+        moved = ops.image.affine_transform(
+            images,
+            draw_transforms(draws, self.policy, images.shape[1:3], ops),
+            fill_mode=FILL_MODE,
+            data_format="channels_last",
+        )
+        return vary_colors(moved, draws, self.policy, ops)

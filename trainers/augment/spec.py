@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
 import msgspec
 
+from records.arguments import build_options
 from records.errors import UsageError
-from trainers.options import Augmentation
+from trainers.options import Augmentation, TrainOptions
 
 NOTHING = "none"
 """The word for no augmentation."""
@@ -22,10 +24,25 @@ _FIELDS = {
     "contrast": "contrast",
     "brightness": "brightness",
     "crop": "crop",
+    "saturation": "saturation",
+    "hue": "hue",
+    "erase": "erase",
+    "randaugment": "randaugment",
+    "trivialaugment": "trivialaugment",
+    "mixup": "mixup",
+    "cutmix": "cutmix",
 }
 # Defaults for words without a value. Rotating a digit or a road sign can change its class, so the
 # user must specify the angle.
-_ALONE: dict[str, str | float] = {"flip": "horizontal", "crop": 0.08}
+_ALONE: dict[str, str | float] = {
+    "flip": "horizontal",
+    "crop": 0.08,
+    "erase": 0.25,
+    "randaugment": 9.0,
+    "trivialaugment": 1.0,
+    "mixup": 0.2,
+    "cutmix": 1.0,
+}
 _FLIPS = ("horizontal", "vertical", "both")
 
 
@@ -47,8 +64,12 @@ def parse_augmentation(text: str) -> Augmentation:
     return msgspec.convert(values, Augmentation)
 
 
-def to_augmentation(augment: str | Augmentation | None) -> Augmentation:
-    """Return the augmentation of an argument: a specification, the changes themselves, or None.
+def to_augmentation(augment: str | Augmentation | Mapping[str, Any] | None) -> Augmentation:
+    """Return the augmentation of an argument.
+
+    Args:
+        augment: a specification; the changes themselves, also as a mapping by the names of the
+            attributes or by the words of a specification; or None.
 
     Raises:
         UsageError: the argument has another type, or `parse_augmentation` refuses it.
@@ -57,6 +78,9 @@ def to_augmentation(augment: str | Augmentation | None) -> Augmentation:
         return Augmentation()
     if isinstance(augment, str):
         return parse_augmentation(augment)
+    if isinstance(augment, Mapping):
+        named = {_FIELDS.get(str(key), key): value for key, value in augment.items()}
+        return build_options(TrainOptions, {"augment": named}).augment
     if isinstance(augment, Augmentation):
         return augment
     raise UsageError(
@@ -64,6 +88,16 @@ def to_augmentation(augment: str | Augmentation | None) -> Augmentation:
         expected='a text such as "flip,rotate=20"',
         got=type(augment).__name__,
     )
+
+
+def check_colors(augmentation: Augmentation, channels: int) -> None:
+    """Check that changes of colors fit the images. Raises UsageError."""
+    if channels == 1 and (augmentation.saturation or augmentation.hue):
+        raise UsageError(
+            "--augment: the images are gray, and have neither saturation nor hue",
+            got=format_augmentation(augmentation),
+            hint="omit saturation and hue",
+        )
 
 
 def format_augmentation(augmentation: Augmentation) -> str:

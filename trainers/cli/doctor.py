@@ -68,8 +68,14 @@ def doctor(
 
     The command times the input stages and the training step of `train`. It writes nothing.
     """
+    from trainers.training.option_checks import complete_options
+
+    default = click.core.ParameterSource.DEFAULT
+    given = {name for name in options if context.get_parameter_source(name) is not default}
     # Speed does not depend on weights. With a head phase, only that phase would be timed.
-    requested = TrainOptions(**options, weights="none", head_epochs=0)
+    requested = complete_options(
+        TrainOptions(**options, weights="none", head_epochs=0), given | {"weights", "head_epochs"}
+    )
     plan = None if dataset is None else _plan(dataset, requested)
     output.start_backend(output.ignore)
 

@@ -10,13 +10,14 @@ from records.cli.params import Count, Location, NewFile
 from records.text.formatting import pluralize
 from trainers.cli import output
 from trainers.cli.options import run_model_option, skip_bad_option
-from trainers.options import Mistakes
+from trainers.options import KeptWeights, Mistakes
 
 _EXAMPLES = """\b
 Examples:
   shardmill evaluate run/
   shardmill evaluate run/ data/ --split validation --json
   shardmill evaluate run/ --csv predictions.csv
+  shardmill evaluate run/ --tta 10
   shardmill evaluate s3://photos/run
 
 Exit codes: 0 done, 2 usage error, or the dataset does not fit the run, 66 run or
@@ -30,6 +31,8 @@ _DEFAULT_MISTAKES = 25
 @click.argument("run", type=Location())
 @click.argument("dataset", required=False, type=Location())
 @run_model_option
+@output.weights_option
+@output.tta_option
 @click.option(
     "--split",
     metavar="NAME",
@@ -66,6 +69,8 @@ def evaluate(
     explain: bool,
     skip_bad: int,
     model: str | None,
+    weights: KeptWeights,
+    tta: int,
     csv_path: str | None,
     as_json: bool,
 ) -> None:
@@ -76,7 +81,8 @@ def evaluate(
     from trainers.evaluation.evaluate import evaluate_plan, plan_evaluation
     from trainers.evaluation.pictures import draw_pictures
 
-    plan = plan_evaluation(output.open_run(run, model), dataset, split, skip_bad=skip_bad)
+    opened = output.open_run(run, model, weights)
+    plan = plan_evaluation(opened, dataset, split, skip_bad=skip_bad, views=tta)
     output.note_unfinished(plan.run)
     output.start_backend(output.ignore)
 

@@ -13,7 +13,8 @@ from records.cli.output import print_json, print_text, quiet_option
 from records.cli.params import Count, Location
 from records.text.formatting import pluralize
 from trainers.cli import output
-from trainers.cli.options import ImageSize, ModelName, skip_bad_option
+from trainers.cli.options import skip_bad_option
+from trainers.cli.params import ImageSize, ModelName
 from trainers.options import FeatureType, Pooling
 
 if TYPE_CHECKING:

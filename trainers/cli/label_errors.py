@@ -12,7 +12,8 @@ from records.cli.output import json_option, print_result
 from records.cli.params import Count, Location, NewFile
 from records.runtime.logging import log_line
 from trainers.cli import output
-from trainers.cli.options import ImageSize, ModelName, skip_bad_option
+from trainers.cli.options import skip_bad_option
+from trainers.cli.params import ImageSize, ModelName
 from trainers.options import Folds, Seed
 
 if TYPE_CHECKING:

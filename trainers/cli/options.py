@@ -1,111 +1,33 @@
-"""Training options in groups, and the types of their values.
+"""Training options in groups.
 
 Each option is named after a field of `TrainOptions`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, TypeVar, get_args
 
 import click
-import msgspec
-from click.shell_completion import CompletionItem
 
 from records.arguments import NotNegative, Positive
 from records.cli.option_groups import option_group
 from records.cli.params import Count, Fraction, Location, PositiveNumber
-from records.errors import UsageError
-from trainers.augment.spec import parse_augmentation
-from trainers.models import MODELS, find_model, is_reference
+from trainers.cli.params import Augment, ImageSize, ModelName, Unfreeze, Weights
 from trainers.options import (
     OPTIMIZERS,
     Augmentation,
     Cache,
-    ClassWeights,
+    LoggerName,
     Mode,
     Pooling,
     Precision,
     Schedule,
     Seed,
     TrainOptions,
+    UnfreezeEpochs,
     Units,
 )
-
-_SIZE = re.compile(r"([1-9]\d{0,3})(?:x([1-9]\d{0,3}))?")
-
-
-class ImageSize(click.ParamType[tuple[int, int]]):
-    """The type of image sizes: `H` or `HxW` becomes (height, width) in pixels."""
-
-    name = "H[xW]"
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
-        """Return the name in its own case."""
-        return self.name
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
-        """See `click.ParamType.convert`."""
-        if isinstance(value, tuple):
-            return value
-        sides = _SIZE.fullmatch(str(value))
-        if sides is None:
-            self.fail(
-                f"{value!r} is not a size: write 180, or 180x240 for height x width", param, ctx
-            )
-        return int(sides[1]), int(sides[2] or sides[1])
-
-
-class ModelName(click.ParamType[str]):
-    """The type of model names; a value may also be `package.module:builder`."""
-
-    name = "NAME"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> str:
-        """See `click.ParamType.convert`."""
-        if is_reference(str(value)):
-            return str(value)
-        try:
-            find_model(str(value))
-        except UsageError as error:
-            self.fail(str(error), param, ctx)
-        return str(value)
-
-    def shell_complete(self, _ctx: Any, _param: Any, incomplete: str) -> list[CompletionItem]:
-        """See `click.ParamType.shell_complete`."""
-        names = (name for name in MODELS if name.startswith(incomplete))
-        return [CompletionItem(name) for name in names]
-
-
-class Unfreeze(click.ParamType[object]):
-    """The type of `--unfreeze`: a number of layers, or `all`."""
-
-    name = "N|all"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> object:
-        """See `click.ParamType.convert`."""
-        if value == "all" or isinstance(value, int):
-            return value
-        if not str(value).isdecimal() or int(value) < 1:
-            self.fail(f"{value!r} is neither a number of layers nor `all`", param, ctx)
-        return int(value)
-
-
-class Augment(click.ParamType[Augmentation]):
-    """The type of `--augment`: a specification becomes an `Augmentation`."""
-
-    name = "WORDS"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Augmentation:
-        """See `click.ParamType.convert`."""
-        if isinstance(value, Augmentation):
-            return value
-        try:
-            return parse_augmentation(str(value))
-        except UsageError as error:
-            self.fail(str(error), param, ctx)
-
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -114,9 +36,11 @@ def _option(
     flag: str,
     kind: Any = None,
     help: str = "",  # noqa: A002
+    *,
+    shown: str | None = None,
     **more: Any,
 ) -> tuple[str, Callable[[F], F]]:
-    """Return a flag and its option; the default is that of the field in `TrainOptions`."""
+    """Return a flag and its option, with the default of its field, or `shown` as its text."""
     name = flag.strip("-").partition("/")[0].replace("-", "_")
     default = getattr(TrainOptions(), name)
     show = default is not None and not isinstance(default, Augmentation | bool)
@@ -126,7 +50,7 @@ def _option(
         name,
         type=click.Choice(choices) if choices else kind,
         default=default,
-        show_default=show,
+        show_default=shown or show,
         help=help,
         **more,
     )
@@ -181,6 +105,12 @@ _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
             "Number of epochs in which finetune trains only the head, before the backbone.",
             metavar="N",
         ),
+        _option(
+            "--unfreeze-epochs",
+            Count(UnfreezeEpochs),
+            "Number of epochs in which finetune unfreezes the backbone gradually, from the end on.",
+            metavar="N",
+        ),
         _option("--features", Location(), "Feature store that featurize wrote.", metavar="STORE"),
         _option(
             "--dropout",
@@ -203,9 +133,16 @@ _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
         _option(
             "--augment",
             Augment(),
-            "Random changes of training images, such as flip,rotate=20,crop.",
+            "Random changes of training images, such as flip,rotate=20,crop or randaugment,mixup.",
+            shown="none; shift=0.07 with cnn-bn",
         ),
-        _option("--batch-size", _POSITIVE, "Number of images per step.", metavar="N"),
+        _option(
+            "--batch-size",
+            _POSITIVE,
+            "Number of images per step.",
+            shown="32; 64 with cnn-bn",
+            metavar="N",
+        ),
         _option(
             "--cache",
             Cache,
@@ -222,6 +159,12 @@ _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
             None,
             "Split to validate on; by default validation if it exists, else a tenth of train.",
             metavar="NAME",
+        ),
+        _option(
+            "--fold",
+            None,
+            "Fold of train to validate on, such as 2/5; the run trains on the other folds.",
+            metavar="K/N",
         ),
         _option(
             "--skip-bad",
@@ -246,10 +189,22 @@ _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
         _option(
             "--learning-rate",
             float,
-            "Learning rate; the default depends on model and mode.",
+            "Learning rate, with a schedule the highest; the default depends on model and mode.",
             metavar="LR",
         ),
-        _option("--schedule", Schedule, "Schedule of the learning rate over all steps."),
+        _option(
+            "--layer-decay",
+            Fraction(one=True),
+            "Factor from the learning rate of each group of layers to that of the group before it,"
+            " in finetune.",
+            metavar="F",
+        ),
+        _option(
+            "--schedule",
+            Schedule,
+            "Schedule of the learning rate: constant, a fall to 0 (cosine), or a rise and a fall.",
+            shown="depends on model and mode",
+        ),
         _option("--warmup-steps", _NOT_NEGATIVE, "Number of linear warm-up steps.", metavar="N"),
         _option(
             "--label-smoothing",
@@ -259,8 +214,22 @@ _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
         ),
         _option(
             "--class-weights",
-            ClassWeights,
-            "Class weights in the loss; balanced: rare classes weigh more; not with --target.",
+            Weights(),
+            "Class weights in the loss; balanced: rare classes weigh more; FILE.toml: a weight for"
+            " each class; not with --target.",
+            metavar="none|balanced|FILE",
+        ),
+        _option(
+            "--balanced",
+            None,
+            "Use images of all classes equally often; those of rare classes repeat.",
+            is_flag=True,
+        ),
+        _option(
+            "--ema",
+            _PART,
+            "Validate and keep an average of the weights, with this momentum, such as 0.999.",
+            metavar="F",
         ),
         _option(
             "--early-stopping",
@@ -292,7 +261,13 @@ _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
             metavar="N",
         ),
         _option("--keep-checkpoints", _POSITIVE, "Number of checkpoints to keep.", metavar="N"),
-        _option("--tensorboard", None, "Also write TensorBoard logs.", is_flag=True),
+        _option(
+            "--log",
+            LoggerName,
+            "Logger that also records the metrics; may be given several times.",
+            multiple=True,
+        ),
+        _option("--tensorboard", None, "The same as --log tensorboard.", is_flag=True),
     ),
 }
 
@@ -325,13 +300,3 @@ def train_options(*flags: str) -> Callable[[F], F]:
         return command
 
     return add
-
-
-def given_options(context: click.Context) -> dict[str, Any]:
-    """Return the options that the user gave, in the form of a run configuration."""
-    default = click.core.ParameterSource.DEFAULT
-    return {
-        name: msgspec.to_builtins(context.params[name])
-        for name in msgspec.structs.asdict(TrainOptions())
-        if context.get_parameter_source(name) is not default
-    }

@@ -8,6 +8,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from records.arguments import Positive
 from records.cli.output import print_text, write_json
@@ -23,10 +24,13 @@ from trainers.cli.batch_predict import predict_parts
 from trainers.cli.options import run_model_option
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from records.runtime.progress import Bar
     from trainers.jobs import ShardExecutor
+    from trainers.options import KeptWeights, RejectBelow
+    from trainers.prediction.file_evaluation import FileScoring
+    from trainers.prediction.image_files import ImageFile
     from trainers.prediction.output import FileResult
     from trainers.prediction.result import FilePrediction
     from trainers.runs.run_dir import Run
@@ -38,6 +42,8 @@ Examples:
   shardmill predict run/ new/1.jpg new/2.jpg
   shardmill predict run/ new/ --top-k 3 --csv predictions.csv --grid predictions.png
   shardmill predict run/ new/ --grid explained.png --explain
+  shardmill predict run/ labelled/ --truth --csv predictions.csv
+  shardmill predict run/ new/ --reject-below auto
   shardmill predict s3://bucket/run s3://bucket/new/ --json
   shardmill predict run/ s3://bucket/new/ --csv-parts s3://bucket/classes --runner prism
 
@@ -51,6 +57,7 @@ cannot be written, 74 storage failed, 75 output in use by another run.
 @click.argument("run", type=Location())
 @click.argument("files", nargs=-1, required=True, type=Location())
 @run_model_option
+@output.weights_option
 @click.option(
     "--top-k",
     type=Count(Positive),
@@ -59,6 +66,8 @@ cannot be written, 74 storage failed, 75 output in use by another run.
     metavar="N",
     help="Number of classes per image, if RUN predicts classes.",
 )
+@output.reject_below_option
+@output.tta_option
 @click.option("--json", "as_json", is_flag=True, help="Print all predictions as JSON.")
 @click.option(
     "--csv",
@@ -79,6 +88,12 @@ cannot be written, 74 storage failed, 75 output in use by another run.
     help="Show in the pictures of --grid which places of an image support the best class.",
 )
 @click.option(
+    "--truth",
+    is_flag=True,
+    help="Compare the predictions with the true classes, which are the names of the folders of "
+    "FILES: accuracy, metrics of each class, and the classes that are confused.",
+)
+@click.option(
     "--csv-parts",
     type=Location(),
     metavar="OUT",
@@ -97,11 +112,15 @@ def predict(
     files: tuple[str, ...],
     *,
     model: str | None,
+    weights: KeptWeights,
     top_k: int,
+    reject_below: RejectBelow | None,
+    tta: int,
     as_json: bool,
     csv_path: str | None,
     grid: str | None,
     explain: bool,
+    truth: bool,
     csv_parts: str | None,
     runner: str | None,
 ) -> None:
@@ -109,17 +128,14 @@ def predict(
 
     FILES are images and folders of images, local or as URLs. RUN may also be a URL.
     """
+    from trainers.prediction.file_evaluation import FileScoring
     from trainers.prediction.image_files import find_images
-    from trainers.prediction.predictor import check_top_k
+    from trainers.prediction.option_checks import check_reject_below, check_top_k
 
-    if explain and grid is None:
-        raise UsageError(
-            "--explain needs --grid: the picture with the explanations",
-            hint="add --grid explained.png",
-        )
+    _check_outputs(grid, csv_parts, runner, explain=explain)
     if csv_parts is not None:
-        if csv_path or grid:
-            raise UsageError("--csv-parts excludes --csv and --grid")
+        if csv_path or grid or truth or tta > 1:
+            raise UsageError("--csv-parts excludes --csv, --grid, --truth and --tta")
         predict_parts(
             executor,
             run,
@@ -127,31 +143,81 @@ def predict(
             csv_parts,
             runner=runner or "local",
             top_k=top_k,
+            weights=weights,
+            reject_below=reject_below,
             model=model,
             as_json=as_json,
         )
         return
-    if runner is not None:
-        raise UsageError("--runner requires --csv-parts")
-    opened = output.open_run(run, model)
+    opened = output.open_run(run, model, weights)
     check_top_k(top_k, opened)
+    check_reject_below(opened, reject_below)
     output.note_unfinished(opened)
     found = find_images(files)
+    scoring = FileScoring(opened, found) if truth else None
+    _predict_files(
+        opened,
+        found,
+        scoring,
+        top_k=top_k,
+        reject_below=reject_below,
+        tta=tta,
+        as_json=as_json,
+        csv_path=csv_path,
+        grid=grid,
+        explain=explain,
+    )
+    if scoring is not None and not as_json and stdout_error() is None:
+        print_text(f"\n{scoring.summarize()}")
+
+
+def _check_outputs(
+    grid: str | None, csv_parts: str | None, runner: str | None, *, explain: bool
+) -> None:
+    """Raise UsageError if an option has no effect without another one."""
+    if explain and grid is None:
+        raise UsageError(
+            "--explain needs --grid: the picture with the explanations",
+            hint="add --grid explained.png",
+        )
+    if runner is not None and csv_parts is None:
+        raise UsageError("--runner requires --csv-parts")
+
+
+def _predict_files(
+    run: Run,
+    found: Sequence[ImageFile],
+    scoring: FileScoring | None,
+    *,
+    top_k: int,
+    reject_below: RejectBelow | None,
+    tta: int,
+    as_json: bool,
+    csv_path: str | None,
+    grid: str | None,
+    explain: bool,
+) -> None:
+    """Write the predictions for files; see the options of `predict`."""
+    truth, rejects = scoring is not None, reject_below is not None
+    rows = _write_csv(csv_path, run, top_k=top_k, truth=truth, rejects=rejects)
     with ExitStack() as stack:
         # Opened first, so that an output error is reported before Keras loads.
-        writers = [stack.enter_context(_write_csv(csv_path, opened, top_k))]
+        writers = [stack.enter_context(rows)]
         output.start_backend(output.ignore)
 
         from trainers.plots.charts import GRID_IMAGES, plot_predictions
         from trainers.prediction.predictor import Predictor
 
+        predictor = Predictor(run, reject_below=reject_below, tta=tta)
         predictions: Iterable[FilePrediction] = stack.enter_context(
-            closing(Predictor(opened).predict_files(found, top_k=top_k, explain=explain))
+            closing(predictor.predict_files(found, top_k=top_k, explain=explain))
         )
+        if scoring is not None:
+            predictions = scoring.attach(predictions)
         bar: Bar = stack.enter_context(
             progress_bar("predicting", unit="files", total=len(found), quiet=sys.stdout.isatty())
         )
-        writers.append(stack.enter_context(_print_json()) if as_json else _print_line)
+        writers.append(stack.enter_context(_print_json(scoring)) if as_json else _print_line)
         if csv_path is None and grid is None:
             predictions = takewhile(lambda _: stdout_error() is None, predictions)
         predicted, shown = _print_predictions(predictions, writers, bar, show=GRID_IMAGES)
@@ -193,11 +259,14 @@ def _print_line(result: FileResult) -> None:
 
 
 @contextmanager
-def _print_json() -> Iterator[Writer]:
-    """Print a JSON list of one object per file; print each object immediately."""
+def _print_json(scoring: FileScoring | None) -> Iterator[Writer]:
+    """Print a JSON list of one object per file; print each object immediately.
+
+    If predictions are compared with true classes, the list is in an object with the result.
+    """
     from trainers.prediction.output import encode_json
 
-    begin = "[\n"
+    begin = "[\n" if scoring is None else '{"predictions":[\n'
 
     def print_object(result: FileResult) -> None:
         nonlocal begin
@@ -205,11 +274,17 @@ def _print_json() -> Iterator[Writer]:
         begin = ",\n"
 
     yield print_object
-    write_json(b"\n]\n")
+    if scoring is None:
+        write_json(b"\n]\n")
+    else:
+        summary = msgspec.json.encode(scoring.summarize())
+        write_json(b'\n],\n"summary":' + summary + b"}\n")
 
 
 @contextmanager
-def _write_csv(path: str | None, run: Run, top_k: int) -> Iterator[Writer]:
+def _write_csv(
+    path: str | None, run: Run, *, top_k: int, truth: bool, rejects: bool
+) -> Iterator[Writer]:
     """Write one row per file immediately, so that a killed process leaves complete rows."""
     if path is None:
         yield lambda _: None
@@ -217,14 +292,16 @@ def _write_csv(path: str | None, run: Run, top_k: int) -> Iterator[Writer]:
     from trainers.prediction.output import csv_columns, csv_row
 
     top_k, task = min(top_k, len(run.labels)), run.config.task
+    header = csv_columns(top_k, task, truth=truth, rejects=rejects)
     with open_new_file(path) as file:
 
         def write(result: FileResult) -> None:
             with translate_write_errors(path, hint=HINT_FIX):
                 # Without a row, the file stays empty and is removed if an error follows.
                 if not file.tell():
-                    file.write(encode_csv_row(csv_columns(top_k, task)))
-                file.write(encode_csv_row(csv_row(result, top_k, task)))
+                    file.write(encode_csv_row(header))
+                row = csv_row(result, top_k, task, truth=truth, rejects=rejects)
+                file.write(encode_csv_row(row))
                 file.flush()
 
         yield write

@@ -1,5 +1,20 @@
 """Comparison of runs."""
 
-from trainers.comparison.runs import RunsComparison, RunSummary, runs
+from trainers.comparison.paired import PairedComparison, compare_paired
+from trainers.comparison.runs import (
+    RunsComparison,
+    RunSummary,
+    find_differences,
+    format_option,
+    runs,
+)
 
-__all__ = ["RunSummary", "RunsComparison", "runs"]
+__all__ = [
+    "PairedComparison",
+    "RunSummary",
+    "RunsComparison",
+    "compare_paired",
+    "find_differences",
+    "format_option",
+    "runs",
+]

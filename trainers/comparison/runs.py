@@ -6,6 +6,7 @@ print(runs(["first", "second"]))
 from __future__ import annotations
 
 import os
+import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from records.errors import UsageError
 from records.storage.exclusive import require_new, write_new_file
 from records.text.escaping import escape_for_display
 from records.text.formatting import abbreviate, align
+from trainers.comparison.paired import PairedComparison
 from trainers.options import TaskName
 from trainers.runs.history import EpochMetrics, read_history
 from trainers.runs.result import TrainingResult, read_result
@@ -80,11 +82,16 @@ class RunsComparison(msgspec.Struct, frozen=True):
             in `config.json`.
         same_validation: whether all runs are validated on the same images; None if that is not
             known, because a run is not finished.
+        split: the split on which the accuracies of the runs were compared; None if they were not.
+        comparisons: the comparison of the first run with each of the others on the images of this
+            split that both have predicted; None if there are none.
     """
 
     runs: tuple[RunSummary, ...]
     differences: dict[str, tuple[Any, ...]]
     same_validation: bool | None
+    split: str | None = None
+    comparisons: tuple[PairedComparison | None, ...] = ()
 
     def lines(self) -> list[str]:
         """Return a table of the runs, a table of the differences, and notes."""
@@ -99,17 +106,34 @@ class RunsComparison(msgspec.Struct, frozen=True):
         if self.differences:
             options = [("option", *numbers)]
             options += [
-                (name, *map(_format_value, values)) for name, values in self.differences.items()
+                (name, *map(format_option, values)) for name, values in self.differences.items()
             ]
             found += ["", *align(options)]
-        return [*found, *self._notes()]
+        return [*found, *self._verdicts(), *self._notes()]
+
+    def _verdicts(self) -> Iterator[str]:
+        for number, found in enumerate(self.comparisons, 2):
+            if found is None:
+                yield f"{self.split}: runs 1 and {number} have no image in common"
+            else:
+                yield f"{self.split}: {found.describe('run 1', f'run {number}')}"
 
     def _notes(self) -> Iterator[str]:
         unfinished = [number for number, each in enumerate(self.runs, 1) if not each.is_finished]
         if unfinished:
             yield f"not finished: {', '.join(map(str, unfinished))}"
+        if set(self.differences) == {"fold"}:
+            yield from _describe_spread(self.runs)
+            return
         if self.same_validation is False:
             yield "these runs are validated on different images, so their metrics do not compare"
+        if self._may_differ_by_chance():
+            yield "--split NAME evaluates the runs, and tests whether their accuracies differ"
+
+    def _may_differ_by_chance(self) -> bool:
+        """Return whether the runs have accuracies that were not compared on the same images."""
+        tasks = {each.task for each in self.runs}
+        return len(self.runs) > 1 and tasks == {"classification"} and not self.comparisons
 
     def __repr__(self) -> str:
         return "\n".join(self.lines())
@@ -137,18 +161,29 @@ def runs(
     locations: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
     chart: str | os.PathLike[str] | None = None,
+    split: str | None = None,
+    on_message: Callable[[str], None] | None = None,
 ) -> RunsComparison:
     """Compare runs: their results, and the options in which they differ.
+
+    With `split`, each run is also evaluated on this split of its dataset, and the accuracy of the
+    first run is compared with that of each of the others on the images that both have predicted:
+    the exact McNemar test, and a confidence interval of the difference.
 
     Args:
         locations: the path or URL of one or more runs, which have completed an epoch.
         chart: the path of a new PNG file with the validation metric and the validation loss of all
             runs by epoch.
+        split: the split to evaluate the runs on; None evaluates nothing, and reads only the run
+            folders.
+        on_message: called with each line that `evaluate` would print.
 
     Raises:
-        InputNotFoundError: a folder is not a run, or has no weights yet.
-        CorruptDataError: a file of a run is damaged.
-        UsageError: no run is given, or the tasks of the runs in the chart differ.
+        InputNotFoundError: a folder is not a run, or has no weights yet; or its dataset, if the
+            runs are evaluated, does not exist.
+        CorruptDataError: a file of a run is damaged; or a record, if the runs are evaluated.
+        UsageError: no run is given, the tasks of the runs in the chart differ, or the runs cannot
+            be evaluated on the split.
         OutputError: the chart exists, or cannot be written.
         StorageError: storage failed after retries.
     """
@@ -158,13 +193,27 @@ def runs(
     if chart is not None:
         require_new(os.fspath(chart))
     opened = [_open(open_run(location)) for location in chosen]
+    found = [each.run for each in opened]
+    comparisons = () if split is None else _compare(found, split, on_message)
     if chart is not None:
         write_new_file(os.fspath(chart), _draw(opened))
     return RunsComparison(
         runs=tuple(map(_summarize, opened)),
-        differences=_find_differences([each.run for each in opened]),
+        differences=find_differences(found),
         same_validation=_have_same_validation(opened),
+        split=split,
+        comparisons=comparisons,
     )
+
+
+def _compare(
+    opened: Sequence[Run], split: str, on_message: Callable[[str], None] | None
+) -> tuple[PairedComparison | None, ...]:
+    if len(opened) == 1:
+        raise UsageError("one run has nothing to be compared with", hint="name two or more runs")
+    from trainers.comparison.evaluated import compare_on_split
+
+    return tuple(compare_on_split(opened, split, on_message))
 
 
 def _open(run: Run) -> _Opened:
@@ -198,7 +247,8 @@ def _summarize(opened: _Opened) -> RunSummary:
     )
 
 
-def _find_differences(opened: Sequence[Run]) -> dict[str, tuple[Any, ...]]:
+def find_differences(opened: Sequence[Run]) -> dict[str, tuple[Any, ...]]:
+    """Return the values of each option that differs, one per run, by the name of the option."""
     configs = [_flatten(_settings(run)) for run in opened]
     names = {name: None for config in configs for name in config}
     values = {name: tuple(config.get(name) for config in configs) for name in names}
@@ -239,6 +289,7 @@ def _have_same_validation(opened: Sequence[_Opened]) -> bool | None:
         (
             each.run.config.plan_digests,
             each.run.config.options.validation_split,
+            each.run.config.options.fold,
             each.run.config.task,
             each.result and each.result.validation_images,
         )
@@ -268,7 +319,18 @@ def _describe_metric(found: RunSummary) -> str:
     return "–"
 
 
-def _format_value(value: Any) -> str:
+def _describe_spread(folds: Sequence[RunSummary]) -> Iterator[str]:
+    """Yield a line with the mean and the standard deviation of the metric of several folds."""
+    for name, (title, text) in _FORMATS.items():
+        values = [each.metrics[name] for each in folds if name in each.metrics]
+        if len(values) == len(folds):
+            mean, deviation = text(statistics.fmean(values)), text(statistics.stdev(values))
+            yield f"folds of one cross-validation: mean {title} {mean}, deviation {deviation}"
+            return
+
+
+def format_option(value: Any) -> str:
+    """Return the value of an option for display, shortened if it is long."""
     if isinstance(value, list | tuple):
         return "x".join(map(str, value))
     return abbreviate(escape_for_display("–" if value is None else str(value)), _VALUE_CHARACTERS)

@@ -110,7 +110,12 @@ def _time(
 ) -> tuple[StageRate, ...]:
     timed = []
     with (
-        locate_bad_records(plan.dataset, plan.training, on_message=on_message),
+        locate_bad_records(
+            plan.dataset,
+            plan.training,
+            on_message=on_message,
+            batch_size=plan.config.options.batch_size,
+        ),
         data_parallel(start_backend()),
     ):
         keras.utils.set_random_seed(plan.config.options.seed)

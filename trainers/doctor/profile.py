@@ -69,7 +69,7 @@ def time_stages(plan: TrainingPlan, stage: PhaseSetup, seconds: float) -> Iterat
     yield StageRate("input", input_rate)
     if augmenter := build_augmenter(options.augment, plan.config.shape, options.seed):
         yield StageRate("augment", _time_augmenter(augmenter, images.numpy(), seconds))
-    same = tf.data.Dataset.from_tensors((images, labels)).repeat()
+    same = stage.as_input(tf.data.Dataset.from_tensors((images, labels)).repeat())
     yield StageRate("step", _time_steps(stage, same, seconds) * options.batch_size)
     both = _time_steps(stage, shuffled, seconds) * options.batch_size
     yield StageRate("training", min(both, input_rate))

@@ -10,7 +10,7 @@ over all images.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -67,13 +67,30 @@ def count_bins(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArra
     Returns:
         float64 (3, bins), with the rows of `empty_bins`.
     """
-    confidence = scores.max(axis=1)
-    right = scores.argmax(axis=1) == labels
+    return _count(scores.max(axis=1), scores.argmax(axis=1) == labels)
+
+
+def count_label_bins(scores: NDArray[np.float64], labels: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the bins of a batch in which each class of each image counts as a prediction.
+
+    The confidence is the score of the class. The prediction is correct if the image has the label.
+
+    Args:
+        scores: probabilities (images, classes).
+        labels: multi-hot labels (images, classes).
+
+    Returns:
+        float64 (3, bins), with the rows of `empty_bins`.
+    """
+    return _count(scores.ravel(), labels.ravel() > 0.5)
+
+
+def _count(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> NDArray[np.float64]:
     places = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
     return np.stack(
         [
             np.bincount(places, weights, BINS)
-            for weights in (np.ones(len(labels)), confidence, right)
+            for weights in (np.ones(len(confidence)), confidence, right)
         ]
     )
 

@@ -86,6 +86,16 @@ def _list_some(labels: tuple[str, ...]) -> str:
     return f"{len(labels)}: {', '.join(labels[:5])}{' …' * (len(labels) > 5)}"
 
 
+def find_fold(run: Run, dataset: Dataset) -> str | None:
+    """Return the fold on which a run is validated; None without one, or in another dataset.
+
+    A dataset that has grown is not another one: most of its images keep their folds.
+    """
+    known = run.config.plan_digests
+    digests = tuple(part.plan_digest for part in dataset.manifest.generations)
+    return run.config.options.fold if digests[: len(known)] == known else None
+
+
 def require_same_preparation(run: Run, dataset: Dataset) -> None:
     """Check that the images of a dataset were prepared as those on which a run trained.
 
@@ -134,8 +144,8 @@ def _describe(preparation: dict[str, str | None], names: list[str]) -> str:
 def leave_out_trained(run: Run, dataset: Dataset, selection: Selection) -> UntrainedImages:
     """Leave out the images on which a run trained, if the dataset is not the one of the run.
 
-    In the dataset of the run, no other split has the training images. Nothing is left out of the
-    split `train`.
+    In the dataset of the run, neither another split nor the fold or the hold-out of the run has the
+    training images. Nothing is left out of the split `train`.
 
     Raises:
         UsageError: the run trained on all of the images.

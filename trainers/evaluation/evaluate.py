@@ -22,8 +22,10 @@ from records.runtime.progress import progress_bar
 from records.storage.exclusive import require_new
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
+from trainers.augment.test_time import views_of
 from trainers.backend import start_backend
 from trainers.evaluation.comparable import (
+    find_fold,
     leave_out_trained,
     require_same_outputs,
     require_same_preparation,
@@ -32,8 +34,9 @@ from trainers.evaluation.mistakes import locate_records
 from trainers.evaluation.prediction_table import PredictionTable
 from trainers.evaluation.scoring import new_scoring
 from trainers.input.selection import check_shards, select_for_evaluation, select_known
-from trainers.options import Mistakes
+from trainers.options import KeptWeights, Mistakes, Views
 from trainers.runs.run_dir import Run, open_run
+from trainers.tasks import task_of
 from trainers.tasks.target import find_column
 
 if TYPE_CHECKING:
@@ -46,7 +49,7 @@ if TYPE_CHECKING:
     from trainers.input.bad_records import SkippedRecords
     from trainers.input.selection import Selection
 
-    OnBatch = Callable[[NDArray[np.float32], NDArray[Any], NDArray[np.object_]], None]
+    OnBatch = Callable[[NDArray[np.floating], NDArray[Any], NDArray[np.object_]], None]
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,8 @@ class EvaluationPlan:
         excluded_images: the number of images that are left out because the run trained on them.
         notes: lines for the user.
         skip_bad: the maximum number of damaged records to skip.
+        quiet: whether to show no progress.
+        views: the number of views of each image, whose outputs are averaged.
     """
 
     run: Run
@@ -68,6 +73,13 @@ class EvaluationPlan:
     excluded_images: int = 0
     notes: tuple[str, ...] = ()
     skip_bad: int = 0
+    quiet: bool = False
+    views: int = 1
+
+    @property
+    def passed(self) -> tuple[Selection, ...]:
+        """The records to evaluate on, and those that a reader of their shards passes."""
+        return (self.selection,) if self.selection.mask is None else self.selection.with_rest()
 
 
 @check_arguments
@@ -79,6 +91,8 @@ def evaluate(
     mistakes: Mistakes = 0,
     skip_bad: NotNegative = 0,
     csv: str | os.PathLike[str] | None = None,
+    weights: KeptWeights | None = None,
+    tta: Views = 1,
     on_message: Callable[[str], None] | None = None,
 ) -> AnyEvaluation:
     """Evaluate a run on a split of a dataset.
@@ -91,13 +105,17 @@ def evaluate(
         run: the path or URL of a run, or a `Run`.
         dataset: a path, a URL or a `Dataset`. None means the dataset that the run was trained on,
             at the path or URL that the run has recorded.
-        split: the name of a split. None means `test` or, if the dataset has no test split, the
-            records that training validates on.
+        split: the name of a split. None means `test` or, if the dataset has no test split,
+            `validation`: the records that the run was validated on.
         mistakes: the maximum number of worst mistakes in the result.
         skip_bad: the maximum number of damaged records to skip; if there are more, the first one
             raises an error.
         csv: the path of a new CSV file with a row per image: its key, its true and its predicted
             class, and the score of each class; see `prediction_columns`.
+        weights: the weights of the run: those of the `best` or of the `last` epoch; None means the
+            best or, for a `Run`, those that it was opened with.
+        tta: the number of views of each image whose scores are averaged: the image, mirrored, and
+            corners of it.
         on_message: called with each line that the command line would print.
 
     Returns:
@@ -118,8 +136,8 @@ def evaluate(
     """
     if csv is not None:
         require_new(os.fspath(csv))
-    opened = run if isinstance(run, Run) else open_run(run)
-    plan = plan_evaluation(opened, dataset, split, skip_bad=skip_bad)
+    opened = open_run(run, weights)
+    plan = plan_evaluation(opened, dataset, split, skip_bad=skip_bad, views=tta)
     return evaluate_plan(plan, mistakes=mistakes, csv=csv, on_message=on_message)
 
 
@@ -129,6 +147,7 @@ def plan_evaluation(
     split: str | None = None,
     *,
     skip_bad: int = 0,
+    views: int = 1,
 ) -> EvaluationPlan:
     """Select the records to evaluate on; see `evaluate`.
 
@@ -145,7 +164,7 @@ def plan_evaluation(
     opened = dataset if isinstance(dataset, Dataset) else _open_dataset(run, dataset)
     require_same_outputs(run, opened)
     require_same_preparation(run, opened)
-    selection = select_for_evaluation(opened, split)
+    selection = select_for_evaluation(opened, split, find_fold(run, opened))
     check_shards(opened, selection, sizes=not skip_bad)
     untrained = leave_out_trained(run, opened, selection)
     known, notes = untrained.selection, untrained.notes
@@ -155,7 +174,7 @@ def plan_evaluation(
             column = escape_for_display(run.target)
             images = pluralize(unknown, "image")
             notes = (*notes, f"leaving out {images} without a value of {column}")
-    return EvaluationPlan(run, opened, known, untrained.excluded, notes, skip_bad)
+    return EvaluationPlan(run, opened, known, untrained.excluded, notes, skip_bad, views=views)
 
 
 def evaluate_plan(
@@ -163,6 +182,7 @@ def evaluate_plan(
     *,
     mistakes: int = 0,
     csv: str | os.PathLike[str] | None = None,
+    table: PredictionTable | None = None,
     on_message: Callable[[str], None] | None = None,
     on_batch: OnBatch | None = None,
 ) -> AnyEvaluation:
@@ -175,6 +195,7 @@ def evaluate_plan(
         plan: the run and the records.
         mistakes: the maximum number of worst mistakes in the result.
         csv: the path of a new CSV file with a row per image; see `evaluate`.
+        table: the table that gets the rows, if they are not written to a new CSV file.
         on_message: called with each line for the user.
         on_batch: called with logits (batch, outputs), labels and keys (batch,) of each batch. After
             damaged records were found, all batches come again.
@@ -189,8 +210,8 @@ def evaluate_plan(
         report(note)
     labels = plan.run.labels
     model = load_model(plan.run)
-    damaged = SkippedRecords(plan.dataset, (plan.selection,), plan.skip_bad, on_message=report)
-    table = None if csv is None else PredictionTable(plan.run)
+    damaged = SkippedRecords(plan.dataset, plan.passed, plan.skip_bad, on_message=report)
+    table = table if csv is None else PredictionTable(plan.run)
     scoring = _measure(
         plan, model, damaged, mistakes=mistakes, table=table, report=report, on_batch=on_batch
     )
@@ -201,7 +222,8 @@ def evaluate_plan(
     evaluation: AnyEvaluation = scoring.summarize(
         plan.selection.purpose, labels, locations, plan.excluded_images
     )
-    return msgspec.structs.replace(evaluation, damaged_records=len(damaged.records))
+    skipped = plan.selection.records - plan.selection.excluding(damaged.records).records
+    return msgspec.structs.replace(evaluation, damaged_records=skipped)
 
 
 def _measure(
@@ -220,14 +242,14 @@ def _measure(
     while True:
         scoring = new_scoring(plan.run, mistakes)
         receivers = [scoring.add, *_start(table), *filter(None, [on_batch])]
-        with locate_bad_records(plan.dataset, plan.selection, on_message=report):
+        with locate_bad_records(plan.dataset, *plan.passed, on_message=report):
             try:
                 for batch in score_batches(plan, model, damaged):
                     for receive in receivers:
                         receive(*batch)
             except TF_READ_ERRORS as error:
                 found = damaged.add_damaged(error)
-                if len(damaged.records) == plan.selection.records:
+                if not plan.selection.excluding(damaged.records).records:
                     raise found[0].error from error
             else:
                 return scoring
@@ -242,7 +264,7 @@ def _start(table: PredictionTable | None) -> Iterator[OnBatch]:
 
 def score_batches(
     plan: EvaluationPlan, model: keras.Model, damaged: SkippedRecords | None = None
-) -> Iterator[tuple[NDArray[np.float32], NDArray[Any], NDArray[np.object_]]]:
+) -> Iterator[tuple[NDArray[np.floating], NDArray[Any], NDArray[np.object_]]]:
     """Yield logits (batch, outputs), labels and keys (batch,) of every intact record."""
     from trainers.input.pipeline import ShardSourceWithKeys, ordered_batches
 
@@ -254,11 +276,15 @@ def score_batches(
     )
     target = plan.run.target
     column = None if target is None else find_column(plan.dataset, target)
+    task = task_of(config)
     source = labelled.with_target(column)
     batches = ordered_batches(source, selection, config.options.batch_size)
-    with progress_bar("evaluating", unit="images", total=selection.records) as bar:
+    total, quiet = selection.records, plan.quiet
+    with progress_bar("evaluating", unit="images", total=total, quiet=quiet) as bar:
         for images, (labels, keys) in batches.as_numpy_iterator():
-            yield np.asarray(model.predict_on_batch(images)), labels, keys
+            views = views_of(images, plan.views)
+            logits = [np.asarray(model.predict_on_batch(view)) for view in views]
+            yield logits[0] if plan.views == 1 else task.average(logits), labels, keys
             bar.update(len(labels))
 
 

@@ -12,6 +12,7 @@ from records.text.escaping import escape_for_display
 from records.text.formatting import abbreviate, pluralize
 from trainers.evaluation.metrics import describe_left_out, format_percent, ratio
 from trainers.evaluation.mistakes import LabelMistake
+from trainers.evaluation.notebook import MAX_CLASSES, evaluation_html
 from trainers.tasks.multi_label import MultiLabel
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_SHOWN_CLASSES = 16
 _NAME_CHARACTERS = 60
 
 
@@ -91,10 +91,32 @@ class MultiLabelEvaluation(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         heading = f"MultiLabelEvaluation on {self.split}: {pluralize(self.images, 'image')}"
-        shown = self.per_class[:_SHOWN_CLASSES]
+        shown = self.per_class[:MAX_CLASSES]
         hidden = len(self.per_class) - len(shown)
         more = [f"… {pluralize(hidden, 'more class')} in per_class"] if hidden else []
         return "\n".join((heading, *_class_table(shown), *more, *self._totals()))
+
+    def _repr_html_(self) -> str:
+        facts = (
+            ("split", f"{self.split}, {pluralize(self.images, 'image')}"),
+            ("mean average precision", format_percent(self.mean_average_precision)),
+            ("micro F1", format_percent(self.micro_f1)),
+            ("macro F1", format_percent(self.macro_f1)),
+            ("binary accuracy", f"{self.binary_accuracy:.1%}"),
+            ("loss", f"{self.loss:.3f}"),
+        )
+        shown = self.per_class[:MAX_CLASSES]
+        classes = (
+            (each.name, f"{each.images:,}", f"{each.threshold:.3f}", *map(format_percent, rates))
+            for each in shown
+            for rates in ((each.average_precision, each.precision, each.recall, each.f1),)
+        )
+        return evaluation_html(
+            facts,
+            ("class", "images", "threshold", "AP", "precision", "recall", "F1"),
+            classes,
+            more_classes=len(self.per_class) - len(shown),
+        )
 
     def _totals(self) -> Iterator[str]:
         yield (

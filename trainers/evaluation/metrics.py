@@ -12,6 +12,7 @@ from records.text.escaping import escape_for_display
 from records.text.formatting import abbreviate, pluralize
 from trainers.evaluation.calibration import Calibration, count_bins, empty_bins, summarize_bins
 from trainers.evaluation.mistakes import Mistake
+from trainers.evaluation.notebook import MAX_CLASSES, evaluation_html, matrix_html
 from trainers.tasks.classification import log_softmax, softmax
 from trainers.tasks.intervals import Interval, format_accuracy, wilson_interval
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _TOP = 5
-_SHOWN_CLASSES = 16
 _LISTED_CLASSES = 20
 _NAME_CHARACTERS = 60
 MAX_DENSE_CLASSES = 1000
@@ -79,29 +79,41 @@ class Evaluation(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         if self.confusion is not None:
-            return "\n".join((*self._class_table(self.per_class), *self._totals()))
+            return "\n".join((*class_table(self.per_class), *self._totals()))
         present = [each for each in self.per_class if each.images]
         worst = sorted(present, key=lambda each: (each.f1 or 0, -each.images))[:_LISTED_CLASSES]
         heading = f"{pluralize(len(present), 'class')} with images; these {len(worst)} have the "
         heading += "lowest F1, --json lists all"
-        return "\n".join((heading, *self._class_table(worst), *self._totals()))
+        return "\n".join((heading, *class_table(worst), *self._totals()))
 
     def __repr__(self) -> str:
         heading = f"Evaluation on {self.split}: {pluralize(self.images, 'image')}"
-        shown = self.per_class[:_SHOWN_CLASSES]
+        shown = self.per_class[:MAX_CLASSES]
         hidden = len(self.per_class) - len(shown)
         more = [f"… {pluralize(hidden, 'more class')} in per_class"] if hidden else []
-        return "\n".join((heading, *self._class_table(shown), *more, *self._totals()))
+        return "\n".join((heading, *class_table(shown), *more, *self._totals()))
 
-    def _class_table(self, classes: Sequence[ClassMetrics]) -> Iterator[str]:
-        names = [abbreviate(escape_for_display(each.name), _NAME_CHARACTERS) for each in classes]
-        width = max(len("class"), *map(len, names))
-        yield f"{'class':{width}}  precision  recall      F1  images"
-        for name, each in zip(names, classes, strict=True):
-            yield (
-                f"{name:{width}}  {format_percent(each.precision):>9}  "
-                f"{format_percent(each.recall):>6}  {format_percent(each.f1):>6}  {each.images:>6,}"
-            )
+    def _repr_html_(self) -> str:
+        top_5 = self.top_5_accuracy
+        facts = [
+            ("split", f"{self.split}, {pluralize(self.images, 'image')}"),
+            ("accuracy", format_accuracy(self.accuracy, self.images)),
+            *([] if top_5 is None else [("top-5 accuracy", format_accuracy(top_5, self.images))]),
+            ("loss", f"{self.loss:.3f}"),
+            ("expected calibration error", f"{self.calibration.expected_error:.1%}"),
+        ]
+        shown = self.per_class[:MAX_CLASSES]
+        classes = (
+            (each.name, f"{each.images:,}", *map(format_percent, _rates(each))) for each in shown
+        )
+        names = [each.name for each in self.per_class]
+        return evaluation_html(
+            facts,
+            ("class", "images", "precision", "recall", "F1"),
+            classes,
+            more_classes=len(self.per_class) - len(shown),
+            matrix=matrix_html(names, self.confusion),
+        )
 
     def _totals(self) -> Iterator[str]:
         top_5 = self.top_5_accuracy
@@ -112,6 +124,22 @@ class Evaluation(msgspec.Struct, frozen=True):
         )
         yield f"expected calibration error {self.calibration.expected_error:.1%}"
         yield from describe_left_out(self.split, self.excluded_images, self.damaged_records)
+
+
+def _rates(found: ClassMetrics) -> tuple[float | None, ...]:
+    return found.precision, found.recall, found.f1
+
+
+def class_table(classes: Sequence[ClassMetrics]) -> Iterator[str]:
+    """Yield the header, and a line per class."""
+    names = [abbreviate(escape_for_display(each.name), _NAME_CHARACTERS) for each in classes]
+    width = max(map(len, ("class", *names)))
+    yield f"{'class':{width}}  precision  recall      F1  images"
+    for name, each in zip(names, classes, strict=True):
+        yield (
+            f"{name:{width}}  {format_percent(each.precision):>9}  "
+            f"{format_percent(each.recall):>6}  {format_percent(each.f1):>6}  {each.images:>6,}"
+        )
 
 
 def describe_left_out(split: str, excluded_images: int, damaged_records: int) -> Iterator[str]:
@@ -165,7 +193,7 @@ class MetricsAccumulator:
             accuracy_interval=wilson_interval(right, images),
             top_5_accuracy=self.top_hits / images if len(labels) > _TOP else None,
             loss=self.loss_sum / images,
-            per_class=tuple(_summarize_classes(cells, labels, all_classes=is_dense)),
+            per_class=tuple(summarize_classes(cells, labels, all_classes=is_dense)),
             confusion=_to_matrix(cells, self._classes) if is_dense else None,
             calibration=summarize_bins(self.bins),
             mistakes=mistakes,
@@ -199,7 +227,7 @@ def _to_matrix(cells: NDArray[np.int64], classes: int) -> tuple[tuple[int, ...],
     return tuple(map(tuple, matrix.tolist()))
 
 
-def _summarize_classes(
+def summarize_classes(
     cells: NDArray[np.int64], labels: Sequence[str], *, all_classes: bool
 ) -> Iterator[ClassMetrics]:
     """Yield the metrics of all classes, or of those that have images or predictions."""

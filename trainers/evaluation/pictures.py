@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from trainers.evaluation.mistakes import LabelMistake, Mistake, read_mistakes
+from trainers.evaluation.explained import explain_mistakes
+from trainers.evaluation.mistakes import read_mistakes
 from trainers.evaluation.scoring import draw_metrics
 from trainers.plots.charts import plot_mistakes
 from trainers.plots.overlay import overlay_activation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from trainers.evaluation.evaluate import EvaluationPlan
@@ -51,11 +51,12 @@ def draw_pictures(
     for kind, drawn in draw_metrics(evaluation, plan.run.labels):
         yield _draw(plan, evaluation, kind, drawn)
     if evaluation.mistakes:
-        pixels = decode_mistakes(plan, evaluation)
+        pixels = decode_mistakes(plan, evaluation.mistakes)
         yield _draw(plan, evaluation, "mistakes", plot_mistakes(evaluation, pixels))
         if explain:
-            explained = plot_mistakes(evaluation, _explain(plan, evaluation, pixels))
-            yield _draw(plan, evaluation, "explained", explained)
+            maps = explain_mistakes(plan.run, evaluation.mistakes, pixels)
+            explained = map(overlay_activation, pixels, maps)
+            yield _draw(plan, evaluation, "explained", plot_mistakes(evaluation, explained))
 
 
 def _draw(plan: EvaluationPlan, evaluation: AnyEvaluation, kind: str, picture: bytes) -> str:
@@ -64,13 +65,13 @@ def _draw(plan: EvaluationPlan, evaluation: AnyEvaluation, kind: str, picture: b
     return f"{_PICTURES[kind]}: {plan.run.describe(name)}"
 
 
-def decode_mistakes(plan: EvaluationPlan, evaluation: AnyEvaluation) -> NDArray[np.uint8]:
-    """Return the decoded images of the mistakes, uint8 (mistakes, *shape)."""
+def decode_mistakes(plan: EvaluationPlan, mistakes: Sequence[AnyMistake]) -> NDArray[np.uint8]:
+    """Return the decoded images of mistakes, uint8 (mistakes, *shape)."""
     import tensorflow as tf
 
     from trainers.input.decode import decode_images
 
-    records = read_mistakes(plan.dataset, plan.selection, evaluation.mistakes)
+    records = read_mistakes(plan.dataset, plan.selection, mistakes)
     encoded = tf.constant([record.image for record in records])
     options = plan.dataset.manifest.settings.images
     config = plan.run.config
@@ -78,24 +79,3 @@ def decode_mistakes(plan: EvaluationPlan, evaluation: AnyEvaluation) -> NDArray[
         encoded, options, config.shape, config.decoder
     ).numpy()
     return pixels
-
-
-def _explain(
-    plan: EvaluationPlan, evaluation: AnyEvaluation, pixels: NDArray[np.uint8]
-) -> list[NDArray[np.uint8]]:
-    """Return the images of the mistakes with the places that support the predictions."""
-    from trainers.explanation import ClassActivation
-    from trainers.models.load import load_model
-
-    outputs = [_find_output(plan, mistake) for mistake in evaluation.mistakes]
-    maps = ClassActivation(load_model(plan.run)).maps(pixels, np.array(outputs))
-    return [overlay_activation(*pair) for pair in zip(pixels, maps, strict=True)]
-
-
-def _find_output(plan: EvaluationPlan, mistake: AnyMistake) -> int:
-    """Return the number of the output that a mistake is about."""
-    if isinstance(mistake, Mistake):
-        return plan.run.labels.index(mistake.predicted)
-    if isinstance(mistake, LabelMistake):
-        return plan.run.labels.index(mistake.class_name)
-    return 0

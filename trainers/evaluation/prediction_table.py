@@ -1,9 +1,9 @@
-"""CSV file of an evaluation: the prediction for each image."""
+"""CSV file of one or several evaluations: the prediction for each image."""
 
 from __future__ import annotations
 
 import tempfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
@@ -30,21 +30,28 @@ class PredictionTable:
 
     Args:
         run: the run that predicts.
+        fold: the number of the fold that the run has not trained on, for a column `fold`.
+        file: a temporary file, at the end of the rows of other runs; by default, a new one.
 
     Call `restart` before the first row.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, *, fold: int | None = None, file: BinaryIO | None = None) -> None:
         self._task = task_of(run.config)
         self._names = run.labels
         self._thresholds = read_thresholds(run) if run.has_thresholds else ()
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the object
+        self._fold = () if fold is None else (str(fold),)
+        new = tempfile.TemporaryFile  # closed with the object
+        self._file: BinaryIO = new() if file is None else file
+        self._start = self._file.tell()
 
     def restart(self) -> None:
-        """Remove all rows, and write the header."""
-        self._file.seek(0)
+        """Remove the rows of the run, and write the header before the first run."""
+        self._file.seek(self._start)
         self._file.truncate()
-        self._write(prediction_columns(self._task.name, self._names))
+        if not self._start:
+            columns = prediction_columns(self._task.name, self._names, folds=bool(self._fold))
+            self._write(columns)
 
     def add(
         self, logits: NDArray[np.floating], labels: NDArray[Any], keys: NDArray[np.object_]
@@ -56,7 +63,7 @@ class PredictionTable:
         """
         outputs = self._task.outputs(logits)
         for key, *values in zip(keys, outputs, labels, strict=True):
-            self._write([key_to_text(key), *self._cells(*values)])
+            self._write([key_to_text(key), *self._fold, *self._cells(*values)])
 
     def save(self, path: str) -> None:
         """Write the table to a new file. Raises as `write_new_file`."""
@@ -81,15 +88,17 @@ class PredictionTable:
             self._file.write(encode_csv_row(row))
 
 
-def prediction_columns(task: str, names: Sequence[str]) -> tuple[str, ...]:
+def prediction_columns(task: str, names: Sequence[str], *, folds: bool = False) -> tuple[str, ...]:
     """Return the names of the columns of a `PredictionTable`.
 
     Args:
         task: the task of the run. With `multi-label`, the columns `classes` and `predicted` have
             lists of class names, as JSON. With `regression`, `value` and `predicted` are numbers.
         names: the names of the classes, in the order of the label map.
+        folds: whether the rows have the number of a fold.
     """
+    first = ("key", *("fold",) * folds)
     if task == "regression":
-        return ("key", "value", "predicted")
+        return (*first, "value", "predicted")
     truth = "class" if task == "classification" else "classes"
-    return ("key", truth, "predicted", *(f"score_{name}" for name in names))
+    return (*first, truth, "predicted", *(f"score_{name}" for name in names))

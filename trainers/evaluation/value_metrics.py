@@ -12,6 +12,7 @@ from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from trainers.evaluation.metrics import describe_left_out
 from trainers.evaluation.mistakes import ValueMistake
+from trainers.evaluation.notebook import evaluation_html
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +66,18 @@ class RegressionEvaluation(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         heading = f"RegressionEvaluation on {self.split}: {pluralize(self.images, 'image')}"
         return "\n".join((heading, *self._totals()))
+
+    def _repr_html_(self) -> str:
+        return evaluation_html(
+            (
+                ("split", f"{self.split}, {pluralize(self.images, 'image')}"),
+                ("target", self.target),
+                ("R²", format_r2(self.r2)),
+                ("mean absolute error", f"{self.mean_absolute_error:.4g}"),
+                ("root mean squared error", f"{self.root_mean_squared_error:.4g}"),
+                ("loss", f"{self.loss:.3f}"),
+            )
+        )
 
     def _totals(self) -> Iterator[str]:
         yield (

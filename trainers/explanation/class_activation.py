@@ -76,12 +76,24 @@ class ClassActivation:
         """
         feature_map = self._features(images, training=False)
         gradients = self._gradients(self._head, feature_map, outputs)
-        product = ops.cast(feature_map, "float32") * ops.cast(gradients, "float32")
-        support = ops.relu(ops.sum(product, axis=-1, keepdims=True))
+        support = ops.relu(self.combine(feature_map, gradients))
         resized = ops.image.resize(support, self._size, interpolation="bilinear")
         found = ops.convert_to_numpy(resized)[..., 0]
         highest = found.max(axis=(1, 2), keepdims=True)
         return np.asarray(found / np.where(highest > 0, highest, 1), np.float32)
+
+    def combine(self, feature_map: Any, gradients: Any) -> Any:
+        """Return the support of each place, before negative support is dropped.
+
+        Args:
+            feature_map: the last convolutional map, float (batch, rows, columns, channels).
+            gradients: the gradients of the logits by the map, of the same shape.
+
+        Returns:
+            float32 (batch, rows, columns, 1).
+        """
+        product = ops.cast(feature_map, "float32") * ops.cast(gradients, "float32")
+        return ops.sum(product, axis=-1, keepdims=True)
 
 
 def _find_map(model: keras.Model) -> keras.KerasTensor:

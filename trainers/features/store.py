@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from records.content_addressed_dir import ContentAddressedDir
 from records.errors import CorruptDataError, LockedError, StorageError, UsageError
 from records.format.layout import WORK_FOLDER
 from records.storage.local import LocalStorage
 from records.storage.ownership import foreign_file
 from records.strict_json import decode_json
-from trainers.content_addressed_dir import ContentAddressedDir
 from trainers.features import MANIFEST
 from trainers.features.manifest import (
     FORMAT_VERSION,

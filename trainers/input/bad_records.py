@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from records.dataset.record import RecordDecoder
-from records.errors import CorruptDataError, ShardmillError, StorageError
+from records.errors import CorruptDataError, StorageError
 from records.format.index import Index, read_index, read_shard_index
 from records.format.layout import index_name
 from records.format.shard import missing_as_corrupt
@@ -21,6 +21,7 @@ from trainers.config import ImageShape
 from trainers.input.decode import decode_images
 from trainers.input.parse import RecordParser
 from trainers.input.selection import resized_shards
+from trainers.out_of_memory import is_out_of_memory, out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -39,12 +40,6 @@ TF_READ_ERRORS = (
     tf.errors.UnknownError,
 )
 """Errors that TensorFlow raises if a record cannot be read; they can also have other causes."""
-
-
-class OutOfMemoryError(ShardmillError):
-    """The device has less memory than a step needs."""
-
-    exit_code = 74
 
 
 @dataclass(frozen=True)
@@ -124,9 +119,18 @@ class SkippedRecords:
 
 @contextmanager
 def locate_bad_records(
-    dataset: Dataset, *selections: Selection, on_message: Callable[[str], None]
+    dataset: Dataset,
+    *selections: Selection,
+    on_message: Callable[[str], None],
+    batch_size: int | None = None,
 ) -> Iterator[None]:
     """Replace errors of TensorFlow with errors that name the damaged record or the shard.
+
+    Args:
+        dataset: the dataset of the records.
+        selections: the records that the block reads.
+        on_message: called with each line that the user should read.
+        batch_size: the number of images per step, if the user can choose it.
 
     Raises:
         CorruptDataError: a record is damaged; the error names the shard, number and key of the
@@ -143,10 +147,12 @@ def locate_bad_records(
                 for damaged in find_bad_records(dataset, selection):
                     raise damaged.error from error
         _raise_failed_read(error, dataset, selections)
-        if isinstance(error, tf.errors.ResourceExhaustedError):
-            raise OutOfMemoryError(
-                "not enough memory for a step", hint="try a smaller --batch-size"
-            ) from error
+        if is_out_of_memory(error):
+            raise out_of_memory(batch_size) from error
+        raise
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            raise out_of_memory(batch_size) from error
         raise
 
 

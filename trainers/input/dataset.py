@@ -15,8 +15,9 @@ from records.arguments import Positive, check_arguments
 from records.dataset import Dataset, open_dataset
 from records.dataset.worker_slice import WorkerSlice
 from records.errors import UsageError
-from trainers.augment.spec import to_augmentation
+from trainers.augment.spec import check_colors, format_augmentation, to_augmentation
 from trainers.backend import start_backend
+from trainers.balance import read_labels
 from trainers.config import ImageShape
 from trainers.input.image_size import dataset_size
 from trainers.input.selection import (
@@ -32,7 +33,9 @@ from trainers.tasks.target import find_column, targets_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
     import tensorflow as tf
+    from numpy.typing import NDArray
 
     from trainers.input.pipeline import RecordSource, ShardSource
     from trainers.input.selection import Selection
@@ -63,6 +66,7 @@ def as_tf_dataset(
     cache_limit_gb: PositiveAmount = 100.0,
     repeat: bool = False,
     holdout: bool = False,
+    balanced: bool = False,
 ) -> tf.data.Dataset:
     """Return batches of images and labels, decoded as `shardmill train` decodes them.
 
@@ -103,6 +107,9 @@ def as_tf_dataset(
         holdout: whether to hold out a tenth of `train` if the dataset has no split `validation`.
             Then `validation` returns the held-out records, on which `shardmill train` validates,
             and `train` returns the rest. Has no effect if the dataset has a split `validation`.
+        balanced: whether each class has the same number of records in an epoch, which has as many
+            records as the split: those of rare classes repeat, and some of frequent classes are
+            left out. With `shuffle` only.
 
     Raises:
         InputNotFoundError: no finished dataset exists at this path.
@@ -111,11 +118,7 @@ def as_tf_dataset(
         CorruptDataError: a manifest, an index or a shard is damaged or missing.
     """
     augmentation = to_augmentation(augment)
-    if cache in {True, "memory", "disk"} and augmentation.crop < 1:
-        raise UsageError(
-            "cache and crop cannot be combined: cached images are already decoded",
-            hint="omit cache or crop",
-        )
+    _check_augmentation(augmentation, cache)
     dataset = path if isinstance(path, Dataset) else open_dataset(path)
     worker_slice = WorkerSlice(shard_index, shard_count, padded=pad)
     column = None if target is None else find_column(dataset, target)
@@ -130,7 +133,9 @@ def as_tf_dataset(
             got=selected.records,
         )
     shape = _image_shape(dataset, selected, image_size)
+    check_colors(augmentation, shape.channels)
     own = selected.part(worker_slice)
+    labels = _labels_of(dataset, own, target, shuffle=shuffle) if balanced else None
     check_shards(dataset, own)
     start_backend()
 
@@ -147,6 +152,7 @@ def as_tf_dataset(
         drop_remainder=drop_remainder,
         augment=_augmenter(augmentation),
         counts_passes=not repeat,
+        labels=labels,
     )
     labelled = ShardSource.from_dataset(dataset, shape)
     shards = labelled.with_target(column)
@@ -165,6 +171,35 @@ def as_tf_dataset(
     if column is None:
         batches.class_names = list(dataset.labels)
     return batches
+
+
+def _check_augmentation(augmentation: Augmentation, cache: bool | str) -> None:
+    if augmentation.mixes_images:
+        raise UsageError(
+            "as_tf_dataset cannot mix images, because it would change the form of their labels",
+            got=f"augment={format_augmentation(augmentation)!r}",
+            hint="omit mixup and cutmix, and use keras.layers.MixUp or keras.layers.CutMix",
+        )
+    if cache in {True, "memory", "disk"} and augmentation.crop < 1:
+        raise UsageError(
+            "cache and crop cannot be combined: cached images are already decoded",
+            hint="omit cache or crop",
+        )
+
+
+def _labels_of(
+    dataset: Dataset, selected: Selection, target: str | None, *, shuffle: bool
+) -> NDArray[np.int64]:
+    """Return the labels by which records are balanced. Raises UsageError."""
+    if dataset.is_multi_label or target is not None:
+        raise UsageError(
+            "balanced requires one class per image",
+            got="a target" if target is not None else "any number of labels per image",
+            hint="omit balanced",
+        )
+    if not shuffle:
+        raise UsageError("balanced requires shuffle=True", hint="add shuffle=True")
+    return read_labels(dataset, selected)
 
 
 def _augmenter(augmentation: Augmentation) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None:

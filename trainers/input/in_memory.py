@@ -40,7 +40,8 @@ def shuffled_in_memory(
     @no_autograph
     def shuffle_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         seed = tf.stack([tf.constant(order.seed, tf.int64), epoch])
-        places = tf.random.experimental.stateless_shuffle(in_order, seed)
+        places = in_order if order.labels is None else tf.repeat(in_order, order.repeats(epoch))
+        places = tf.random.experimental.stateless_shuffle(places, seed)
         return batch_epoch(tf.data.Dataset.from_tensor_slices(places), batch_size, order, epoch)
 
     batches = list_epochs(order).flat_map(shuffle_epoch)

@@ -11,6 +11,7 @@ parallelism is as fast as autotuning; if no images are decoded, it is faster.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import tensorflow as tf
@@ -28,9 +29,22 @@ def parallel_map(batches: tf.data.Dataset, work: Callable[..., Any]) -> tf.data.
 
     Malloc reuses the memory of the batches from now on, in the whole process.
     """
+    _create_generator()
     reuse_large_blocks(arenas=CORES)
     calls = CORES + 1  # a finished call may have to wait for earlier calls
     return prefetch(batches.map(no_autograph(work), calls, deterministic=True))
+
+
+@cache
+def _create_generator() -> None:
+    """Create the first generator of the process.
+
+    With Python 3.11 and later, TensorFlow then makes malloc return blocks of 128 kB or more, which
+    must not happen after `reuse_large_blocks`: a raw image would take 110 page faults.
+    """
+    spec = tf.TensorSpec((), tf.int64)
+    for _ in tf.data.Dataset.from_generator(tuple, output_signature=spec):
+        pass
 
 
 def prefetch(batches: tf.data.Dataset) -> tf.data.Dataset:

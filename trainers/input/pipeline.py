@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 import numpy as np
 import tensorflow as tf
 
+from records.dataset.batches import batch_by_bytes
 from records.format.index import read_index
 from records.format.layout import index_name
 from records.format.shard import missing_as_corrupt, read_shard
@@ -31,12 +32,15 @@ from trainers.input.shuffle import (
     batch_epoch,
     list_epochs,
     no_autograph,
+    repeat_records,
     shuffle_buffer_records,
     shuffle_records,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import numpy.typing as npt
 
     from records.dataset import Dataset
     from records.format.columns import Column
@@ -48,6 +52,7 @@ if TYPE_CHECKING:
 
 _SHARDS_AT_A_TIME = 16
 _READ_BUFFER_BYTES = 1 << 20
+_BATCH_RECORDS = 128
 
 
 class RecordSource(Protocol):
@@ -111,10 +116,18 @@ class ShardSource:
 
     def _read_original(self, shard: tf.Tensor) -> tf.data.Dataset:
         # TensorFlow supports fewer kinds of URLs than `Storage`, and cannot skip damaged records.
-        payload = tf.TensorSpec((), tf.string)
-        return tf.data.Dataset.from_generator(
-            self._read_payloads, args=(shard,), output_signature=payload
+        # A call of Python for each record would take as long as reading the record.
+        batches = tf.data.Dataset.from_generator(
+            self._read_batches, args=(shard,), output_signature=tf.TensorSpec((None,), tf.string)
         )
+        return batches.unbatch()
+
+    def _read_batches(self, shard: bytes) -> Iterator[npt.NDArray[np.object_]]:
+        payloads = self._read_payloads(shard)
+        for batch in batch_by_bytes(
+            payloads, len, most_items=_BATCH_RECORDS, end_bytes=_READ_BUFFER_BYTES
+        ):
+            yield np.array(batch, object)
 
     def _read_copy(self, shard: tf.Tensor, cache: ShardCache) -> tf.data.Dataset:
         def find(shard: bytes) -> bytes:
@@ -252,8 +265,10 @@ def cached_batches(
     @no_autograph
     def shuffle_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         records = images
+        if order.labels is not None:
+            records = repeat_records(records, order.repeats(epoch))
         if order.is_shuffled:
-            records = shuffle_records(images, selection.records, order.seed, epoch)
+            records = shuffle_records(records, selection.records, order.seed, epoch)
         return batch_epoch(records, batch_size, order, epoch)
 
     @no_autograph
@@ -280,20 +295,30 @@ def _read_epoch(
 ) -> tf.data.Dataset:
     """Return the records of an epoch: in stored order, or of several shards in turn."""
     shards = _list_shards(selection)
+    repeats = None
+    if order.labels is not None:
+        repeats = order.repeats(epoch, np.concatenate(selection.shard_masks))
     if not order.is_shuffled:
-        return _read_shards(source, selection, shards, at_a_time=1)
+        return _read_shards(source, selection, shards, at_a_time=1, repeats=repeats)
     shards = shuffle_records(shards, len(selection.shards), order.seed, epoch)
-    return _read_shards(source, selection, shards, at_a_time=_SHARDS_AT_A_TIME)
+    return _read_shards(source, selection, shards, at_a_time=_SHARDS_AT_A_TIME, repeats=repeats)
 
 
 def _read_shards(
-    source: RecordSource, selection: Selection, shards: tf.data.Dataset, *, at_a_time: int
+    source: RecordSource,
+    selection: Selection,
+    shards: tf.data.Dataset,
+    *,
+    at_a_time: int,
+    repeats: tf.Tensor | None = None,
 ) -> tf.data.Dataset:
     chosen = None if selection.mask is None else np.concatenate(selection.mask)
 
     @no_autograph
     def read_shard_of(name: tf.Tensor, first: tf.Tensor, count: tf.Tensor) -> tf.data.Dataset:
         records = source.read(name)
+        if repeats is not None:
+            return repeat_records(records, repeats[first : first + count])
         if chosen is None:
             return records
         return keep_selected(records, tf.constant(chosen)[first : first + count])

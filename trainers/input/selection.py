@@ -21,6 +21,8 @@ from records.runtime.parallel_map import IO_THREADS, parallel_map
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from records.text.keys import key_from_text
+from trainers.folds.dataset import read_folds
+from trainers.options import Fold
 from trainers.tasks.target import read_targets
 
 if TYPE_CHECKING:
@@ -79,6 +81,15 @@ class Selection:
         pairs = zip(self.shard_masks, left_out, strict=True)
         return replace(self, mask=tuple(chosen & ~out for chosen, out in pairs))
 
+    def with_rest(self) -> tuple[Selection, Selection]:
+        """Return the selection, and the other records of its shards."""
+        return self, replace(self, mask=tuple(~chosen for chosen in self.shard_masks))
+
+    def followed_by(self, other: Selection) -> Selection:
+        """Return the records of this selection, and then those of another one."""
+        masks = (*self.shard_masks, *other.shard_masks)
+        return replace(self, shards=(*self.shards, *other.shards), mask=masks)
+
     def part(self, part: WorkerSlice) -> Selection:
         """Return the records of one worker, with only the shards that contain these records."""
         if part == ALL_RECORDS:
@@ -130,7 +141,9 @@ def _split_not_found(dataset: Dataset, name: str) -> UsageError:
     )
 
 
-def select_for_training(dataset: Dataset, validation: str | None) -> tuple[Selection, Selection]:
+def select_for_training(
+    dataset: Dataset, validation: str | None, fold: str | None = None
+) -> tuple[Selection, Selection]:
     """Return the records to train on, and the records to validate on.
 
     The records to validate on are those of the requested split. By default they are those of the
@@ -139,13 +152,16 @@ def select_for_training(dataset: Dataset, validation: str | None) -> tuple[Selec
     all possible hashes. The hold-out therefore keeps its records in every run, even after the
     dataset has grown, and divides no group.
 
+    With a fold, the records to validate on are this part of `train`; see `read_folds`.
+
     Args:
         dataset: the dataset.
         validation: the requested split; None means the default.
+        fold: the text form of a `Fold`; None means no fold.
 
     Raises:
         UsageError: a split is missing, `validation` is `test` or `train`, or `train` has too few
-            images for a hold-out.
+            images for a hold-out or for this number of folds.
     """
     if validation in {"test", "train"}:
         raise UsageError(
@@ -154,9 +170,13 @@ def select_for_training(dataset: Dataset, validation: str | None) -> tuple[Selec
             hint="omit --validation-split",
         )
     train = select_split(dataset, "train")
+    if fold is not None:
+        number, folds = Fold.parse(fold)
+        found = read_folds(dataset, train.shards, folds)
+        return _divide(train, [of_record == number for of_record in found])
     if validation is not None or _has(dataset, "validation"):
         return train, select_split(dataset, validation or "validation")
-    return _divide(dataset, train)
+    return _hold_out(dataset, train)
 
 
 def select_known(dataset: Dataset, selection: Selection, target: str) -> Selection:
@@ -189,17 +209,19 @@ def count_classes(dataset: Dataset, selection: Selection) -> NDArray[np.int64]:
     return counts
 
 
-def select_for_evaluation(dataset: Dataset, split: str | None) -> Selection:
+def select_for_evaluation(
+    dataset: Dataset, split: str | None, fold: str | None = None
+) -> Selection:
     """Return the requested split; by default `test`.
 
     If `validation` is requested, or if no split is requested and the dataset has no `test`, return
-    the records that training validates on by default.
+    the records that training validates on by default or, with a fold, this part of `train`.
 
     Raises:
         UsageError: the split is missing.
     """
     if split == "validation" or (split is None and not _has(dataset, "test")):
-        return select_for_training(dataset, None)[1]
+        return select_for_training(dataset, None, fold)[1]
     return select_split(dataset, split or "test")
 
 
@@ -207,17 +229,12 @@ def _has(dataset: Dataset, split: SplitName) -> bool:
     return split in dataset and len(dataset[split]) > 0
 
 
-def _divide(dataset: Dataset, train: Selection) -> tuple[Selection, Selection]:
+def _hold_out(dataset: Dataset, train: Selection) -> tuple[Selection, Selection]:
     hashes = [_hash_groups(dataset, shard) for shard in train.shards]
     # A small dataset may have no hash below the bound; then the lowest hash is held out.
     lowest = min(int(shard_hashes.min()) for shard_hashes in hashes if len(shard_hashes))
     bound = max(_HOLDOUT_BOUND, lowest + 1)
-    tenth = tuple(shard_hashes < bound for shard_hashes in hashes)
-    rest = tuple(~chosen for chosen in tenth)
-    parts = (
-        Selection("train", "train", train.shards, rest),
-        Selection("validation", "train", train.shards, tenth),
-    )
+    parts = _divide(train, [shard_hashes < bound for shard_hashes in hashes])
     if not all(part.records for part in parts):
         raise UsageError(
             "too few images, or too few groups, to hold out a tenth for validation",
@@ -226,6 +243,14 @@ def _divide(dataset: Dataset, train: Selection) -> tuple[Selection, Selection]:
             hint="add images, or convert with --validation-count",
         )
     return parts
+
+
+def _divide(train: Selection, held_out: Sequence[NDArray[np.bool_]]) -> tuple[Selection, Selection]:
+    """Return the records to train on, and those to validate on, which are held out."""
+    return (
+        replace(train, mask=tuple(~chosen for chosen in held_out)),
+        replace(train, purpose="validation", mask=tuple(held_out)),
+    )
 
 
 def _hash_groups(dataset: Dataset, shard: ShardInfo) -> NDArray[np.uint64]:

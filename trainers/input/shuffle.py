@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+import numpy as np
 import tensorflow as tf
 
+from trainers.balance import draw_repeats
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 _SHUFFLE_MEMORY_BYTES = 256 << 20
+_REPEATED_AT_A_TIME = 32
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -38,6 +45,8 @@ class ShuffleSpec(NamedTuple):
         augment: a function of decoded images and a seed int64 (2,) that returns varied images.
         counts_passes: whether each iterator returns only one epoch: the first iterator returns
             `first_epoch`, the second iterator the epoch after it.
+        labels: the label of each record, int64 (records,), if each class has the same number of
+            records in an epoch; see `draw_repeats`.
     """
 
     seed: int
@@ -50,6 +59,7 @@ class ShuffleSpec(NamedTuple):
     drop_remainder: bool = False
     augment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None
     counts_passes: bool = False
+    labels: NDArray[np.int64] | None = None
 
     def augmented(self, images: tf.Tensor, epoch: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         """Return the images of a batch, augmented if `augment` is set."""
@@ -60,6 +70,27 @@ class ShuffleSpec(NamedTuple):
     def epoch_seed(self, epoch: tf.Tensor) -> tf.Tensor:
         """Return an int64 that differs for each epoch and each seed below 2**32."""
         return epoch * 2**32 + self.seed
+
+    def repeats(self, epoch: tf.Tensor, chosen: NDArray[np.bool_] | None = None) -> tf.Tensor:
+        """Return how many times each record is in an epoch, if `labels` is set.
+
+        Args:
+            epoch: the number of the epoch.
+            chosen: which records have a label, bool (all records,); None if all have one.
+
+        Returns:
+            int64 (records,), or (all records,) with `chosen`, which has 0 for the others.
+        """
+        labels = self.labels
+        assert labels is not None
+        chosen = np.ones(len(labels), bool) if chosen is None else chosen
+
+        def draw(epoch: np.int64) -> NDArray[np.int64]:
+            repeats = np.zeros(len(chosen), np.int64)
+            repeats[chosen] = draw_repeats(labels, self.seed, int(epoch))
+            return repeats
+
+        return tf.ensure_shape(tf.numpy_function(draw, [epoch], tf.int64), (len(chosen),))
 
 
 def list_epochs(order: ShuffleSpec) -> tf.data.Dataset:
@@ -112,3 +143,16 @@ def shuffle_records(
         output_shapes=[spec.shape for spec in tf.nest.flatten(dataset.element_spec)],
     )
     return tf.data.experimental.from_variant(shuffled, dataset.element_spec)
+
+
+def repeat_records(records: tf.data.Dataset, repeats: tf.Tensor) -> tf.data.Dataset:
+    """Return each record as many times as `repeats`, int64 (records,), gives, also never."""
+    numbers = tf.data.Dataset.from_tensor_slices(repeats)
+    pairs = tf.data.Dataset.zip((records, numbers))
+    # A batch at a time, because a dataset for each record would take longer than reading it.
+    batches = pairs.filter(no_autograph(lambda _, times: times > 0)).batch(_REPEATED_AT_A_TIME)
+
+    def repeat(batch: Any, times: tf.Tensor) -> Any:
+        return tf.nest.map_structure(lambda part: tf.repeat(part, times, axis=0), batch)
+
+    return batches.map(no_autograph(repeat)).unbatch()

@@ -20,8 +20,9 @@ from records.runtime.extras import check_extra
 from records.runtime.progress import progress_bar
 from trainers.backend import start_backend
 from trainers.features.plan import FeaturizeOptions, plan_backbone
+from trainers.folds.dataset import find_units
 from trainers.input.selection import select_split
-from trainers.label_errors.cross_validation import cross_validate
+from trainers.label_errors.cross_validation import ROUNDS, cross_validate
 from trainers.label_errors.judge import count_overlaps, rank_wrong_labels
 from trainers.label_errors.outliers import find_outliers
 from trainers.label_errors.result import ClassOverlap, LabelError, LabelErrors, Outlier
@@ -43,14 +44,14 @@ class _Images(NamedTuple):
     Attributes:
         features: the features, float32 (images, features).
         labels: the labels, int64 (images,).
-        groups: the number of the group of each image, int64 (images,): images of one group, or with
-            the same bytes, belong together.
+        units: a number for each image, uint64 (images,): equal for images of one group, and for
+            images with the same bytes.
         rows: the index row of each image, over all splits, int64 (images,).
     """
 
     features: NDArray[np.float32]
     labels: NDArray[np.int64]
-    groups: NDArray[np.int64]
+    units: NDArray[np.uint64]
     rows: NDArray[np.int64]
 
 
@@ -109,9 +110,9 @@ def label_errors(
     images = _load(opened, options, on_message or _ignore, on_progress)
     # The methods need every label from 0 to the highest one.
     present, labels = np.unique(images.labels, return_inverse=True)
-    with progress_bar("cross-validating", unit="images", total=len(labels)) as bar:
+    with progress_bar("cross-validating", unit="images", total=ROUNDS * len(labels)) as bar:
         probabilities = cross_validate(
-            images.features, labels, images.groups, folds=folds, seed=seed, on_fold=bar.update
+            images.features, labels, images.units, folds=folds, seed=seed, on_fold=bar.update
         )
     names = [opened.labels[label] for label in present]
     right = int((probabilities.argmax(axis=1) == labels).sum())
@@ -183,26 +184,13 @@ def _load(
     labels = np.concatenate([array["label"] for array in arrays])
     intact = np.flatnonzero(labels >= 0)
     features = np.concatenate([array["array"] for array in arrays])[intact].astype(np.float32)
-    groups = _number_groups(dataset)[intact]
-    return _Images(features.reshape(len(intact), -1), labels[intact], groups, intact)
+    units = find_units(_read_columns(dataset, ["group", "source_xxh3_128"]))[intact]
+    return _Images(features.reshape(len(intact), -1), labels[intact], units, intact)
 
 
 def _splits(dataset: Dataset) -> list[SplitName]:
     """Return the names of the splits with images, in the order of the index rows."""
     return [name for name in SPLITS if dataset.get(name)]
-
-
-def _number_groups(dataset: Dataset) -> NDArray[np.int64]:
-    """Return a number for each record, int64 (records,); equal for records that belong together."""
-    groups = _read_columns(dataset, ["group", "source_xxh3_128"])
-    by_group = groups["group"].to_numpy()
-    by_hash = groups["source_xxh3_128"].combine_chunks().dictionary_encode().indices.to_numpy()
-    # A hash of a group is below 2**64, so that both kinds need their own numbers.
-    in_group = by_group != 0
-    found = np.empty(len(by_group), np.int64)
-    _, found[in_group] = np.unique(by_group[in_group], return_inverse=True)
-    found[~in_group] = by_hash[~in_group].astype(np.int64) + len(found)
-    return found
 
 
 class _Places:

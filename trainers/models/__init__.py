@@ -1,5 +1,6 @@
 """Models: registry of names, builders, and pretrained weights."""
 
+from trainers.models.catalog import ModelList, ModelSummary, models
 from trainers.models.registry import (
     MODELS,
     ModelSpec,
@@ -13,10 +14,13 @@ from trainers.models.registry import (
 
 __all__ = [
     "MODELS",
+    "ModelList",
     "ModelSpec",
+    "ModelSummary",
     "find_model",
     "is_reference",
     "is_registered",
+    "models",
     "register_model",
     "require_model",
     "resolve_model",

@@ -27,19 +27,41 @@ class Network:
         extractor: the model from uint8 (batch, *shape) to the pooled features of the backbone
             (batch, features).
         head: the model from features to logits.
+        featured: the model from uint8 (batch, *shape) to logits and penultimate features; see
+            `with_features`. None if no dense layer computes the logits.
     """
 
     model: keras.Model
     backbone: keras.Model | None = None
     extractor: keras.Model | None = None
     head: keras.Model | None = None
+    featured: keras.Model | None = None
 
 
 def build_network(architecture: Architecture) -> Network:
     """Return the network of an architecture, with random weights."""
     module = importlib.import_module(find_model(architecture.model).module)
     network: Network = module.build(architecture)
-    return network if architecture.target is None else _scale(network, architecture.target)
+    if architecture.target is not None:
+        return _scale(network, architecture.target)
+    return replace(network, featured=network.featured or with_features(network.model))
+
+
+def with_features(model: keras.Model) -> keras.Model | None:
+    """Return a model of the same layers with two outputs: its logits, and penultimate features.
+
+    The penultimate features, (batch, features), are the input of the dense layer that computes the
+    logits. None if the last layer is not dense, or the model is not functional.
+    """
+    behind = (layer for layer in reversed(model.layers) if not isinstance(layer, layers.Activation))
+    last = next(behind, None)
+    if not isinstance(last, layers.Dense):
+        return None
+    try:
+        image, features = model.inputs[0], last.input
+        return keras.Model(image, [*model.outputs, features]) if features.ndim == 2 else None
+    except (AttributeError, ValueError):  # not functional, or the layer is not at the end
+        return None
 
 
 def _scale(network: Network, target: Target) -> Network:

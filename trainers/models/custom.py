@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from records.errors import UsageError
-from trainers.models.build import Network
+from trainers.models.build import Network, with_features
 from trainers.models.registry import find_model
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ def build(architecture: Architecture) -> Network:
         model = custom.builder(image_shape=shape, classes=classes, **options)
         if not isinstance(model, keras.Model):
             raise TypeError(f"{type(model).__name__} is not a keras.Model")  # noqa: TRY301
-        logits = model(custom.preprocess(image) if custom.preprocess else image)
+        pixels = custom.preprocess(image) if custom.preprocess else image
+        logits = model(pixels)
     except Exception as error:  # user code may raise any exception
         raise UsageError(
             f"the builder of the model {architecture.model} failed",
@@ -49,7 +50,9 @@ def build(architecture: Architecture) -> Network:
         )
     if logits.dtype != "float32":
         logits = layers.Activation("linear", dtype="float32", name="logits_float32")(logits)
-    return Network(keras.Model(image, logits, name="custom"))
+    inner = with_features(model)
+    featured = None if inner is None else keras.Model(image, inner(pixels))
+    return Network(keras.Model(image, logits, name="custom"), featured=featured)
 
 
 def _accepted_options(architecture: Architecture, builder: Callable[..., Any]) -> dict[str, Any]:

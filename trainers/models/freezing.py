@@ -1,19 +1,23 @@
-"""The trainable layers of a network with a backbone."""
+"""The trainable layers of a network with a backbone, in groups."""
 
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
+import keras
 from keras import layers as keras_layers
 
 from records.errors import UsageError
 from records.text.formatting import pluralize
 
 if TYPE_CHECKING:
-    import keras
-
     from trainers.models.build import Network
+    from trainers.options import TrainOptions
+
+LayerCount = int | Literal["all"]
+"""A number of layers at the end of `backbone.layers`, including pooling and activations."""
 
 
 def freeze_backbone(network: Network) -> None:
@@ -21,7 +25,7 @@ def freeze_backbone(network: Network) -> None:
     _require_backbone(network).trainable = False
 
 
-def unfreeze_backbone(network: Network, layers: int | Literal["all"]) -> None:
+def unfreeze_backbone(network: Network, layers: LayerCount, part: Fraction = Fraction(1)) -> None:
     """Make the last layers of the backbone trainable, except for batch normalization.
 
     Batch normalization keeps its mean and variance. A few small batches would give worse estimates,
@@ -29,8 +33,31 @@ def unfreeze_backbone(network: Network, layers: int | Literal["all"]) -> None:
 
     Args:
         network: a network with a backbone.
-        layers: the number of layers, counted from the end of `backbone.layers`, including pooling
-            and activations; or `all`.
+        layers: the number of layers, or `all`.
+        part: the part of the groups of these layers that trains; see `count_groups`.
+
+    Raises:
+        UsageError: as `group_layers`.
+    """
+    groups = group_layers(network, layers)
+    chosen = groups[: count_groups(part, len(groups))]
+    trained = {id(layer) for group in chosen for layer in group}
+    backbone = _require_backbone(network)
+    backbone.trainable = True
+    for layer in backbone.layers:
+        layer.trainable = id(layer) in trained
+
+
+def group_layers(network: Network, layers: LayerCount) -> list[list[keras.Layer]]:
+    """Return the last layers of the backbone that can train in groups, the last group first.
+
+    The outputs of the layers of a group have the same height and width: a group is a stage of the
+    backbone. A layer with a smaller output than a layer after it, such as one of a
+    squeeze-and-excitation block, belongs to the group of the later one.
+
+    Args:
+        network: a network with a backbone.
+        layers: the number of layers, or `all`.
 
     Raises:
         UsageError: the backbone has fewer layers than `layers`, or the last layers have no weights
@@ -44,14 +71,61 @@ def unfreeze_backbone(network: Network, layers: int | Literal["all"]) -> None:
             expected=f"at most {len(backbone.layers)}",
             got=count,
         )
-    backbone.trainable = True
-    for place, layer in enumerate(reversed(backbone.layers)):
-        layer.trainable = place < count and _may_be_trained(layer)
-    if not backbone.trainable_weights:
+    groups: list[list[keras.Layer]] = []
+    most_pixels = 0
+    for layer in backbone.layers[: -count - 1 : -1]:
+        if not _can_train(layer):
+            continue
+        pixels = _count_pixels(layer)
+        if pixels > most_pixels:
+            groups.append([])
+            most_pixels = pixels
+        groups[-1].append(layer)
+    if not groups:
         raise UsageError(
             f"no weights to train in the last {pluralize(count, 'layer')} of the backbone",
             hint=f"unfreeze at least {pluralize(_min_count(backbone), 'layer')}",
         )
+    return groups
+
+
+def count_groups(part: Fraction, groups: int) -> int:
+    """Return the number of groups that train in a phase, at least one."""
+    return max(math.floor(part * groups), 1)
+
+
+def check_groups(network: Network, options: TrainOptions) -> None:
+    """Check that the options of fine-tuning fit the backbone, before the head trains.
+
+    Raises:
+        UsageError: as `group_layers`, or one group cannot be unfrozen gradually.
+    """
+    if options.mode != "finetune":
+        return
+    groups = group_layers(network, options.unfreeze)
+    if options.unfreeze_epochs and len(groups) == 1:
+        raise UsageError(
+            "the layers to unfreeze are one group, which cannot be unfrozen gradually",
+            got=f"--unfreeze-epochs {options.unfreeze_epochs} with --unfreeze {options.unfreeze}",
+            hint="omit --unfreeze-epochs, or unfreeze more layers",
+        )
+
+
+def find_rate_factors(network: Network, options: TrainOptions) -> dict[int, float] | None:
+    """Return factors of the learning rate, by the id of the weight; None if all are 1.
+
+    The weights of the head, which the result does not contain, have the factor 1.
+    """
+    decay = options.layer_decay
+    if decay is None:
+        return None
+    groups = group_layers(network, options.unfreeze)
+    return {
+        id(weight): decay**number
+        for number, group in enumerate(groups, 1)
+        for layer in group
+        for weight in layer.weights
+    }
 
 
 def count_parameters(network: Network) -> tuple[int, int]:
@@ -67,10 +141,17 @@ def _require_backbone(network: Network) -> keras.Model:
     return network.backbone
 
 
-def _may_be_trained(layer: keras.Layer) -> bool:
-    return not isinstance(layer, keras_layers.BatchNormalization)
+def _can_train(layer: keras.Layer) -> bool:
+    fixed = keras_layers.BatchNormalization | keras_layers.Normalization
+    return bool(layer.weights) and not isinstance(layer, fixed)
+
+
+def _count_pixels(layer: keras.Layer) -> int:
+    """Return the height times the width of the output of a layer; 1 if it has neither."""
+    output = keras.tree.flatten(layer.output)[0]
+    return math.prod(output.shape[1:-1])
 
 
 def _min_count(backbone: keras.Model) -> int:
     places = enumerate(reversed(backbone.layers), start=1)
-    return next(place for place, layer in places if layer.weights and _may_be_trained(layer))
+    return next(place for place, layer in places if _can_train(layer))

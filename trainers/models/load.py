@@ -14,7 +14,7 @@ from trainers.models.build import build_network
 from trainers.models.hdf5 import walk_groups
 from trainers.models.registry import find_model, require_model
 from trainers.models.weights_file import WeightsMismatchError, match_model, set_weights
-from trainers.runs.run_dir import CONFIG, WEIGHTS, Run
+from trainers.runs.run_dir import CONFIG, Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,9 +22,16 @@ if TYPE_CHECKING:
 
     import keras
 
+    from trainers.models.build import Network
+
 
 def load_model(run: Run) -> keras.Model:
-    """Return the model of a run, with its weights.
+    """Return the model of a run, with its weights. Raises as `load_network`."""
+    return load_network(run).model
+
+
+def load_network(run: Run) -> Network:
+    """Return the network of a run, with its weights.
 
     Raises:
         CorruptDataError: the weights are damaged, or belong to a different model.
@@ -33,15 +40,16 @@ def load_model(run: Run) -> keras.Model:
     require_model(run)
     architecture = run.config.architecture
     _require_size(run)
-    model = build_network(architecture).model
-    with run.checked_file(WEIGHTS) as path, open_weights(path) as file:
+    network = build_network(architecture)
+    model = network.model
+    with run.checked_file(run.weights_file) as path, open_weights(path) as file:
         if find_model(architecture.model).custom is not None:
             # A custom layer may contain further layers, whose weights only Keras finds in the file.
             model.load_weights(path)
         else:
             _set_weights(run, file, model)
     _require_finite(run, model)
-    return model
+    return network
 
 
 def _set_weights(run: Run, file: h5py.File, model: keras.Model) -> None:
@@ -50,7 +58,7 @@ def _set_weights(run: Run, file: h5py.File, model: keras.Model) -> None:
     except WeightsMismatchError as error:
         raise CorruptDataError(
             "the weights do not fit the model of this run",
-            path=run.describe(WEIGHTS),
+            path=run.describe(run.weights_file),
             expected=error.expected,
             got=error.got,
         ) from error
@@ -61,7 +69,7 @@ def _require_finite(run: Run, model: keras.Model) -> None:
     if not all(np.isfinite(weight.numpy()).all() for weight in model.weights):
         raise CorruptDataError(
             "the weights contain NaN or infinite values",
-            path=run.describe(WEIGHTS),
+            path=run.describe(run.weights_file),
             hint="if the loss became NaN, train a new run with a lower --learning-rate",
         )
 

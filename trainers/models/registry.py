@@ -22,6 +22,7 @@ from trainers.backend import start_backend
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from trainers.defaults import Kind
     from trainers.runs.run_dir import Run
 
 ENTRY_POINTS = "shardmill.models"
@@ -57,7 +58,9 @@ class ModelSpec:
         module: the module whose `build(architecture)` returns its `Network`.
         size_px: the default (height, width) of the input; see `trainers.input.image_size`.
         min_side_px: the smallest height and width of the input.
-        learning_rate: the default learning rate of training from scratch with Adam.
+        learning_rate: the default learning rate of training from scratch with Adam, and with the
+            schedule of its kind.
+        kind: the kind of the model, which has a row of default options in `trainers.defaults`.
         channels: the number of channels of the input; None means 1 or 3, as in the dataset.
         application: the classifier in `keras.applications`, as `module.Class`; None for other
             models.
@@ -68,6 +71,7 @@ class ModelSpec:
     size_px: tuple[int, int]
     min_side_px: int
     learning_rate: float
+    kind: Kind
     channels: Literal[1, 3] | None = None
     application: str | None = None
     custom: CustomModel | None = None
@@ -78,8 +82,12 @@ class ModelSpec:
         return self.application is not None
 
 
-def _cnn(module: str, side_px: int, min_side_px: int, learning_rate: float) -> ModelSpec:
-    return ModelSpec(f"trainers.models.{module}", (side_px, side_px), min_side_px, learning_rate)
+def _cnn(
+    module: str, side_px: int, min_side_px: int, learning_rate: float, kind: Kind = "cnn"
+) -> ModelSpec:
+    return ModelSpec(
+        f"trainers.models.{module}", (side_px, side_px), min_side_px, learning_rate, kind
+    )
 
 
 def _keras(application: str, side_px: int, min_side_px: int, learning_rate: float) -> ModelSpec:
@@ -88,6 +96,7 @@ def _keras(application: str, side_px: int, min_side_px: int, learning_rate: floa
         (side_px, side_px),
         min_side_px,
         learning_rate,
+        "application",
         channels=3,
         application=application,
     )
@@ -100,7 +109,7 @@ MODELS: dict[str, ModelSpec] = {
     #                                                                    side  least  learning rate
     "cnn":                 _cnn("cnn",                                    180,  8, 1e-3),
     "cnn-512":             _cnn("cnn_512",                                150,  8, 1e-3),
-    "cnn-bn":              _cnn("cnn_bn",                                  28, 10, 1e-3),
+    "cnn-bn":              _cnn("cnn_bn",                                  28, 10, 2e-3, "cnn-bn"),
     "convnext_tiny":       _keras("convnext.ConvNeXtTiny",                224, 32, 1e-4),
     "convnext_small":      _keras("convnext.ConvNeXtSmall",               224, 32, 1e-4),
     "convnext_base":       _keras("convnext.ConvNeXtBase",                224, 32, 1e-4),
@@ -212,6 +221,7 @@ def register_model(
         image_size,
         min_side_px,
         learning_rate,
+        "custom",
         channels=channels,
         custom=custom,
     )

@@ -11,6 +11,7 @@ from keras import ops
 from records.errors import UsageError
 from records.pictures.fonts import drawable, find_font
 from trainers.augment.layers import build_augmenter
+from trainers.augment.mixing import Mixer
 from trainers.augment.spec import format_augmentation
 from trainers.input.decode import decode_crops, decode_images
 from trainers.plots.image_grid import shorten
@@ -18,6 +19,8 @@ from trainers.plots.style import new_figure, new_font, render_png
 from trainers.tasks import task_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
@@ -43,22 +46,31 @@ def preview_augmentation(dataset: Dataset, training: Selection, config: RunConfi
     words = format_augmentation(augmentation)
     if augmentation == type(augmentation)():
         raise UsageError("no augmentation to preview", hint="add --augment, such as --augment flip")
-    first = 0 if training.mask is None else int(np.concatenate(training.mask).argmax())
-    record = dataset[training.split][first]
+    chosen = np.flatnonzero(np.concatenate(training.shard_masks))
+    records = dataset[training.split]
+    shown = [int(number) for number in chosen[: 1 + VARIANTS * augmentation.mixes_images]]
+    record, *others = (records[number] for number in shown)
     caption = shorten(task_of(config).caption(record), _NAME_CHARACTERS)
-    return draw_variants(make_variants(record, config), f"{caption}, {words}")
+    return draw_variants(make_variants(record, config, others), f"{caption}, {words}")
 
 
-def make_variants(record: Record, config: RunConfig) -> NDArray[np.uint8]:
+def make_variants(
+    record: Record, config: RunConfig, others: Sequence[Record] = ()
+) -> NDArray[np.uint8]:
     """Return an image as prediction decodes it, followed by its augmented variants.
+
+    Args:
+        record: the record of the image.
+        config: the configuration of the run.
+        others: the records with which MixUp and CutMix mix the image.
 
     Returns:
         uint8 (1 + VARIANTS, height, width, channels).
     """
     options, shape = config.options, config.shape
-    original = decode_images(
-        tf.constant([record.image]), config.images, shape, config.decoder
-    ).numpy()
+    images = [each.image for each in (record, *others)]
+    decoded = decode_images(tf.constant(images), config.images, shape, config.decoder).numpy()
+    original = decoded[:1]
     variants = np.repeat(original, VARIANTS, axis=0)
     if options.augment.crop < 1:
         seeds = tf.stack(
@@ -75,6 +87,11 @@ def make_variants(record: Record, config: RunConfig) -> NDArray[np.uint8]:
     augmenter = build_augmenter(options.augment, shape, options.seed)
     if augmenter is not None:
         variants = ops.convert_to_numpy(augmenter(variants, training=True))
+    if options.augment.mixes_images:
+        batch = np.concatenate([variants, decoded[1:]])
+        mixer = Mixer(options.augment, 1, options.seed)
+        mixed, _ = mixer(batch, np.zeros(len(batch), np.int32), training=True)
+        variants = ops.convert_to_numpy(mixed)[:VARIANTS]
     return np.concatenate([original, variants])
 
 

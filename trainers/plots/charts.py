@@ -10,6 +10,7 @@ import numpy as np
 
 from records.pictures.fonts import drawable, find_font
 from records.text.formatting import pluralize
+from trainers.options import NONE_OF_THESE
 from trainers.plots.image_grid import Tile, draw_tiles, shorten
 from trainers.plots.overlay import overlay_activation
 from trainers.plots.style import new_figure, new_font, render_png
@@ -329,11 +330,14 @@ def plot_predictions(predictions: Sequence[FilePrediction]) -> Figure:
 
 
 def _title(prediction: FilePrediction) -> tuple[str, str]:
-    """Return the two lines above an image: classes and scores, or a value."""
+    """Return the two lines above an image: classes, scores and truth, or a value."""
     if prediction.value is not None:
         return f"{prediction.value:.4g}", ""
     scores = ", ".join(f"{score:.0%}" for score in prediction.scores)
-    return ", ".join(prediction.names) or "–", scores or "–"
+    truth = f", is {prediction.truth}" if prediction.is_wrong else ""
+    if prediction.none_of_these:
+        return NONE_OF_THESE, f"best {prediction.score:.0%}{truth}"
+    return ", ".join(prediction.names) or "–", f"{scores or '–'}{truth}"
 
 
 def _short(name: str, font: str) -> str:

@@ -27,6 +27,7 @@ import msgspec
 import xxhash
 
 from records.arguments import Positive
+from records.content_addressed_dir import ContentAddressedDir
 from records.format.layout import WORK_FOLDER
 from records.format.manifest import Count, Digest
 from records.storage import absolute_location, open_storage
@@ -34,8 +35,8 @@ from records.storage.local import LocalStorage
 from records.storage.ownership import create_recorded, require_own
 from records.strict_json import decode_msgpack, decode_versioned, encode_canonical
 from records.text.csv_rows import encode_csv_row
-from trainers.content_addressed_dir import ContentAddressedDir
 from trainers.models import find_model, is_registered, require_model
+from trainers.options import RejectBelow
 from trainers.prediction.image_files import ImageFile
 from trainers.runs.digests import DIGESTS, encode_digests
 from trainers.runs.run_dir import open_run
@@ -50,9 +51,10 @@ if TYPE_CHECKING:
     from trainers.runs.run_dir import Run
 
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+_KEY_VERSION = 1
 MANIFEST = "predictions.json"
-_ANOTHER = "predictions of a different run, for different files or with a different --top-k"
+_ANOTHER = "predictions of a different run, for different files or with different options"
 CHUNK_FILES = 1000
 
 
@@ -69,12 +71,14 @@ class Predictions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         format_version: the format version of this file.
-        key: the hash of the configuration, labels, weights and thresholds of the run, the file
-            names, and `top_k`.
+        key: the hash of the configuration, labels, weights, thresholds and class means of the run,
+            the file names, `top_k` and `reject_below`.
         top_k: the number of classes per row.
         files: the number of files.
         predicted_files: the number of files that have a prediction.
         parts: the CSV shards, in the order of the files.
+        reject_below: the score of the best class below which an image shows none of the classes, or
+            `auto`; None if no image is rejected.
     """
 
     format_version: int
@@ -83,6 +87,7 @@ class Predictions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     files: Count
     predicted_files: Count
     parts: tuple[CsvShard, ...]
+    reject_below: RejectBelow | None = None
 
 
 def predict_to_csv_shards(
@@ -93,6 +98,7 @@ def predict_to_csv_shards(
     runner: RunnerConfig,
     *,
     top_k: int,
+    reject_below: RejectBelow | None = None,
     on_progress: OnProgress,
 ) -> Predictions:
     """Write predictions for files as CSV shards.
@@ -107,6 +113,7 @@ def predict_to_csv_shards(
         executor: the service that runs the workers.
         runner: the Beam runner.
         top_k: the number of classes per row.
+        reject_below: as for `Predictor`.
         on_progress: called with the number of processed files and the number of all files.
 
     Raises:
@@ -117,7 +124,7 @@ def predict_to_csv_shards(
         CorruptDataError: the weights of the run are damaged.
         StorageError: storage failed after retries.
     """
-    storage, key = open_storage(out), collection_key(run, files, top_k)
+    storage, key = open_storage(out), collection_key(run, files, top_k, reject_below)
     chunks = _split(files)
     folder = ContentAddressedDir(storage, key, MANIFEST, tuple(chunks), _ANOTHER)
     if folder.is_finished():
@@ -131,19 +138,24 @@ def predict_to_csv_shards(
             folders = _publish_chunks(chunks, storage)
             custom = find_model(run.config.architecture.model).custom
             reference = custom.reference if custom else None
-            worker = PredictionWorker(absolute_location(out), key, folders, top_k, reference)
+            worker = PredictionWorker(
+                absolute_location(out), key, folders, top_k, reference, reject_below
+            )
             facts = executor.map_shards(
                 worker, list(chunks), out, runner, images=len(files), on_progress=on_progress
             )
             hold.ensure_held()
-            folder.finish(encode_canonical(_sum_up(key, top_k, facts)))
+            folder.finish(encode_canonical(_sum_up(worker, facts)))
     return read_predictions(storage)
 
 
-def collection_key(run: Run, files: Sequence[ImageFile], top_k: int) -> str:
+def collection_key(
+    run: Run, files: Sequence[ImageFile], top_k: int, reject_below: RejectBelow | None = None
+) -> str:
     """Return the hash of all inputs of the predictions, except the content of the files."""
-    digest = xxhash.xxh3_128(f"{FORMAT_VERSION} {top_k}\n".encode())
-    for name in run.prediction_files:
+    rejects = "" if reject_below is None else f" {reject_below!r}"
+    digest = xxhash.xxh3_128(f"{_KEY_VERSION} {top_k}{rejects}\n".encode())
+    for name in run.prediction_files.values():
         digest.update(xxhash.xxh3_128_digest(run.read(name)))
     for file in files:
         digest.update(xxhash.xxh3_128_digest(os.fsencode(file.name)))
@@ -161,6 +173,7 @@ def read_predictions(storage: Storage) -> Predictions:
         storage.read(MANIFEST),
         Predictions,
         version=FORMAT_VERSION,
+        oldest=1,
         what="a manifest of predictions",
         path=storage.display_name(MANIFEST),
     )
@@ -204,15 +217,16 @@ def _absolute(storage: Storage) -> Storage:
     return storage
 
 
-def _sum_up(key: str, top_k: int, facts: Mapping[str, Mapping[str, Any]]) -> Predictions:
+def _sum_up(worker: PredictionWorker, facts: Mapping[str, Mapping[str, Any]]) -> Predictions:
     parts = tuple(CsvShard(name, **found) for name, found in sorted(facts.items()))
     return Predictions(
         FORMAT_VERSION,
-        key,
-        top_k,
+        worker.key,
+        worker.top_k,
         files=sum(part.files for part in parts),
         predicted_files=sum(part.predicted_files for part in parts),
         parts=parts,
+        reject_below=worker.reject_below,
     )
 
 
@@ -244,6 +258,7 @@ class PredictionWorker:
         top_k: the number of classes per row.
         model: the `package.module:builder` that a worker process imports to register the model;
             None if the model needs no import.
+        reject_below: as for `Predictor`.
     """
 
     out: str
@@ -251,6 +266,7 @@ class PredictionWorker:
     folders: tuple[Storage, ...]
     top_k: int
     model: str | None = None
+    reject_below: RejectBelow | None = None
 
     def __call__(self, name: str, count: Callable[[int], None], /) -> dict[str, Any]:
         """Predict the files of the chunk `name`; return the other fields of its `CsvShard`.
@@ -277,15 +293,16 @@ class PredictionWorker:
         self, stream: StagedFile, files: Sequence[ImageFile], count: Callable[[int], None]
     ) -> None:
         """Write a header and one CSV row per file, and call `count` after each row."""
-        predictor = _open_predictor(self.out, self.key, self.model)
+        predictor = _open_predictor(self.out, self.key, self.model, self.reject_below)
 
         from trainers.prediction.output import csv_columns, csv_row, to_file_result
 
         top_k, task = min(self.top_k, len(predictor.run.labels)), predictor.run.config.task
-        stream.write(encode_csv_row(csv_columns(top_k, task)))
+        rejects = self.reject_below is not None
+        stream.write(encode_csv_row(csv_columns(top_k, task, rejects=rejects)))
         with closing(predictor.predict_files(files, top_k=top_k)) as answers:
             for answer in answers:
-                row = csv_row(to_file_result(answer), top_k, task)
+                row = csv_row(to_file_result(answer), top_k, task, rejects=rejects)
                 stream.write(encode_csv_row(row))
                 count(1)
 
@@ -296,7 +313,7 @@ class PredictionWorker:
 
 def publish_run(run: Run, out: Storage) -> None:
     """Copy to the work folder those files of a run that predictions need."""
-    contents = {name: run.read(name) for name in run.prediction_files}
+    contents = {copy: run.read(name) for copy, name in run.prediction_files.items()}
     for name, content in {**contents, DIGESTS: encode_digests(contents)}.items():
         out.replace(f"{_RUN}/{name}", content)
 
@@ -311,7 +328,9 @@ def _read_chunk(out: Storage, name: str) -> list[ListedFile]:
 
 
 @functools.cache
-def _open_predictor(out: str, _key: str, model: str | None) -> Predictor:
+def _open_predictor(
+    out: str, _key: str, model: str | None, reject_below: RejectBelow | None
+) -> Predictor:
     """Return a predictor for the run in the work folder; it is loaded once per process."""
     from trainers.prediction.predictor import Predictor
 
@@ -322,7 +341,7 @@ def _open_predictor(out: str, _key: str, model: str | None) -> Predictor:
         run = open_run(folder)
         if model is not None and not is_registered(run.config.architecture.model):
             require_model(run, model)
-        return Predictor(run)
+        return Predictor(run, reject_below=reject_below)
 
 
 def _count_rows(out: Storage, name: str) -> dict[str, int]:

@@ -1,12 +1,16 @@
-"""Search for image files in local and remote folders."""
+"""Search for image files in folders; images in memory as files."""
 
 from __future__ import annotations
 
+import io
 import os
 from contextlib import suppress
 from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from PIL import Image
 
 from records.errors import InputNotFoundError, ResourceError, ShardmillError, UsageError
 from records.images import IMAGE_EXTENSIONS, sniff
@@ -128,3 +132,22 @@ def _may_be_image(storage: Storage, name: str) -> bool:
         raise
     except (OSError, ShardmillError):
         return False
+
+
+def encode_image(image: object) -> bytes:
+    """Return an image in memory as the bytes of an image file; see `Predictor.predict`."""
+    if isinstance(image, bytes | bytearray | memoryview):
+        return bytes(image)
+    if not isinstance(image, np.ndarray):
+        raise TypeError(f"an image must be bytes or an array, not {type(image).__name__}")
+    shape = image.shape[:-1] if image.ndim == 3 and image.shape[-1] == 1 else image.shape
+    is_image = len(shape) == 2 or (len(shape) == 3 and shape[-1] in {3, 4})
+    if image.dtype != np.uint8 or not is_image or 0 in shape:
+        raise UsageError(
+            "invalid pixels",
+            expected="uint8 (height, width) or (height, width, 1, 3 or 4)",
+            got=f"{image.dtype} {image.shape}",
+        )
+    content = io.BytesIO()
+    Image.fromarray(image.reshape(shape)).save(content, "PNG", compress_level=1)
+    return content.getvalue()

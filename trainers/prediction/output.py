@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from records.text.escaping import escape_for_display
+from trainers.options import NONE_OF_THESE
 from trainers.prediction.result import ClassScore
 
 if TYPE_CHECKING:
     from trainers.options import TaskName
-    from trainers.prediction.result import FilePrediction
+    from trainers.prediction.result import FilePrediction, Prediction
 
 
 _LISTS = ("classes", "labels", "scores")
@@ -29,6 +30,8 @@ class FileResult(msgspec.Struct, frozen=True, omit_defaults=True):
         predicted: the classes whose scores reach their thresholds, the highest score first, if the
             run predicts any number of labels per image.
         value: the predicted value, if the run predicts a number.
+        truth: the true class, if it was requested, and the folder of the file is a class.
+        none_of_these: whether the file is below the threshold of rejection, if there is one.
     """
 
     file: str
@@ -37,6 +40,8 @@ class FileResult(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str | None = None
     predicted: tuple[ClassScore, ...] | None = None
     value: float | None = None
+    truth: str | None = None
+    none_of_these: bool | None = None
 
     def __str__(self) -> str:
         if self.reason is not None:
@@ -45,7 +50,11 @@ class FileResult(msgspec.Struct, frozen=True, omit_defaults=True):
             return escape_for_display(f"{self.file}  {self.value:.6g}")
         best = _list_scores(self.classes)
         if self.predicted is None:
-            return escape_for_display(f"{self.file}  {best}")
+            is_wrong = self.truth is not None and self.truth != self.classes[0].name
+            truth = f"  (is {self.truth})" if is_wrong else ""
+            if self.none_of_these:
+                best = f"{NONE_OF_THESE}  (best: {best})"
+            return escape_for_display(f"{self.file}  {best}{truth}")
         # One class is the default of `--top-k`.
         more = f"  (best: {best})" if len(self.classes) > 1 else ""
         return escape_for_display(
@@ -61,10 +70,26 @@ def to_file_result(prediction: FilePrediction) -> FileResult:
     """Return a prediction for output; bytes of the file name that are not UTF-8 are escaped."""
     path = os.fspath(prediction.path)
     file = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return msgspec.structs.replace(to_result(file, prediction), truth=prediction.truth)
+
+
+def to_result(file: str, prediction: Prediction) -> FileResult:
+    """Return a prediction for output.
+
+    Args:
+        file: the name of the file, which UTF-8 can encode.
+        prediction: the prediction for its content.
+    """
     if prediction.rejection is not None:
         rejection = prediction.rejection
         return FileResult(file, reason=rejection.reason, detail=rejection.detail)
-    return FileResult(file, prediction.top, predicted=prediction.chosen, value=prediction.value)
+    return FileResult(
+        file,
+        prediction.top,
+        predicted=prediction.chosen,
+        value=prediction.value,
+        none_of_these=prediction.none_of_these,
+    )
 
 
 def encode_json(result: FileResult) -> bytes:
@@ -72,7 +97,9 @@ def encode_json(result: FileResult) -> bytes:
     return msgspec.json.encode(result)
 
 
-def csv_columns(top_k: int, task: TaskName = "classification") -> tuple[str, ...]:
+def csv_columns(
+    top_k: int, task: TaskName = "classification", *, truth: bool = False, rejects: bool = False
+) -> tuple[str, ...]:
     """Return the column names of `csv_row`; the names for the best class have no number.
 
     Args:
@@ -80,16 +107,26 @@ def csv_columns(top_k: int, task: TaskName = "classification") -> tuple[str, ...
         task: the task of the run. With `multi-label`, the columns `classes`, `labels` and `scores`
             have lists of all predicted classes, as JSON. With `regression`, the column `value` has
             the predicted value, and there are no columns of classes.
+        truth: whether the second column is `truth`, the true class.
+        rejects: whether the column before those of the best class is `predicted`, the predicted
+            class or `none of these`.
     """
     if task == "regression":
         return ("file", "value", "reason")
     ranks = ["", *(f"_{rank}" for rank in range(2, top_k + 1))]
     best = (f"{name}{rank}" for rank in ranks for name in ("class", "label", "score"))
-    return ("file", *(_LISTS if task == "multi-label" else ()), *best, "reason")
+    lists = _LISTS if task == "multi-label" else ()
+    more = (*(("truth",) if truth else ()), *(("predicted",) if rejects else ()))
+    return ("file", *more, *lists, *best, "reason")
 
 
 def csv_row(
-    result: FileResult, top_k: int, task: TaskName = "classification"
+    result: FileResult,
+    top_k: int,
+    task: TaskName = "classification",
+    *,
+    truth: bool = False,
+    rejects: bool = False,
 ) -> tuple[str | int, ...]:
     """Return the row of a file: its classes or its value, or the reason for its rejection.
 
@@ -97,6 +134,8 @@ def csv_row(
         result: the prediction for the file.
         top_k: as in `csv_columns`.
         task: as in `csv_columns`.
+        truth: as in `csv_columns`.
+        rejects: as in `csv_columns`.
     """
     values: list[str | int] = _encode_lists(result) if task == "multi-label" else []
     for best in result.classes:
@@ -106,7 +145,16 @@ def csv_row(
     columns = len(csv_columns(top_k, task)) - len(("file", "reason"))
     values += [""] * (columns - len(values))
     reason = "" if result.reason is None else f"{result.reason}: {result.detail}"
-    return (result.file, *values, reason)
+    true_class = (result.truth or "",) if truth else ()
+    predicted = (_predicted_class(result),) if rejects else ()
+    return (result.file, *true_class, *predicted, *values, reason)
+
+
+def _predicted_class(result: FileResult) -> str:
+    """Return the predicted class, or `none of these`; an empty cell if the file is rejected."""
+    if result.none_of_these:
+        return NONE_OF_THESE
+    return result.classes[0].name if result.classes else ""
 
 
 def _encode_lists(result: FileResult) -> list[str | int]:

@@ -6,18 +6,13 @@ training.
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
 from itertools import islice
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from records.arguments import check_arguments, require_path
 from records.errors import ResourceError, ShardmillError, UsageError
@@ -27,16 +22,24 @@ from records.runtime.parallel_map import parallel_map
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from trainers.backend import start_backend
-from trainers.prediction.image_files import ImageFile, image_file
-from trainers.prediction.result import ClassScore, FilePath, FilePrediction, Pixels, Prediction
+from trainers.options import KeptWeights, RejectBelow, Views
+from trainers.prediction.image_files import ImageFile, encode_image, image_file
+from trainers.prediction.model import LoadedModel
+from trainers.prediction.option_checks import check_reject_below, check_top_k
+from trainers.prediction.result import (
+    ClassScore,
+    FilePath,
+    FilePrediction,
+    ImageOutputs,
+    Pixels,
+    Prediction,
+)
 from trainers.runs.run_dir import Run, open_run
 from trainers.runs.thresholds import read_thresholds
 from trainers.tasks import task_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-
-    from trainers.explanation import ClassActivation
 
 _THREADS = 4
 # If images are small, one future per image is slower than a single thread.
@@ -51,28 +54,45 @@ class Predictor:
 
     Args:
         run: the path or URL of a run, or a `Run`.
+        weights: the weights of the run: those of the `best` or of the `last` epoch; None means the
+            best or, for a `Run`, those that it was opened with.
+        reject_below: the score of the best class below which an image shows none of the classes, so
+            that its prediction has `none_of_these`; `auto` rejects an image if it is less similar
+            to the training images of its best class than 95 % of the validation images. None
+            means that the best class is always predicted.
+        tta: the number of views of each image whose scores are averaged: the image, mirrored, and
+            corners of it.
 
     Raises:
         InputNotFoundError: the run does not exist, or has no weights yet.
-        CorruptDataError: the configuration, the thresholds or the weights are damaged.
+        UsageError: the run does not predict one class per image, which `reject_below` requires, or
+            has no class means, which `auto` requires.
+        CorruptDataError: the configuration, the thresholds, the class means or the weights are
+            damaged.
     """
 
     @check_arguments
-    def __init__(self, run: FilePath | Run) -> None:
-        self.run = run if isinstance(run, Run) else open_run(run)
+    def __init__(
+        self,
+        run: FilePath | Run,
+        *,
+        weights: KeptWeights | None = None,
+        reject_below: RejectBelow | None = None,
+        tta: Views = 1,
+    ) -> None:
+        self.run = open_run(run, weights)
+        check_reject_below(self.run, reject_below)
+        self.reject_below = reject_below
         start_backend()
 
         import tensorflow as tf
 
         from trainers.input.decode import decode_images
-        from trainers.models.load import load_model
 
         config = self.run.config
         self._task = task_of(config)
         self._thresholds = read_thresholds(self.run)
-        self._model = load_model(self.run)
-        # Keras builds the predict function in the first call, which is not thread-safe.
-        self._model_lock = Lock()
+        self._model = LoadedModel(self.run, reject_below, tta)
         self._options = config.images.for_prediction
         self._decode = tf.function(
             lambda encoded: decode_images(encoded, self._options, config.shape, config.decoder),
@@ -127,8 +147,8 @@ class Predictor:
         )
         if isinstance(images, str) or not (is_single or isinstance(images, Iterable)):
             raise TypeError(f"images must be bytes or arrays, not {type(images).__name__}")
-        files = [_image_bytes(image) for image in ([images] if is_single else images)]
-        prepared = ((Prediction(), self._prepare(file)) for file in files)
+        files = [encode_image(image) for image in ([images] if is_single else images)]
+        prepared = ((Prediction(), self.prepare(file)) for file in files)
         return list(self._score(prepared, top_k, explain=explain))
 
     def predict_files(
@@ -161,7 +181,7 @@ class Predictor:
         if isinstance(paths, Sequence):
             files = list(files)
         if explain:
-            _ = self._explainer  # raises before a file is read
+            _ = self._model.explainer  # raises before a file is read
         return self._predict_files(files, top_k, explain=explain)
 
     def _predict_files(
@@ -185,7 +205,7 @@ class Predictor:
 
     def _read(self, file: ImageFile) -> Pixels | Rejection:
         try:
-            return self._prepare(file.read())
+            return self.prepare(file.read())
         except ImageRejectedError as error:
             return error.rejection
         except ResourceError:
@@ -195,8 +215,12 @@ class Predictor:
         except ShardmillError as error:
             return Rejection("unreadable", str(error.got or error.what))
 
-    def _prepare(self, data: bytes) -> Pixels | Rejection:
-        """Return the input of the model for an image file, or the reason for its rejection."""
+    def prepare(self, data: bytes) -> Pixels | Rejection:
+        """Return the input of the model for an image file, or the reason for its rejection.
+
+        Returns:
+            Pixels, uint8 (height, width, channels).
+        """
         import tensorflow as tf
 
         stored = normalize_image(data, self._options)
@@ -216,9 +240,9 @@ class Predictor:
         """Complete each prediction with its classes, its value or its rejection."""
         for batch in _fill_batches(prepared, self.run.config.options.batch_size):
             images = [image for _, image in batch if not isinstance(image, Rejection)]
-            scores = self._model_scores(images) if images else np.empty((0, 0))
-            rows = iter(scores)
-            maps = iter(self._activations(images, scores) if explain and images else ())
+            outputs = self.outputs(images) if images else []
+            rows = iter(outputs)
+            maps = iter(self._model.activations(images, outputs) if explain and images else ())
             for empty, image in batch:
                 if isinstance(image, Rejection):
                     yield replace(empty, rejection=image)
@@ -226,28 +250,20 @@ class Predictor:
                 described = self._describe(next(rows), top_k)
                 yield replace(empty, pixels=image, activation=next(maps, None), **described)
 
-    def _model_scores(self, images: list[Pixels]) -> NDArray[np.float64]:
-        """Return probabilities (images, classes), or values (images, 1)."""
-        with self._model_lock:
-            logits = np.asarray(self._model.predict_on_batch(np.stack(images)))
-        return self._task.outputs(logits)
+    def outputs(self, images: Sequence[Pixels]) -> list[ImageOutputs]:
+        """Return the outputs of the model for one batch of results of `prepare`.
 
-    @cached_property
-    def _explainer(self) -> ClassActivation:
-        from trainers.explanation import ClassActivation
+        The model may be compiled for each number of images.
+        """
+        return self._model.outputs(images)
 
-        return ClassActivation(self._model)
+    def describe(self, outputs: ImageOutputs, *, top_k: int = 1) -> Prediction:
+        """Return the prediction for an image from its `outputs`."""
+        return Prediction(**self._describe(outputs, top_k))
 
-    def _activations(
-        self, images: list[Pixels], scores: NDArray[np.float64]
-    ) -> NDArray[np.float32]:
-        """Return the class activation maps of the best classes, (images, height, width)."""
-        best = scores.argmax(axis=1)
-        with self._model_lock:
-            return self._explainer.maps(np.stack(images), best)
-
-    def _describe(self, scores: NDArray[np.float64], top_k: int) -> dict[str, Any]:
-        """Return the fields of a `Prediction` from the outputs of the task for an image."""
+    def _describe(self, outputs: ImageOutputs, top_k: int) -> dict[str, Any]:
+        """Return the fields of a `Prediction` from the outputs of the model for an image."""
+        scores = outputs.scores
         if self.target is not None:
             return {"value": float(scores[0])}
 
@@ -256,21 +272,9 @@ class Predictor:
             return tuple(ClassScore(names[label], label, float(scores[label])) for label in labels)
 
         top = describe(np.argsort(-scores, kind="stable")[:top_k].tolist())
-        if not self._task.has_thresholds:
-            return {"top": top}
-        return {"top": top, "chosen": describe(self._task.choose(scores, self._thresholds))}
-
-
-def check_top_k(top_k: int, run: Run) -> None:
-    """Check the number of classes per image for a run. Raises UsageError."""
-    if run.target is not None and top_k != 1:
-        raise UsageError(
-            f"the run predicts a number, {escape_for_display(run.target)}, and has no classes",
-            got=f"top_k {top_k!r}",
-            hint="omit --top-k",
-        )
-    if not isinstance(top_k, int) or top_k < 1:
-        raise UsageError("invalid top_k", expected="an integer of at least 1", got=repr(top_k))
+        if self._task.has_thresholds:
+            return {"top": top, "chosen": describe(self._task.choose(scores, self._thresholds))}
+        return {"top": top, "none_of_these": outputs.none_of_these}
 
 
 def _named_file(path: FilePath | ImageFile) -> tuple[FilePath, ImageFile]:
@@ -279,24 +283,6 @@ def _named_file(path: FilePath | ImageFile) -> tuple[FilePath, ImageFile]:
     require_path("paths", path)
     file = image_file(path)
     return (file.name if isinstance(path, str) else path), file
-
-
-def _image_bytes(image: object) -> bytes:
-    if isinstance(image, bytes | bytearray | memoryview):
-        return bytes(image)
-    if not isinstance(image, np.ndarray):
-        raise TypeError(f"an image must be bytes or an array, not {type(image).__name__}")
-    shape = image.shape[:-1] if image.ndim == 3 and image.shape[-1] == 1 else image.shape
-    is_image = len(shape) == 2 or (len(shape) == 3 and shape[-1] in {3, 4})
-    if image.dtype != np.uint8 or not is_image or 0 in shape:
-        raise UsageError(
-            "invalid pixels",
-            expected="uint8 (height, width) or (height, width, 1, 3 or 4)",
-            got=f"{image.dtype} {image.shape}",
-        )
-    content = io.BytesIO()
-    Image.fromarray(image.reshape(shape)).save(content, "PNG", compress_level=1)
-    return content.getvalue()
 
 
 def _split(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from records.text.escaping import escape_for_display
+from trainers.options import NONE_OF_THESE
 
 if TYPE_CHECKING:
     from records.images import Rejection
 
 FilePath: TypeAlias = str | os.PathLike[str]
 Pixels: TypeAlias = NDArray[np.uint8]
+
+
+class ImageOutputs(NamedTuple):
+    """The outputs of a model for an image.
+
+    Attributes:
+        scores: the probability of each class, float64 (classes,), or the value, float64 (1,).
+        none_of_these: as in `Prediction`.
+    """
+
+    scores: NDArray[np.float64]
+    none_of_these: bool | None = None
 
 
 class ClassScore(msgspec.Struct, frozen=True):
@@ -43,6 +56,8 @@ class Prediction:
             predicts any number of labels per image; otherwise None.
         value: the predicted value in the unit of the target, if the run predicts a number;
             otherwise None.
+        none_of_these: whether the image is below the threshold of rejection, so that no class is
+            predicted; None without a threshold.
         activation: the class activation map of the best class, or of the value, float32 (height,
             width), 0 to 1, if it was requested; otherwise None.
     """
@@ -53,10 +68,13 @@ class Prediction:
     chosen: tuple[ClassScore, ...] | None = None
     value: float | None = None
     activation: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+    none_of_these: bool | None = None
 
     @property
     def predicted(self) -> tuple[ClassScore, ...]:
         """The predicted classes, the highest score first."""
+        if self.none_of_these:
+            return ()
         return self.top[:1] if self.chosen is None else self.chosen
 
     @property
@@ -98,7 +116,8 @@ class Prediction:
         if self.value is not None:
             return f"{self.value:.6g}"
         if self.chosen is None:
-            return ", ".join(map(repr, self.top))
+            best = ", ".join(map(repr, self.top))
+            return f"{NONE_OF_THESE} (best: {best})" if self.none_of_these else best
         return ", ".join(map(repr, self.chosen)) or "no class"
 
 
@@ -108,9 +127,18 @@ class FilePrediction(Prediction):
 
     Attributes:
         path: the path or URL as given; credentials in a URL are removed.
+        truth: the true class, from the name of a folder, if it was requested, and the folder is a
+            class of the model; otherwise None.
     """
 
     path: FilePath = ""
+    truth: str | None = None
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether the true class is known, and another class has the highest score."""
+        return None not in {self.truth, self.class_name} and self.truth != self.class_name
 
     def _describe(self) -> str:
-        return f"{escape_for_display(os.fspath(self.path))}: {super()._describe()}"
+        truth = f" (is {escape_for_display(self.truth)})" if self.is_wrong and self.truth else ""
+        return f"{escape_for_display(os.fspath(self.path))}: {super()._describe()}{truth}"

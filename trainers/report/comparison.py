@@ -4,66 +4,180 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from records.report.parts import Cell, Column, Facts, Part, Section, Table, show_name
+from records.report.charts import draw_lines
+from records.report.parts import (
+    Cell,
+    Chart,
+    Column,
+    Facts,
+    Finding,
+    Note,
+    Part,
+    Section,
+    Table,
+    show_name,
+)
+from trainers.comparison import (
+    PairedComparison,
+    compare_paired,
+    find_differences,
+    format_option,
+)
+from trainers.evaluation.label_metrics import MultiLabelEvaluation
 from trainers.evaluation.metrics import Evaluation
+from trainers.report.curves import read_epochs
+from trainers.report.metrics import metrics_of
+from trainers.tasks import task_of
 
 if TYPE_CHECKING:
     from records.report.images import ImageSet
     from trainers.report.measure import MeasuredRun, Predictions
+    from trainers.runs.run_dir import Run
 
 _MAX_IMAGES = 300
 _PICTURED_IMAGES = 40
+_DIFFER = "Images that one run predicts rightly"
+_CLASS_METRICS: dict[type, tuple[str, str]] = {
+    Evaluation: ("f1", "recall"),
+    MultiLabelEvaluation: ("average_precision", "f1"),
+}
+"""The metrics by class that are compared; of the first one also the difference."""
+_NAMES = {"f1": "F1", "recall": "recall", "average_precision": "average precision"}
+
+_Names = tuple[str, str]
 
 
 def comparison_sections(measured: Sequence[MeasuredRun], images: ImageSet) -> Iterator[Section]:
     """Yield a section for each run after the first, which compares it with the first run.
 
-    Only runs that predict one class are compared.
+    Only runs of the same task are compared.
     """
     first = next(iter(measured), None)
     for number, other in enumerate(islice(measured, 1, None), 2):
-        if first is not None and first.predictions is not None and other.predictions is not None:
-            parts = tuple(_compare(first, other, number, images))
-            yield Section(f"runs-1-{number}", f"Runs 1 and {number} compared", parts)
+        if first is not None and first.run.config.task == other.run.config.task:
+            names = "Run 1", f"Run {number}"
+            paired = compare_predictions(first.predictions, other.predictions)
+            parts = tuple(_compare(first, other, names, paired, images))
+            title = f"Runs 1 and {number} compared"
+            verdict = () if paired is None else (Finding(title, paired.describe(*names), _DIFFER),)
+            yield Section(f"runs-1-{number}", title, parts, verdict)
 
 
 def _compare(
-    first: MeasuredRun, other: MeasuredRun, number: int, images: ImageSet
+    first: MeasuredRun,
+    other: MeasuredRun,
+    names: _Names,
+    paired: PairedComparison | None,
+    images: ImageSet,
 ) -> Iterator[Part]:
-    assert isinstance(first.evaluation, Evaluation)
-    assert isinstance(other.evaluation, Evaluation)
-    names = ("Run 1", f"Run {number}")
+    both = (first, other)
     yield Facts(
-        tuple(
-            (name, f"{show_name(each.run.location)}: accuracy {each.evaluation.accuracy:.2%}")
-            for name, each in zip(names, (first, other), strict=True)
-            if isinstance(each.evaluation, Evaluation)
-        )
+        tuple((name, show_name(each.run.location)) for name, each in zip(names, both, strict=True))
     )
-    yield _compare_classes(first.evaluation, other.evaluation, names)
+    if paired is not None:
+        yield Note(f"{paired.describe(*names)} (McNemar's exact test on the same images).")
+        yield show_agreement(paired, names)
+    yield _compare_metrics(first, other, names)
+    yield from _compare_curves([each.run for each in both], names)
+    yield _compare_options([each.run for each in both], names)
+    yield from _compare_classes(first.evaluation, other.evaluation, names)
     if first.predictions is not None and other.predictions is not None:
         labels = first.run.labels
         yield compare_images(first.predictions, other.predictions, labels, names, images)
 
 
-def _compare_classes(first: Evaluation, other: Evaluation, names: tuple[str, str]) -> Table:
+def _compare_metrics(first: MeasuredRun, other: MeasuredRun, names: _Names) -> Table:
+    others = metrics_of(other)
+    columns = (
+        Column("metric"),
+        *(Column(name, "number") for name in names),
+        Column("difference", "number"),
+    )
+    rows = [
+        (name, one, two, None if one is None or two is None else two - one)
+        for name, one in metrics_of(first).items()
+        for two in (others.get(name),)
+    ]
+    return Table("Metrics of both runs", columns, rows)
+
+
+def _compare_curves(runs: Sequence[Run], names: _Names) -> Iterator[Chart]:
+    """Yield a chart of each validation metric by epoch, with a line for each run."""
+    histories = [read_epochs(run) for run in runs]
+    for metric in task_of(runs[0].config).curves:
+        values = {
+            name: {int(epoch["epoch"]): epoch.get(f"val_{metric}") for epoch in epochs}
+            for name, epochs in zip(names, histories, strict=True)
+            if epochs
+        }
+        numbers = sorted({number for found in values.values() for number in found})
+        if numbers:
+            title = f"Validation {metric.replace('_', ' ')} of both runs"
+            series = {name: [*map(found.get, numbers)] for name, found in values.items()}
+            yield draw_lines(
+                title, numbers, series, x="epoch", y=metric.replace("_", " "), x_kind="count"
+            )
+
+
+def _compare_options(runs: Sequence[Run], names: _Names) -> Part:
+    rows = [(name, *map(format_option, values)) for name, values in find_differences(runs).items()]
+    if not rows:
+        return Note("The runs have the same options.")
+    columns = (Column("option"), *map(Column, names))
+    return Table("Options that differ", columns, rows)
+
+
+def _compare_classes(first: Any, other: Any, names: _Names) -> Iterator[Table]:
+    """Yield the metrics of each class; nothing if the runs predict a number."""
+    if type(first) not in _CLASS_METRICS:
+        return
+    main, second = _CLASS_METRICS[type(first)]
     columns = (
         Column("class"),
-        *(Column(f"F1 of {name}", "percent") for name in names),
-        Column("difference of F1", "percent"),
-        *(Column(f"recall of {name}", "percent") for name in names),
+        *(Column(f"{_NAMES[main]} of {name}", "percent") for name in names),
+        Column(f"difference of {_NAMES[main]} (percentage points)", "points"),
+        *(Column(f"{_NAMES[second]} of {name}", "percent") for name in names),
     )
     others = {each.name: each for each in other.per_class}
     rows: list[tuple[Cell, ...]] = []
-    for one in first.per_class:
-        two = others.get(one.name)
-        if two is not None:
-            known = one.f1 is not None and two.f1 is not None
-            difference = (two.f1 or 0) - (one.f1 or 0) if known else None
-            rows.append((show_name(one.name), one.f1, two.f1, difference, one.recall, two.recall))
-    return Table("Classes of both runs", columns, rows)
+    for each in first.per_class:
+        if each.name in others:
+            both = each, others[each.name]
+            one, two = (getattr(found, main) for found in both)
+            difference = None if one is None or two is None else two - one
+            rows.append(
+                (
+                    show_name(each.name),
+                    one,
+                    two,
+                    difference,
+                    *(getattr(found, second) for found in both),
+                )
+            )
+    yield Table("Classes of both runs", columns, rows)
+
+
+def compare_predictions(
+    first: Predictions | None, other: Predictions | None
+) -> PairedComparison | None:
+    """Return the comparison on the images that both runs predict; None without such images."""
+    if first is None or other is None:
+        return None
+    rights = (dict(zip(it.keys, it.is_right.tolist(), strict=True)) for it in (first, other))
+    return compare_paired(*rights)
+
+
+def show_agreement(paired: PairedComparison, names: _Names) -> Facts:
+    """Return how many images both runs, one of them or none of them predict rightly."""
+    counts = {
+        "right in both runs": paired.both_right,
+        f"right only in {names[0]}": paired.only_first,
+        f"right only in {names[1]}": paired.only_second,
+        "wrong in both runs": paired.both_wrong,
+    }
+    return Facts(tuple((title, f"{count:,}") for title, count in counts.items()))
 
 
 def compare_images(
@@ -105,5 +219,4 @@ def compare_images(
         *(Column(f"prediction of {name}") for name in names),
         Column("right", has_choices=True),
     )
-    note = f"{_MAX_IMAGES} of {len(found):,}." if len(found) > _MAX_IMAGES else ""
-    return Table("Images that one run predicts rightly", columns, rows, note)
+    return Table(_DIFFER, columns, rows, total=len(found), thing="image")

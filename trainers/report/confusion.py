@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from records.report.parts import Cell, Column, Matrix, Part, Table, show_name
+from records.report.parts import Cell, Column, Matrix, Part, Table, quote_name, show_name
 from records.text.formatting import pluralize
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 _MAX_CLASSES = 30
 """The maximum number of classes in a matrix."""
+CONFUSED_PAIRS = "Confused pairs of classes"
+"""The title of the table of the pairs."""
 _MAX_PAIRS = 500
 _IMAGES_PER_CELL = 24
 _PICTURES_PER_CELL = 12
@@ -41,28 +44,55 @@ def confusion_parts(found: Predictions, labels: Sequence[str], images: ImageSet)
     totals = np.bincount(found.labels, minlength=len(labels))
     yield _matrix(counts, examples, totals, labels)
     columns = (
+        Column("the highest scores", "images"),
         Column("true class"),
         Column("predicted class"),
         Column("images", "count", has_bars=True),
         Column("share of the true class", "percent"),
-        Column("the highest scores", "images"),
     )
     wrong = [(cell, count) for cell, count in counts.items() if cell[0] != cell[1]]
     rows: list[tuple[Cell, ...]] = [
         (
+            examples.get((true, predicted), ())[:_EXAMPLES],
             show_name(labels[true]),
             show_name(labels[predicted]),
             count,
             count / int(totals[true]),
-            examples.get((true, predicted), ())[:_EXAMPLES],
         )
         for (true, predicted), count in wrong[:_MAX_PAIRS]
     ]
-    note = f"The {_MAX_PAIRS} most frequent of {len(wrong):,}." if len(wrong) > _MAX_PAIRS else ""
-    yield Table("Confused pairs of classes", columns, rows, note)
+    yield Table(CONFUSED_PAIRS, columns, rows, total=len(wrong), thing="pair")
 
 
 _Pair = tuple[int, int]
+
+
+def most_confused(found: Predictions, labels: Sequence[str]) -> str:
+    """Return the two classes that are confused most, in both directions together.
+
+    The more frequent direction is first. Without mistakes, the text is empty.
+
+    Args:
+        found: the predictions.
+        labels: the class names, by label.
+    """
+    counted = _count_cells(found, len(labels)).items()
+    counts = {cell: count for cell, count in counted if cell[0] != cell[1]}
+    both: Counter[_Pair] = Counter()
+    for (true, predicted), count in counts.items():
+        both[min(true, predicted), max(true, predicted)] += count
+    directions = [
+        (counts[cell], cell)
+        for (one, other), _ in both.most_common(1)
+        for cell in ((one, other), (other, one))
+        if cell in counts
+    ]
+    directions.sort(key=lambda each: -each[0])
+    return ", ".join(
+        f"{quote_name(labels[true])} predicted as {quote_name(labels[predicted])}:"
+        f" {pluralize(count, 'time')}"
+        for count, (true, predicted) in directions
+    )
 
 
 def _count_cells(found: Predictions, classes: int) -> dict[_Pair, int]:

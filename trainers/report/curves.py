@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def history_parts(run: Run) -> Iterator[Part]:
     """Yield the curves of the metrics that the task of a run shows, by epoch."""
-    epochs = _read_history(run)
+    epochs = read_epochs(run)
     if not epochs:
         yield Note("The run has no history of its epochs.")
         return
@@ -35,7 +35,7 @@ def history_parts(run: Run) -> Iterator[Part]:
             )
 
 
-def _read_history(run: Run) -> list[dict[str, float]]:
+def read_epochs(run: Run) -> list[dict[str, float]]:
     """Return the metrics of the epochs; none if the file is missing or cannot be read."""
     try:
         return [epoch.to_columns() for epoch in read_history(run)]

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from records.text.keys import key_to_text
+from trainers.evaluation.calibration import count_label_bins, empty_bins, summarize_bins
 from trainers.evaluation.evaluate import evaluate_plan, plan_evaluation
+from trainers.evaluation.metrics import Evaluation
 from trainers.models import require_model
+from trainers.report.mistakes import Explanation, explain
 from trainers.runs.run_dir import open_run
 from trainers.tasks import task_of
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from records.dataset import Dataset
+    from trainers.evaluation.calibration import Calibration
     from trainers.evaluation.scoring import AnyEvaluation
     from trainers.runs.run_dir import Run
     from trainers.tasks import Task
@@ -70,12 +74,16 @@ class MeasuredRun(NamedTuple):
         evaluation: the result of the evaluation.
         predictions: the prediction for each image; None if the run does not predict one class.
         curve: the threshold curve; None if the run predicts a number.
+        calibration: the calibration of the scores; None if the run predicts a number.
+        explanation: the class activation maps of the worst mistakes, if they are requested.
     """
 
     run: Run
     evaluation: AnyEvaluation
     predictions: Predictions | None
     curve: ThresholdCurve | None
+    calibration: Calibration | None
+    explanation: Explanation
 
 
 def measure_run(
@@ -83,11 +91,20 @@ def measure_run(
     dataset: Dataset,
     split: str | None = None,
     *,
+    explain_mistakes: bool = False,
     on_message: Callable[[str], None] | None = None,
 ) -> MeasuredRun:
-    """Evaluate a run on a split of a dataset; see `trainers.evaluation.evaluate`.
+    """Evaluate a run on a split of a dataset.
 
     The memory use is about 100 bytes for each image of the split.
+
+    Args:
+        location: the path or URL of the run.
+        dataset: an open dataset.
+        split: the name of the split; None as for `trainers.evaluation.evaluate`.
+        explain_mistakes: whether to compute the class activation maps of the worst mistakes, if the
+            model has a convolutional map.
+        on_message: called with each line that the command line would print.
 
     Raises as `evaluate`.
     """
@@ -98,7 +115,18 @@ def measure_run(
     evaluation = evaluate_plan(
         plan, mistakes=MISTAKES, on_message=on_message, on_batch=collector.add
     )
-    return MeasuredRun(run, evaluation, collector.predictions(), collector.curve())
+    mistakes = evaluation.mistakes if explain_mistakes else ()
+    calibration = (
+        evaluation.calibration if isinstance(evaluation, Evaluation) else collector.calibration()
+    )
+    return MeasuredRun(
+        run,
+        evaluation,
+        collector.predictions(),
+        collector.curve(),
+        calibration,
+        explain(plan, mistakes),
+    )
 
 
 class Collector:
@@ -118,6 +146,10 @@ class Collector:
 
     def curve(self) -> ThresholdCurve | None:
         """Return the threshold curve."""
+        return None
+
+    def calibration(self) -> Calibration | None:
+        """Return the calibration, if the evaluation does not have it."""
         return None
 
 
@@ -165,15 +197,22 @@ class LabelCollector(Collector):
     def __init__(self, task: Task) -> None:
         super().__init__(task)
         self._counts = np.zeros((2, _BINS + 1), np.int64)
+        self._bins = empty_bins()
 
     def add(
         self, logits: NDArray[np.floating], labels: NDArray[Any], keys: NDArray[np.object_]
     ) -> None:
         """See `Collector.add`."""
         del keys
-        bins = (self._task.outputs(logits) * _BINS).astype(np.int64)
+        scores = self._task.outputs(logits)
+        bins = (scores * _BINS).astype(np.int64)
         for row, present in enumerate((labels <= 0.5, labels > 0.5)):
             self._counts[row] += np.bincount(bins[present], minlength=_BINS + 1)
+        self._bins += count_label_bins(scores, labels)
+
+    def calibration(self) -> Calibration:
+        """See `Collector.calibration`."""
+        return summarize_bins(self._bins)
 
     def curve(self) -> ThresholdCurve:
         """Return precision and recall over the labels of all classes."""

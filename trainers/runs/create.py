@@ -7,29 +7,43 @@ import shlex
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from records.errors import OutputError
+from records.errors import OutputError, ShardmillError
 from records.format.label_map import LabelMap, format_labels
 from records.format.layout import LABELS, MANIFEST
 from trainers.config import RunConfig, encode_config
+from trainers.options_file import encode_options
 from trainers.runs.digests import DIGESTS, encode_digests, forget
 from trainers.runs.run_dir import (
     CHECKPOINTS,
+    CLASS_MEANS,
     CONFIG,
     CURVES,
     HINT_LABELS,
     HISTORY,
+    LAST_THRESHOLDS,
+    LAST_WEIGHTS,
+    LOGGERS,
+    OPTIONS,
     RESULT,
     TENSORBOARD,
     THRESHOLDS,
     TRAINING_IMAGES,
     WEIGHTS,
     Run,
+    has_folds,
     is_run,
+    read_config,
 )
 from trainers.runs.run_folder import RunFolder, open_run_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# Without its configuration, the folder is not a run that --resume completes.
+_OF_AN_EMPTY_RUN = (
+    OPTIONS, LABELS, TRAINING_IMAGES, LAST_THRESHOLDS, LAST_WEIGHTS, THRESHOLDS, LOGGERS, CONFIG,
+    DIGESTS,
+)  # fmt: skip
 
 
 def require_empty(
@@ -66,16 +80,33 @@ def _require_vacant(
 
 
 def _advise(folder: RunFolder, dataset: str | os.PathLike[str] | None) -> str:
-    """Return the command that resumes the run in a folder, if the folder has one."""
-    if folder.stat(CONFIG) is None:
+    """Return the command that resumes the run, or all folds, in a folder, if it has them."""
+    if folder.stat(CONFIG) is None and not has_folds(folder):
         return "choose a different folder"
-    resume = "--resume"
+    config, resume = _find_config(folder), "--resume"
     if dataset is not None:
         shown = os.fspath(dataset)
-        resume = shlex.join(["shardmill", "train", shown, folder.location, "--resume"])
+        command = ["shardmill", "train", shown, folder.location, *_model_option(config), "--resume"]
+        resume = shlex.join(command)
     if folder.stat(RESULT) is not None:
+        if config is not None and config.time_limit_seconds is not None:
+            return "choose a different folder"
         return f"train it for longer with `{resume} --epochs N`, or choose a different folder"
     return f"resume it with `{resume}`, or choose a different folder"
+
+
+def _find_config(folder: RunFolder) -> RunConfig | None:
+    """Return the configuration of a run; None if it does not exist, or is damaged."""
+    try:
+        return read_config(folder) if is_run(folder) else None
+    except ShardmillError:  # the command that resumes the run reports a damaged configuration
+        return None
+
+
+def _model_option(config: RunConfig | None) -> list[str]:
+    """Return the option for the model of a run that is named `package.module:builder`."""
+    model = "" if config is None else config.options.model
+    return ["--model", model] if ":" in model else []
 
 
 def _empty_run(folder: RunFolder) -> set[str]:
@@ -91,6 +122,8 @@ def _describe_content(folder: RunFolder) -> str:
         return "a finished run"
     if folder.stat(CONFIG) is not None:
         return "an unfinished run"
+    if has_folds(folder):
+        return "a cross-validation"
     return "files" if folder.stat(MANIFEST) is None else "a dataset"
 
 
@@ -128,8 +161,10 @@ def open_for_writing(
         if run.has_weights:
             run.check(WEIGHTS)
         run.folder.remove(RESULT)  # a resumed run is not finished
-        forget(run.folder, (RESULT, HISTORY, CURVES))
+        run.folder.remove(CLASS_MEANS)  # they belong to the current weights
+        forget(run.folder, (RESULT, CLASS_MEANS, HISTORY, CURVES))
         try:
+            run.write_unrecorded(OPTIONS, encode_options(config.options))
             yield run
         finally:
             remove_if_empty(run)
@@ -180,7 +215,6 @@ def remove_if_empty(run: Run) -> None:
             folder.remove(name)
     for name in (CHECKPOINTS, TENSORBOARD):
         folder.remove_empty_folder(name)
-    # Without its configuration, the folder is not a run that --resume completes.
-    for name in (LABELS, TRAINING_IMAGES, THRESHOLDS, CONFIG, DIGESTS):
+    for name in _OF_AN_EMPTY_RUN:
         folder.remove(name)
     folder.remove_empty_folder()

@@ -11,7 +11,7 @@ from records.text.formatting import pluralize
 from trainers.runs.run_dir import HISTORY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from trainers.runs.run_dir import Run
 
@@ -44,6 +44,30 @@ class EpochMetrics(NamedTuple):
     learning_rate: float
     seconds: float
     extra: dict[str, float] = {}  # noqa: RUF012
+
+    @classmethod
+    def combine(
+        cls,
+        training: Mapping[str, float],
+        validation: Mapping[str, float],
+        *,
+        epoch: int,
+        learning_rate: float,
+        seconds: float,
+    ) -> EpochMetrics:
+        """Return the result of an epoch from the metrics of training and of validation, by name."""
+        own = {"loss", "accuracy"}
+        return cls(
+            epoch=epoch,
+            accuracy=training.get("accuracy"),
+            loss=training["loss"],
+            val_accuracy=validation.get("accuracy"),
+            val_loss=validation["loss"],
+            learning_rate=learning_rate,
+            seconds=seconds,
+            extra={name: value for name, value in training.items() if name not in own}
+            | {f"val_{name}": value for name, value in validation.items() if name not in own},
+        )
 
     def __str__(self) -> str:
         shown = {**self.to_columns()}

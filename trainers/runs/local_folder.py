@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
@@ -110,13 +111,17 @@ class LocalRunFolder:
             for folder in folders:
                 remove_staged_files(self.path / folder, is_locked=True)
 
-    def write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: bytes | BinaryIO) -> None:
         """See `RunFolder.write`."""
         path = self.path / name
         with _writing(path):
             path.parent.mkdir(exist_ok=True)
             with atomic_file(path) as staged:
-                staged.write_bytes(content)
+                if isinstance(content, bytes):
+                    staged.write_bytes(content)
+                    return
+                with staged.open("wb") as file:
+                    shutil.copyfileobj(content, file)
 
     def swap(self, name: str, old: bytes, new: bytes) -> None:
         """See `RunFolder.swap`; the lock excludes other writers."""

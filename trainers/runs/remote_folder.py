@@ -72,10 +72,10 @@ class RemoteRunFolder:
         """See `RunFolder.remove_leftovers`."""
         remove_own_files(self._storage)
 
-    def write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: bytes | BinaryIO) -> None:
         """See `RunFolder.write`."""
         self._ensure_held()
-        self._storage.replace(name, content)
+        self._storage.replace(name, content if isinstance(content, bytes) else content.read())
 
     def swap(self, name: str, old: bytes, new: bytes) -> None:
         """See `RunFolder.swap`."""

@@ -8,8 +8,12 @@ import msgspec
 
 from records.errors import CorruptDataError
 from records.strict_json import decode_json
+from records.text.formatting import pluralize
 from trainers.options import TaskName
-from trainers.runs.run_dir import RESULT
+from trainers.runs.digests import read_checked
+from trainers.runs.notebook import run_html
+from trainers.runs.run_dir import CURVES, RESULT
+from trainers.runs.run_folder import open_run_folder
 from trainers.tasks.intervals import format_accuracy
 
 if TYPE_CHECKING:
@@ -73,6 +77,10 @@ class TrainingResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metrics: dict[str, float] = {}  # msgspec copies it
 
     def __repr__(self) -> str:
+        metrics = (f"{name}={value:.4f}" for name, value in self._named_metrics().items())
+        return f"TrainingResult(run={self.run!r}, epochs={self.epochs}, {', '.join(metrics)})"
+
+    def _named_metrics(self) -> dict[str, float]:
         named = {
             "accuracy": self.accuracy,
             "loss": self.loss,
@@ -80,8 +88,29 @@ class TrainingResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "val_loss": self.val_loss,
             **self.metrics,
         }
-        metrics = (f"{name}={value:.4f}" for name, value in named.items() if value is not None)
-        return f"TrainingResult(run={self.run!r}, epochs={self.epochs}, {', '.join(metrics)})"
+        return {name: value for name, value in named.items() if value is not None}
+
+    def _repr_html_(self) -> str:
+        early = ", stopped early" if self.stopped_early else ""
+        metrics = self._named_metrics().items()
+        facts = (
+            ("run", self.run),
+            ("model", self.model),
+            ("mode", self.mode),
+            ("task", self.task),
+            (
+                "epochs",
+                f"{self.epochs:,}{early}; the weights are those of epoch {self.weights_epoch:,}",
+            ),
+            ("trained on", pluralize(self.training_images, "image")),
+            ("validated on", pluralize(self.validation_images, "image")),
+            (
+                "parameters",
+                f"{self.parameters:,}, of which {self.trained_parameters:,} are trained",
+            ),
+            *((name, f"{value:.4g}") for name, value in metrics),
+        )
+        return run_html(facts, lambda: read_checked(open_run_folder(self.run), CURVES))
 
     def summary(self) -> str:
         """Return the metrics that the command line prints."""
@@ -107,7 +136,8 @@ def encode_result(result: TrainingResult) -> bytes:
 def find_result(plan: TrainingPlan) -> TrainingResult | None:
     """Return the result of a run; None if the run is not finished, or the plan has more steps.
 
-    With early stopping, a run that has a result is finished, whatever the number of its steps.
+    With early stopping or a time limit, a run that has a result is finished, whatever the number of
+    its steps.
 
     Raises:
         CorruptDataError: `result.json` is damaged.
@@ -115,8 +145,9 @@ def find_result(plan: TrainingPlan) -> TrainingResult | None:
     result = read_result(plan.run)
     if result is None:
         return None
-    ended_early = plan.config.options.early_stopping is not None
-    return result if ended_early or result.steps >= plan.phases[-1].end_step else None
+    config = plan.config
+    may_end_early = (config.options.early_stopping, config.time_limit_seconds) != (None, None)
+    return result if may_end_early or result.steps >= plan.phases[-1].end_step else None
 
 
 def read_result(run: Run) -> TrainingResult | None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # All options that are not listed change the resulting weights.
 _MAY_CHANGE = {
     "epochs", "steps", "cache", "cache_limit_gb", "features", "checkpoint_steps",
-    "checkpoint_minutes", "keep_checkpoints", "skip_bad", "tensorboard",
+    "checkpoint_minutes", "keep_checkpoints", "skip_bad", "log", "tensorboard",
 }  # fmt: skip
 
 
@@ -57,7 +57,9 @@ def require_compatible(found: RunConfig, requested: RunConfig, *, path: str) -> 
             hint="use a different run folder",
         )
     before, now = msgspec.to_builtins(found.options), msgspec.to_builtins(requested.options)
-    may_change = _MAY_CHANGE if found.options.schedule == "constant" else _MAY_CHANGE - _LENGTH
+    is_longer = found.options.schedule == "constant" or requested.restarts != found.restarts
+    may_extend = is_longer and found.time_limit_seconds is None
+    may_change = _MAY_CHANGE if may_extend else _MAY_CHANGE - _LENGTH
     for name in before:
         if before[name] != now[name] and name not in may_change:
             raise UsageError(
@@ -70,4 +72,4 @@ def require_compatible(found: RunConfig, requested: RunConfig, *, path: str) -> 
 
 
 _LENGTH = {"epochs", "steps"}
-"""Options that, with a schedule, determine the learning rate of every step."""
+"""Options that, with a schedule, determine the learning rate of every step; they may only grow."""

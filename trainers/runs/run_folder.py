@@ -67,8 +67,12 @@ class RunFolder(Protocol):
     def remove_leftovers(self, *folders: str) -> None:
         """Remove what killed processes have left in these subfolders; the caller holds the lock."""
 
-    def write(self, name: str, content: bytes) -> None:
-        """Create or replace a file atomically. Raises LockedError if the lease is lost."""
+    def write(self, name: str, content: bytes | BinaryIO) -> None:
+        """Create or replace a file atomically, also with the rest of an open file.
+
+        Raises:
+            LockedError: the lease is lost.
+        """
 
     def swap(self, name: str, old: bytes, new: bytes) -> None:
         """Replace a file whose content is `old`; see `write`."""

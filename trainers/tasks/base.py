@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+import msgspec
+
 if TYPE_CHECKING:
     import keras
     import numpy as np
@@ -29,6 +31,28 @@ class ClassCounts(NamedTuple):
     of_class: tuple[int, ...]
 
 
+class Findings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a validation shows besides its metrics.
+
+    Attributes:
+        thresholds: the lowest score at which each class is predicted; empty if the task has no
+            thresholds.
+        reject_below: the score of the best class below which an image is probably of no class; None
+            if the task does not reject images.
+        never_predicted: the labels of the classes that validation images have, but no image is
+            predicted as.
+    """
+
+    thresholds: tuple[float, ...] = ()
+    reject_below: float | None = None
+    never_predicted: tuple[int, ...] = ()
+
+    @property
+    def has_thresholds(self) -> bool:
+        """Return whether the findings have any threshold."""
+        return bool(self.thresholds) or self.reject_below is not None
+
+
 class Task(Protocol):
     """What a run does with the logits of a network, and with the labels of a dataset.
 
@@ -36,7 +60,7 @@ class Task(Protocol):
         name: the name of the task in `config.json`, and in `dataset.json` if a dataset has it.
         curves: the metrics that `curves.png` shows, by the names of their columns in
             `history.csv`; the columns of validation metrics have the prefix `val_`.
-        balances_in_loss: whether the loss balances classes; otherwise Keras does, by class weights.
+        balances_in_loss: whether the loss weights classes; otherwise Keras does, by class weights.
         is_exclusive: whether the classes exclude each other, so that probabilities add up to 1.
         has_classes: whether the model predicts classes, and not a number.
         has_thresholds: whether each class has its own threshold, which a run keeps.
@@ -55,11 +79,27 @@ class Task(Protocol):
     def describe_classes(self, labels: Sequence[str]) -> str | None:
         """Return a line for the user if the label map makes the task trivial; otherwise None."""
 
-    def loss(self, label_smoothing: float, counts: ClassCounts | None) -> Loss:
-        """Return the loss of labels and logits; with `counts`, classes are balanced."""
+    def loss(
+        self,
+        label_smoothing: float,
+        weights: NDArray[np.float64] | None,
+        *,
+        soft: bool = False,
+    ) -> Loss:
+        """Return the loss of labels and logits.
 
-    def metrics(self) -> tuple[keras.metrics.Metric, ...]:
-        """Return the metrics for training and validation."""
+        Args:
+            label_smoothing: the share of the labels that is spread.
+            weights: the weights of the images without and with each label, (2, classes), if the
+                loss weights classes; None for equal weights.
+            soft: whether the labels are the probabilities of mixed images, (batch, classes).
+        """
+
+    def loss_of_guessing(self, outputs: int) -> float:
+        """Return the loss of a model whose output does not depend on the image."""
+
+    def metrics(self, *, soft: bool = False) -> tuple[keras.metrics.Metric, ...]:
+        """Return the metrics for training and validation; `soft` as for `loss`."""
 
     def no_labels(self, outputs: int) -> NDArray[Any]:
         """Return zeros with the dtype and the shape of the labels of one image, (1, …).
@@ -73,6 +113,9 @@ class Task(Protocol):
 
     def outputs(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the probability of each class, or the predicted value, (images, outputs)."""
+
+    def average(self, logits: Sequence[NDArray[np.floating]]) -> NDArray[np.floating]:
+        """Return logits whose outputs are the means of the outputs of several arrays of logits."""
 
     def output_layer(self) -> keras.layers.Layer:
         """Return the layer from logits to the outputs, float32."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainers.tasks.base import ClassCounts, Loss
+from trainers.tasks.base import Loss
 
 if TYPE_CHECKING:
     import keras
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from records.dataset import Record
     from trainers.options import TaskName
+    from trainers.tasks.validation_metric import ValidationMetric
 
 
 class Classification:
@@ -35,20 +37,33 @@ class Classification:
         """See `Task.describe_classes`."""
         if len(labels) > 1:
             return None
-        return "the dataset has one class: every prediction will be this class, and be right"
+        return (
+            "the dataset has one class: every prediction will be this class, and be right; convert "
+            "images of at least two classes"
+        )
 
-    def loss(self, label_smoothing: float, counts: ClassCounts | None = None) -> Loss:  # noqa: ARG002
+    def loss(
+        self,
+        label_smoothing: float,
+        weights: NDArray[np.float64] | None = None,  # noqa: ARG002
+        *,
+        soft: bool = False,
+    ) -> Loss:
         """Return the mean cross-entropy of integer labels (batch,) and logits (batch, classes).
 
         Args:
             label_smoothing: the fraction of the probability that is spread evenly over all
                 classes (Szegedy et al., "Rethinking the Inception Architecture for Computer
                 Vision", 2016).
-            counts: not used, because Keras applies the class weights.
+            weights: not used, because Keras or `MixingModel` applies the class weights.
+            soft: whether the labels are float32 (batch, classes). They may be weighted, so that
+                they do not add up to 1.
         """
         import keras
         from keras import ops
 
+        if soft:
+            return _soft_crossentropy(label_smoothing)
         if not label_smoothing:
             crossentropy: Loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
             return crossentropy
@@ -61,9 +76,21 @@ class Classification:
 
         return smoothed_crossentropy
 
-    def metrics(self) -> tuple[keras.metrics.Metric, ...]:
-        """See `Task.metrics`."""
+    def loss_of_guessing(self, outputs: int) -> float:
+        """See `Task.loss_of_guessing`."""
+        return math.log(max(outputs, 2))
+
+    def metrics(self, *, soft: bool = False) -> tuple[keras.metrics.Metric, ...]:
+        """See `Task.metrics`; of soft labels, the probability of the predicted class counts."""
         import keras
+        from keras import ops
+
+        def share_of_prediction(labels: Any, logits: Any) -> Any:
+            chosen = ops.one_hot(ops.argmax(logits, axis=-1), logits.shape[-1])
+            return ops.sum(labels * chosen, axis=-1)
+
+        if soft:
+            return (keras.metrics.MeanMetricWrapper(share_of_prediction, name="accuracy"),)
 
         return (keras.metrics.SparseCategoricalAccuracy(name="accuracy"),)
 
@@ -71,12 +98,20 @@ class Classification:
         """See `Task.no_labels`."""
         return np.zeros(1, np.int64)
 
-    def validation_metric(self, classes: int) -> None:
+    def validation_metric(self, classes: int) -> ValidationMetric:
         """See `Task.validation_metric`."""
+        from trainers.tasks.confidence import Confidence
+
+        return Confidence(classes)
 
     def outputs(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
         """See `Task.outputs`; each row sums to 1."""
         return softmax(logits)
+
+    def average(self, logits: Sequence[NDArray[np.floating]]) -> NDArray[np.floating]:
+        """See `Task.average`."""
+        mean = np.mean([softmax(each) for each in logits], axis=0)
+        return np.asarray(np.log(np.maximum(mean, np.finfo(np.float32).tiny)))
 
     def output_layer(self) -> keras.layers.Layer:
         """See `Task.output_layer`."""
@@ -87,6 +122,20 @@ class Classification:
     def choose(self, scores: NDArray[np.float64], thresholds: Sequence[float]) -> list[int]:  # noqa: ARG002
         """See `Task.choose`: the class with the highest score."""
         return [int(scores.argmax())]
+
+
+def _soft_crossentropy(label_smoothing: float) -> Loss:
+    """Return the cross-entropy of probabilities and logits, both (batch, classes)."""
+    from keras import ops
+
+    def crossentropy(labels: Any, logits: Any) -> Any:
+        logs = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
+        # Not by the function of Keras: on TensorFlow, its gradient is wrong for weighted labels,
+        # which do not add up to 1.
+        spread = ops.mean(labels, axis=-1, keepdims=True) * label_smoothing
+        return -ops.sum((labels * (1 - label_smoothing) + spread) * logs, axis=-1)
+
+    return crossentropy
 
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:

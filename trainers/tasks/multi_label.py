@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainers.tasks.base import ClassCounts, Loss, balance_classes
+from trainers.tasks.base import Loss
 from trainers.tasks.thresholds import sigmoid
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from records.dataset import Record
     from trainers.options import TaskName
     from trainers.tasks.validation_metric import ValidationMetric
+
+_SMALLEST = 1e-15
+"""A probability, of which float64 still distinguishes the complement from 1."""
 
 
 class MultiLabel:
@@ -36,14 +40,20 @@ class MultiLabel:
     def describe_classes(self, labels: Sequence[str]) -> None:
         """See `Task.describe_classes`."""
 
-    def loss(self, label_smoothing: float, counts: ClassCounts | None = None) -> Loss:
+    def loss(
+        self,
+        label_smoothing: float,
+        weights: NDArray[np.float64] | None = None,
+        *,
+        soft: bool = False,  # noqa: ARG002
+    ) -> Loss:
         """Return the binary cross-entropy of labels and logits, averaged over the classes.
 
         Args:
             label_smoothing: the share by which labels approach 0.5, as in
                 `keras.losses.BinaryCrossentropy`.
-            counts: if given, the images with and the images without a label have the same total
-                weight for each class.
+            weights: the weights of the images without and with each label, (2, classes).
+            soft: not used: labels are probabilities in any case.
         """
         import keras
         from keras import ops
@@ -51,27 +61,35 @@ class MultiLabel:
         crossentropy = keras.losses.BinaryCrossentropy(
             from_logits=True, label_smoothing=label_smoothing
         )
-        if counts is None:
+        if weights is None:
             plain: Loss = crossentropy
             return plain
-        absent, present = balance_labels(counts).astype(np.float32)
+        absent, present = weights.astype(np.float32)
 
-        def balanced_crossentropy(labels: Any, logits: Any) -> Any:
-            losses = keras.losses.binary_crossentropy(
-                labels[..., None], logits[..., None], from_logits=True,
-                label_smoothing=label_smoothing,
+        def weighted_crossentropy(labels: Any, logits: Any) -> Any:
+            without, with_label = (
+                keras.losses.binary_crossentropy(
+                    truth[..., None], logits[..., None], from_logits=True,
+                    label_smoothing=label_smoothing,
+                )
+                for truth in (ops.zeros_like(logits), ops.ones_like(logits))
             )  # fmt: skip
-            return ops.mean(losses * ops.where(labels > 0.5, present, absent), axis=-1)
+            losses = labels * present * with_label + (1 - labels) * absent * without
+            return ops.mean(losses, axis=-1)
 
-        return balanced_crossentropy
+        return weighted_crossentropy
 
-    def metrics(self) -> tuple[keras.metrics.Metric, ...]:
+    def loss_of_guessing(self, outputs: int) -> float:  # noqa: ARG002
+        """See `Task.loss_of_guessing`: that of the score 0.5 for each class."""
+        return math.log(2)
+
+    def metrics(self, *, soft: bool = False) -> tuple[keras.metrics.Metric, ...]:  # noqa: ARG002
         """See `Task.metrics`; the accuracy counts each class of each image, at the score 0.5."""
         import keras
         from keras import ops
 
         def is_right(labels: Any, logits: Any) -> Any:
-            return ops.mean(ops.cast(ops.equal(labels > 0.5, logits > 0), "float32"), axis=-1)
+            return ops.mean(ops.where(logits > 0, labels, 1 - labels), axis=-1)
 
         return (keras.metrics.MeanMetricWrapper(is_right, name="binary_accuracy"),)
 
@@ -81,13 +99,19 @@ class MultiLabel:
 
     def validation_metric(self, classes: int) -> ValidationMetric:
         """See `Task.validation_metric`."""
-        from trainers.tasks.validation_metric import ValidationMetric
+        from trainers.tasks.average_precision import MeanAveragePrecision
 
-        return ValidationMetric(classes)
+        return MeanAveragePrecision(classes)
 
     def outputs(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
         """See `Task.outputs`."""
         return sigmoid(logits)
+
+    def average(self, logits: Sequence[NDArray[np.floating]]) -> NDArray[np.floating]:
+        """See `Task.average`."""
+        mean = np.mean([sigmoid(each) for each in logits], axis=0)
+        mean = np.clip(mean, _SMALLEST, 1 - _SMALLEST)
+        return np.asarray(np.log(mean) - np.log1p(-mean))
 
     def output_layer(self) -> keras.layers.Layer:
         """See `Task.output_layer`."""
@@ -99,9 +123,3 @@ class MultiLabel:
         """See `Task.choose`."""
         order = np.argsort(-scores, kind="stable")
         return [int(label) for label in order if scores[label] >= thresholds[label]]
-
-
-def balance_labels(counts: ClassCounts) -> NDArray[np.float64]:
-    """Return the weights of the images without and with each label, (2, classes)."""
-    pairs = (balance_classes((counts.images - count, count)) for count in counts.of_class)
-    return np.array([(pair[0], pair[1]) for pair in pairs]).T

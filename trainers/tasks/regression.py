@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainers.tasks.base import ClassCounts, Loss
+from trainers.tasks.base import Loss
 
 if TYPE_CHECKING:
     import keras
@@ -46,7 +46,13 @@ class Regression:
     def describe_classes(self, labels: Sequence[str]) -> None:
         """See `Task.describe_classes`."""
 
-    def loss(self, label_smoothing: float, counts: ClassCounts | None = None) -> Loss:  # noqa: ARG002
+    def loss(
+        self,
+        label_smoothing: float,  # noqa: ARG002
+        weights: NDArray[np.float64] | None = None,  # noqa: ARG002
+        *,
+        soft: bool = False,  # noqa: ARG002
+    ) -> Loss:
         """Return the squared errors (batch,), in units of the variance of the training images.
 
         So a model that always predicts the mean has a loss of about 1, whatever the unit of the
@@ -60,7 +66,11 @@ class Regression:
 
         return squared_error
 
-    def metrics(self) -> tuple[keras.metrics.Metric, ...]:
+    def loss_of_guessing(self, outputs: int) -> float:  # noqa: ARG002
+        """See `Task.loss_of_guessing`: that of the mean of the target."""
+        return 1.0
+
+    def metrics(self, *, soft: bool = False) -> tuple[keras.metrics.Metric, ...]:  # noqa: ARG002
         """See `Task.metrics`; the mean absolute error has the unit of the column."""
         import keras
         from keras import ops
@@ -85,6 +95,10 @@ class Regression:
     def outputs(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
         """See `Task.outputs`: the predicted values, (images, 1)."""
         return logits.astype(np.float64)
+
+    def average(self, logits: Sequence[NDArray[np.floating]]) -> NDArray[np.floating]:
+        """See `Task.average`."""
+        return np.asarray(np.mean(logits, axis=0))
 
     def output_layer(self) -> keras.layers.Layer:
         """See `Task.output_layer`."""

@@ -1,4 +1,4 @@
-"""Choice of the threshold of each class by F1."""
+"""Choice of thresholds: of each class by F1, and of rejection."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 DEFAULT = 0.5
 """The threshold of a class that no validation image has."""
+_ROUNDING = 1e-9
 
 
 def sigmoid(logits: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -38,3 +39,20 @@ def best_bins(
     distances = np.abs(scores - DEFAULT)
     is_best = f1 == f1.max(axis=1, keepdims=True)
     return np.asarray(np.where(is_best, distances, np.inf).argmin(axis=1))
+
+
+def score_that_keeps(
+    share: float, counts: NDArray[np.int64], scores: NDArray[np.float64]
+) -> float | None:
+    """Return the highest score that at least this share of the images reaches; None without images.
+
+    Args:
+        share: the share of the images, 0 to 1.
+        counts: the number of images in each bin, (bins,), the highest scores first.
+        scores: the lower edge of each bin, (bins,).
+    """
+    reached = counts.cumsum()
+    if not reached[-1]:
+        return None
+    needed = np.ceil(share * reached[-1] - _ROUNDING)
+    return float(scores[np.searchsorted(reached, needed)])

@@ -1,12 +1,13 @@
-"""Mean average precision of a validation, from a histogram of logits.
+"""Metrics that only validation updates, and the histogram of logits in them.
 
-The logits of each class are counted in bins of equal width, images with and without the label
-separately. So the state has a fixed size, and the counts also give the threshold of each class.
-Images in the same bin count as equal. The resolution of a probability is 0.008 or finer.
+Logits are counted in bins of equal width. So the state has a fixed size, and the counts also give
+thresholds. Images in the same bin count as equal. The resolution of a probability is 0.008 or
+finer.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,34 +15,38 @@ import keras
 import numpy as np
 from keras import ops
 
-from trainers.tasks.thresholds import best_bins, sigmoid
+from trainers.tasks.thresholds import sigmoid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-_BINS = 1024
+    from trainers.tasks.base import Findings
+
+BINS = 1024
 _LOWEST = -16.0
 _BINS_PER_UNIT = 32.0
 
 
-class ValidationMetric(keras.metrics.Metric):  # type: ignore[misc]
-    """Counts logits in bins; its result is the mean average precision.
+class ValidationMetric(keras.metrics.Metric, ABC):  # type: ignore[misc]
+    """A metric that counts batches only within `counting`.
 
-    Keras updates the metrics of a model in training, too. So the metric counts only within
-    `counting`. A step is traced when it first runs: in training, it contains no counting.
+    Keras updates the metrics of a model in training, too. A step is traced when it first runs: in
+    training, it contains no counting.
 
     Args:
-        classes: the number of classes.
+        name: the name of the result.
+
+    Attributes:
+        is_reported: whether the result is a metric of the run.
     """
 
-    def __init__(self, classes: int) -> None:
-        super().__init__(name="mean_average_precision")
+    is_reported = True
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name=name)
         self._is_counting = False
-        self._classes = classes
-        shape = (2, classes * _BINS)
-        self.counts = self.add_variable(shape, initializer="zeros", name="counts")
 
     @contextmanager
     def counting(self) -> Iterator[None]:
@@ -53,40 +58,38 @@ class ValidationMetric(keras.metrics.Metric):  # type: ignore[misc]
             self._is_counting = False
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # noqa: ARG002
-        """Count a batch: multi-hot labels and logits, (batch, classes)."""
-        if not self._is_counting:
-            return
-        places = ops.floor((ops.cast(y_pred, "float32") - _LOWEST) * _BINS_PER_UNIT)
-        bins = ops.cast(ops.clip(places, 0, _BINS - 1), "int32")
-        flat = ops.reshape(bins + ops.arange(self._classes) * _BINS, (-1,))
-        has_label = ops.reshape(ops.cast(ops.cast(y_true, "float32") > 0.5, "float32"), (-1,))
-        added = [
-            ops.segment_sum(values, flat, num_segments=self._classes * _BINS)
-            for values in (1 - has_label, has_label)
-        ]
-        self.counts.assign(self.counts + ops.stack(added))
+        """Count a batch of labels and logits (batch, classes)."""
+        if self._is_counting:
+            self.count(y_true, ops.cast(y_pred, "float32"))
 
     def result(self) -> Any:
-        """Return the mean of the average precision over the classes that an image has."""
-        if not self._is_counting:
-            return ops.zeros(())
-        absent, present = ops.unstack(self._falling_counts(), num=2)
-        found = ops.cumsum(present, axis=-1)
-        precision = found / ops.maximum(found + ops.cumsum(absent, axis=-1), 1)
-        images = ops.sum(present, axis=-1)
-        of_class = ops.sum(precision * present, axis=-1) / ops.maximum(images, 1)
-        classes = ops.sum(ops.cast(images > 0, "float32"))
-        return ops.sum(of_class) / ops.maximum(classes, 1)
+        """Return the result of the counted batches, a scalar; 0 outside `counting`."""
+        return self.measure() if self._is_counting else ops.zeros(())
 
-    def thresholds(self) -> tuple[float, ...]:
-        """Return, for each class, the score with the highest F1; see `best_bins`."""
-        absent, present = ops.convert_to_numpy(self._falling_counts()).astype(np.int64)
-        edges = _LOWEST + np.arange(_BINS)[::-1] / _BINS_PER_UNIT
-        scores = sigmoid(edges)  # as `MultiLabel.probabilities`, so that an edge is predicted
-        scores[-1] = 0.0  # the last bin also has all lower scores
-        chosen: NDArray[np.float64] = scores[best_bins(absent, present, scores)]
-        return tuple(chosen.tolist())
+    @abstractmethod
+    def count(self, labels: Any, logits: Any) -> None:
+        """Add a batch: the labels of the task, and float32 logits (batch, classes)."""
 
-    def _falling_counts(self) -> Any:
-        """Return the counts (2, classes, bins), with the highest logits first."""
-        return ops.flip(ops.reshape(self.counts, (2, self._classes, _BINS)), axis=-1)
+    @abstractmethod
+    def measure(self) -> Any:
+        """Return the result of the counted batches, a scalar."""
+
+    @abstractmethod
+    def findings(self) -> Findings:
+        """Return what the counted batches show besides the result."""
+
+
+def bins_of(logits: Any) -> Any:
+    """Return the bin of each logit, int32 of the same shape."""
+    places = ops.floor((logits - _LOWEST) * _BINS_PER_UNIT)
+    return ops.cast(ops.clip(places, 0, BINS - 1), "int32")
+
+
+def falling_scores() -> NDArray[np.float64]:
+    """Return the probability at the lower edge of each bin, the highest first, (BINS,).
+
+    They are computed as the probabilities of predictions, so that an edge is reached exactly.
+    """
+    scores = sigmoid(_LOWEST + np.arange(BINS)[::-1] / _BINS_PER_UNIT)
+    scores[-1] = 0.0  # the last bin also has all lower scores
+    return scores

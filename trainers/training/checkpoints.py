@@ -3,9 +3,9 @@
     RUN/checkpoints/step-00001500.weights.h5
 
 A checkpoint is a Keras weights file of the model and its optimizer. The group `random/` contains
-the states of random layers, and the group `metrics/` the variables of the metrics. A file attribute
-contains the state of the run as JSON. The input needs no state: its order follows from seed and
-step.
+the states of random layers, the group `metrics/` the variables of the metrics, and the group
+`best/` the weights of the best epoch so far. A file attribute contains the state of the run as
+JSON. The input needs no state: its order follows from seed and step.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import fnmatch
 import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import h5py
 import msgspec
@@ -25,6 +25,7 @@ from trainers.models.load import check_weights
 from trainers.models.weights_file import encode_weights
 from trainers.runs.history import EpochMetrics
 from trainers.runs.run_dir import CHECKPOINTS
+from trainers.tasks import Findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -38,8 +39,16 @@ if TYPE_CHECKING:
 _STATE = "shardmill"
 _RANDOM = "random"
 _METRICS = "metrics"
+_BEST = "best"
 _PATTERN = "step-*.weights.h5"
 _HINT = "remove this file to resume from the previous checkpoint"
+
+
+class BestEpoch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The epoch whose weights a run keeps so far, and what its validation has found."""
+
+    epoch: int
+    findings: Findings = Findings()
 
 
 class TrainingState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,8 +61,10 @@ class TrainingState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         seconds: the time spent on the run by all its processes, in seconds.
         epochs: the results of the completed epochs.
         damaged: the damaged records to skip, as (shard name, number of the record in the shard).
+        shortened: the changes of the end of the last phase; see `TrainingPlan.ends`.
         pending_metrics: the training metrics of an epoch whose steps are finished, but whose
             validation is not; None in the middle of an epoch.
+        best: the best epoch of the phase; None before the end of the first epoch.
     """
 
     seed: int
@@ -62,14 +73,28 @@ class TrainingState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seconds: float = 0.0
     epochs: tuple[EpochMetrics, ...] = ()
     damaged: tuple[tuple[str, int], ...] = ()
+    shortened: tuple[tuple[int, int], ...] = ()
     pending_metrics: dict[str, float] | None = msgspec.field(default=None, name="figures_due")
+    best: BestEpoch | None = None
+
+
+class Arrays(NamedTuple):
+    """The arrays of a checkpoint that are not in its model.
+
+    Attributes:
+        metrics: the variables of the metrics, accumulated in the current epoch; each of any shape.
+        best: the weights of the network after the best epoch; empty if there is none.
+    """
+
+    metrics: Sequence[NDArray[Any]] = ()
+    best: Sequence[NDArray[Any]] = ()
 
 
 def save_checkpoint(
     run: Run,
     model: keras.Model,
     state: TrainingState,
-    metrics: Sequence[NDArray[Any]] = (),
+    arrays: Arrays,
     *,
     keep: int,
 ) -> None:
@@ -79,7 +104,7 @@ def save_checkpoint(
         run: the run folder.
         model: the compiled model.
         state: the position of the run, and its results so far.
-        metrics: the variables of the metrics, accumulated in the current epoch; each of any shape.
+        arrays: the other arrays.
         keep: the number of checkpoints to keep.
 
     Raises:
@@ -90,7 +115,8 @@ def save_checkpoint(
     def add_state(file: h5py.File) -> None:
         file.attrs[_STATE] = msgspec.json.encode(state).decode()
         _write_arrays(file, _RANDOM, map(ops.convert_to_numpy, _list_random_states(model)))
-        _write_arrays(file, _METRICS, metrics)
+        _write_arrays(file, _METRICS, arrays.metrics)
+        _write_arrays(file, _BEST, arrays.best)
 
     run.write(name, encode_weights(model, add_state))
     for older in list_checkpoints(run)[:-keep]:
@@ -117,32 +143,43 @@ def read_state(run: Run, checkpoint: str) -> TrainingState:
         raise _damaged(run, checkpoint, error) from error
 
 
-def restore_model(model: keras.Model, run: Run, checkpoint: str) -> list[NDArray[Any]]:
+def restore_model(
+    model: keras.Model, run: Run, checkpoint: str, *, is_new_phase: bool = False
+) -> Arrays:
     """Load weights, optimizer state and random states of a checkpoint into a compiled model.
 
     Args:
         model: the compiled model.
         run: the run folder.
         checkpoint: the name of the checkpoint in it.
+        is_new_phase: whether a phase begins at the checkpoint, so that the optimizer stays new.
 
     Returns:
-        The variables of the metrics; empty if the checkpoint has none.
+        The other arrays of the checkpoint.
 
     Raises:
         CorruptDataError: the file is damaged, or belongs to a different model.
     """
+    optimizer = model.optimizer.variables
+    new = [*map(ops.convert_to_numpy, optimizer)] if is_new_phase else []
     with _reading(run, checkpoint) as path:
         model.load_weights(path)
+        for variable, value in zip(optimizer, new, strict=is_new_phase):
+            variable.assign(value)
         with h5py.File(path, "r") as file:
             for number, variable in enumerate(_list_random_states(model)):
                 variable.assign(file[f"{_RANDOM}/{number}"][()])
-            saved = file.get(_METRICS, ())
-            return [saved[str(number)][()] for number in range(len(saved))]
+            return Arrays(_read_arrays(file, _METRICS), _read_arrays(file, _BEST))
 
 
 def _write_arrays(file: h5py.File, group: str, arrays: Iterable[NDArray[Any]]) -> None:
     for number, array in enumerate(arrays):
         file[f"{group}/{number}"] = array
+
+
+def _read_arrays(file: h5py.File, group: str) -> list[NDArray[Any]]:
+    saved = file.get(group, ())
+    return [saved[str(number)][()] for number in range(len(saved))]
 
 
 def _list_random_states(model: keras.Model) -> list[keras.Variable]:

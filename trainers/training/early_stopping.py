@@ -1,4 +1,4 @@
-"""Patience rule of early stopping."""
+"""Best epoch, and the patience rule of early stopping."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from trainers.options import TrainOptions
     from trainers.runs.history import EpochMetrics
 
 
@@ -26,11 +27,16 @@ class EarlyStopping:
             return False
         return epochs[-1].epoch - best_epoch(epochs).epoch >= self.patience
 
-    def saved_epoch(self, epochs: Sequence[EpochMetrics]) -> EpochMetrics:
-        """Return the epoch whose weights are kept: the best; without `patience`, the last."""
-        return epochs[-1] if self.patience is None else best_epoch(epochs)
-
 
 def best_epoch(epochs: Sequence[EpochMetrics]) -> EpochMetrics:
     """Return the epoch with the lowest validation loss; of several, the first."""
     return min(epochs, key=lambda epoch: epoch.val_loss)
+
+
+def chooses_epoch(options: TrainOptions) -> bool:
+    """Return whether a run chooses the best epoch, and does not simply take the last one.
+
+    The run of a fold takes the last: its fold measures it, and would be too optimistic if it had
+    also chosen the epoch. With early stopping, the user has chosen this.
+    """
+    return options.fold is None or options.early_stopping is not None

@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from records.errors import UsageError
+from trainers.averaged_weights import AveragedWeights
+from trainers.balance import read_labels
 from trainers.input.bad_records import TF_READ_ERRORS, SkippedRecords
 from trainers.input.pipeline import ShardSource
 from trainers.input.shuffle import ShuffleSpec
 from trainers.models.registry import find_model
 from trainers.runs.history import EpochMetrics
-from trainers.tasks import balance_classes, task_of
-from trainers.training.checkpoints import TrainingState, save_checkpoint
-from trainers.training.epoch_logger import EpochLogger
+from trainers.tasks import Findings
+from trainers.time_limit import EndsEarlier, TimeLimit
+from trainers.training.checkpoints import Arrays, TrainingState, save_checkpoint
+from trainers.training.compile import shorten_schedule
 from trainers.training.metric_state import (
     read_metrics,
     read_variables,
@@ -29,9 +31,10 @@ from trainers.training.metric_state import (
     sync_jax_state,
     to_numpy,
 )
+from trainers.training.phase_setup import shard_source
 from trainers.training.phases import split_steps
 from trainers.training.signals import StopRequest, defer_signals
-from trainers.training.validation import Validation
+from trainers.training.validation import Validation, diverged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,12 +42,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trainers.input.selection import Selection
-    from trainers.models.build import Network
     from trainers.runs.run_dir import Run
+    from trainers.training.epoch_logger import EpochLogger
     from trainers.training.phase_setup import PhaseSetup
     from trainers.training.phases import Phase, StepRange
     from trainers.training.plan import TrainingPlan
-    from trainers.training.progress import Progress
 
 _METRIC_SECONDS = 0.5
 
@@ -55,26 +57,23 @@ class TrainingLoop:
     Args:
         plan: the plan of the run.
         run: the run folder, for checkpoints and results.
-        network: the network to train.
+        epoch_logger: the object that saves and reports the results of epochs.
         state: the state in the last checkpoint, or the state of a new run.
         batch_divisor: the number that must divide the size of every batch.
         on_message: called with each line that the user should read.
-        progress: the object that is notified of each step and epoch.
     """
 
     def __init__(
         self,
         plan: TrainingPlan,
         run: Run,
-        network: Network,
+        epoch_logger: EpochLogger,
         state: TrainingState,
         *,
         batch_divisor: int,
         on_message: Callable[[str], None],
-        progress: Progress,
     ) -> None:
-        self.plan, self.run = plan, run
-        self.epoch_logger = EpochLogger(plan, run, network, state.epochs, progress=progress)
+        self.plan, self.run, self.epoch_logger = plan, run, epoch_logger
         self.step = state.step
         # Of the current epoch, until `fit` has reset the metrics and they can be restored.
         self.metric_variables: Sequence[NDArray[Any]] = ()
@@ -85,6 +84,7 @@ class TrainingLoop:
             on_message=on_message,
             skipped=state.damaged,
         )
+        self._on_message = on_message
         self._stop = StopRequest()
         self._stopped_by_callback = False
         now = time.monotonic()
@@ -94,14 +94,12 @@ class TrainingLoop:
         self._metrics_read_at = -math.inf
         self._pending_metrics = state.pending_metrics
         self._batch_divisor = batch_divisor
+        steps = plan.epoch_steps, plan.validation_steps, plan.final_steps
+        self._time_limit = TimeLimit(plan.config.time_limit_seconds, *steps)
         self._validation = Validation(plan.config.options.batch_size, batch_divisor)
         custom = find_model(plan.config.options.model).custom
         self._custom_callbacks = [make() for make in custom.callbacks] if custom else []
-        counts = plan.class_counts
-        in_loss = task_of(plan.config).balances_in_loss
-        self._class_weights = (
-            None if counts is None or in_loss else balance_classes(counts.of_class)
-        )
+        self._class_weights = plan.fit_class_weights
 
     @property
     def seconds(self) -> float:
@@ -128,6 +126,11 @@ class TrainingLoop:
         """Return the remaining phases; a phase ends with the validation of its last epoch."""
         return self.plan.phases_from(self.step - self.validation_pending)
 
+    def restore(self, arrays: Arrays) -> None:
+        """Continue with the arrays of a checkpoint."""
+        self.metric_variables = arrays.metrics
+        self.epoch_logger.restore_best(arrays.best)
+
     def is_over(self, phase: Phase) -> bool:
         """Return whether a phase has no remaining steps, or ends early."""
         return (
@@ -140,7 +143,7 @@ class TrainingLoop:
         """Run the remaining steps of a phase.
 
         Returns:
-            The setup; its source is replaced if damaged records were found.
+            The setup, changed if damaged records were found, or if the phase had to end earlier.
 
         Raises:
             CorruptDataError: more records are damaged than `skip_bad` allows.
@@ -154,8 +157,10 @@ class TrainingLoop:
             while self.validation_pending or not self.is_over(setup.phase):
                 try:
                     self._run_epochs(setup)
+                except EndsEarlier as earlier:
+                    setup = self._shorten(setup, earlier)
                 except TF_READ_ERRORS as error:
-                    setup = self._exclude_bad_records(setup, error)
+                    setup = self.exclude_bad_records(setup, error)
         if setup.phase is not self.plan.phases[-1]:
             self._stop.raise_if_requested()  # a signal in the last validation
         return setup
@@ -167,16 +172,22 @@ class TrainingLoop:
             if not self.is_over(setup.phase):
                 self.run_steps(setup, step_range)
 
-    def _exclude_bad_records(self, setup: PhaseSetup, error: Exception) -> PhaseSetup:
+    def _shorten(self, setup: PhaseSetup, earlier: EndsEarlier) -> PhaseSetup:
+        """Let the last phase end earlier; return a setup whose schedule ends there."""
+        self._read_metrics(setup)  # also updates the variables on JAX
+        self.metric_variables = self._metric_variables_of_epoch(setup)
+        self.plan = self.epoch_logger.plan = self.plan.shortened((self.step, earlier.end_step))
+        self._time_limit.restart()
+        phase = self.plan.phases[-1]
+        shorten_schedule(setup.model, self.plan.config.options, phase)
+        self._on_message(earlier.describe(setup.phase))
+        return replace(setup, phase=phase)
+
+    def exclude_bad_records(self, setup: PhaseSetup, error: Exception) -> PhaseSetup:
         """Exclude damaged records, unless more than allowed; return a setup that skips them."""
         self.damaged.add_damaged(error)
         self.metric_variables = self._metric_variables_of_epoch(setup)
-        source = ShardSource.from_dataset(
-            self.plan.dataset,
-            self.plan.config.shape,
-            self.damaged.shards,
-            decoder=self.plan.config.decoder,
-        ).with_target(self.plan.target_column)
+        source = shard_source(self.plan, self.damaged.shards).with_target(self.plan.target_column)
         if isinstance(setup.source, ShardSource):
             source = replace(source, cache=setup.source.cache)
         return replace(setup, source=source)
@@ -190,6 +201,7 @@ class TrainingLoop:
             first_epoch=step_range.epoch,
             first_step=step_range.first_step - step_range.epoch * self.plan.epoch_steps,
             epoch_records=self._epoch_records(),
+            labels=read_labels(self.plan.dataset, self.training) if options.balanced else None,
         )
         setup.model.fit(
             setup.read_training(self.training, options.batch_size, order),
@@ -222,6 +234,8 @@ class TrainingLoop:
             # For the callbacks of a registered model, which Keras calls after this callback.
             result = self.epoch_logger.epochs[-1].to_columns()
             logs.update({name: result[name] for name in result if name.startswith("val_")})
+            for name in setup.compiled_metrics.hidden:
+                logs.pop(name, None)
             if self.is_over(setup.phase):
                 setup.model.stop_training = True
 
@@ -237,6 +251,8 @@ class TrainingLoop:
         self._stop_if_requested(setup)
         if self._is_checkpoint_due():
             self.write_checkpoint(setup)
+        if setup.phase is self.plan.phases[-1]:
+            self._time_limit.check(setup.phase, step, self.seconds)
         epoch_step = step % self.plan.epoch_steps
         if epoch_step and time.monotonic() - self._metrics_read_at >= _METRIC_SECONDS:
             self.epoch_logger.log_step(step, epoch_step, self._read_metrics(setup))
@@ -246,30 +262,35 @@ class TrainingLoop:
         self.step = step
         # Validation resets the metrics of the model. An interrupted validation is repeated.
         self._pending_metrics = self._pending_metrics or self._read_metrics(setup)
-        result = self._validate(setup, self._pending_metrics)
-        self._pending_metrics = None
-        metric = setup.compiled_metrics.validation
-        thresholds = None if metric is None else metric.thresholds()
-        setup.model.reset_metrics()
-        self._epoch_started_at = time.monotonic()
-        self.epoch_logger.log_epoch(result, setup.phase, step, thresholds)
+        with AveragedWeights(setup.model) as weights:
+            result = self._validate(setup, self._pending_metrics, weights)
+            self._pending_metrics = None
+            metric = setup.compiled_metrics.validation
+            findings = Findings() if metric is None else metric.findings()
+            setup.model.reset_metrics()
+            self._epoch_started_at = time.monotonic()
+            self.epoch_logger.log_epoch(result, setup.phase, step, findings)
+        for line in self.epoch_logger.advise(setup.phase):
+            self._on_message(line)
 
-    def _validate(self, setup: PhaseSetup, metrics: dict[str, float]) -> EpochMetrics:
-        validation = self._validation.measure(
-            setup, self.validation, lambda: self._stop_if_requested(setup)
-        )
+    def _validate(
+        self, setup: PhaseSetup, metrics: dict[str, float], weights: AveragedWeights
+    ) -> EpochMetrics:
+        def begin_step() -> None:
+            if self._stop.is_requested:
+                weights.restore()  # a checkpoint has the weights of the last step
+            self._stop_if_requested(setup)
+
+        started_at = time.monotonic()
+        validation = self._validation.measure(setup, self.validation, begin_step)
         self._check_loss(setup, validation["loss"])
-        own = {"loss", "accuracy"}
-        return EpochMetrics(
+        self._time_limit.end_epoch(time.monotonic() - started_at)
+        return EpochMetrics.combine(
+            metrics,
+            validation,
             epoch=len(self.epoch_logger.epochs) + 1,
-            accuracy=metrics.get("accuracy"),
-            loss=metrics["loss"],
-            val_accuracy=validation.get("accuracy"),
-            val_loss=validation["loss"],
-            learning_rate=self._learning_rate(setup),
+            learning_rate=float(to_numpy(setup.model.optimizer.learning_rate)),
             seconds=time.monotonic() - self._epoch_started_at,
-            extra={name: metrics[name] for name in metrics if name not in own}
-            | {f"val_{name}": validation[name] for name in validation if name not in own},
         )
 
     def _stop_if_requested(self, setup: PhaseSetup) -> None:
@@ -290,11 +311,13 @@ class TrainingLoop:
             seconds=self.seconds,
             epochs=tuple(self.epoch_logger.epochs),
             pending_metrics=self._pending_metrics,
+            best=self.epoch_logger.best,
             damaged=tuple(sorted(self.damaged.records)),
+            shortened=self.plan.ends,
         )
         keep = self.plan.config.options.keep_checkpoints
-        metrics = self._metric_variables_of_epoch(setup)
-        save_checkpoint(self.run, setup.model, state, metrics, keep=keep)
+        arrays = Arrays(self._metric_variables_of_epoch(setup), self.epoch_logger.best_weights)
+        save_checkpoint(self.run, setup.model, state, arrays, keep=keep)
         self._checkpoint_at, self._checkpoint_step = time.monotonic(), self.step
 
     def _metric_variables_of_epoch(self, setup: PhaseSetup) -> Sequence[NDArray[Any]]:
@@ -318,12 +341,5 @@ class TrainingLoop:
 
     def _check_loss(self, setup: PhaseSetup, loss: float) -> None:
         if not math.isfinite(loss):
-            rate = self._learning_rate(setup)
-            raise UsageError(
-                f"training diverged: the loss became {loss} in epoch "
-                f"{len(self.epoch_logger.epochs) + 1}",
-                hint=f"try a --learning-rate below {rate:g}",
-            )
-
-    def _learning_rate(self, setup: PhaseSetup) -> float:
-        return float(to_numpy(setup.model.optimizer.learning_rate))
+            epoch = len(self.epoch_logger.epochs) + 1
+            raise diverged(loss, epoch, setup.phase.learning_rate)

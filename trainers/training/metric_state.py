@@ -80,7 +80,7 @@ def to_numpy(tensor: Any) -> Any:
     return ops.convert_to_numpy(tensor)
 
 
-def build_metrics(model: keras.Model, labels: NDArray[Any], outputs: NDArray[Any]) -> None:
+def build_metrics(model: keras.Model, labels: NDArray[Any], outputs: Any) -> None:
     """Let each metric of a compiled model create its variables, which depend on their input.
 
     Otherwise, Keras would create them in the first step, after the state of a resumed run is set.
@@ -88,7 +88,7 @@ def build_metrics(model: keras.Model, labels: NDArray[Any], outputs: NDArray[Any
     Args:
         model: the compiled model.
         labels: the labels of a batch, as the input of training contains them.
-        outputs: logits for these labels.
+        outputs: the outputs of the model for these labels: logits, or logits and mixed labels.
 
     Raises:
         UsageError: a metric does not accept these arrays.

@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from trainers.augment.layers import build_augmenter
+from trainers.augment.mixing import Mixer, MixingModel, with_label_inputs
 from trainers.features.load import load_or_extract
 from trainers.input.disk_cache import build_disk_cache, cache_folder
 from trainers.input.in_memory import batches_in_order, shuffled_in_memory
@@ -22,15 +23,20 @@ from trainers.input.pipeline import (
 )
 from trainers.input.shard_cache import open_shard_cache
 from trainers.input.shuffle import ShuffleSpec, no_autograph
-from trainers.models.freezing import freeze_backbone, unfreeze_backbone
+from trainers.models.freezing import find_rate_factors, freeze_backbone, unfreeze_backbone
+from trainers.models.registry import find_model
 from trainers.tasks import task_of
 from trainers.tasks.target import targets_of
-from trainers.training.compile import CompiledMetrics, compile_model
+from trainers.training.compile import CompiledMetrics, compile_model, shorten_moving_averages
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from trainers.input.selection import Selection
     from trainers.input.tensor_files import ArraySource
     from trainers.models.build import Network
+    from trainers.options import TrainOptions
     from trainers.training.phases import Phase
     from trainers.training.plan import TrainingPlan
 
@@ -86,7 +92,7 @@ class PhaseSetup:
     ) -> tf.data.Dataset:
         """Return the training batches, starting at the first step of `order`."""
         order = order._replace(crop=self.crop)
-        return self.reading.shuffled(self.source, selection, batch_size, order)
+        return self.as_input(self.reading.shuffled(self.source, selection, batch_size, order))
 
     def read_validation(
         self, selection: Selection, batch_size: int, divisor: int = 1
@@ -100,7 +106,11 @@ class PhaseSetup:
                 many images as this requires.
         """
         batches = self.reading.in_order(self.source, selection, batch_size)
-        return batches if divisor == 1 else _cut_batches(batches, divisor)
+        return self.as_input(batches if divisor == 1 else _cut_batches(batches, divisor))
+
+    def as_input(self, batches: tf.data.Dataset) -> tf.data.Dataset:
+        """Return batches of images and labels in the form that the model accepts."""
+        return with_label_inputs(batches) if isinstance(self.model, MixingModel) else batches
 
 
 def _cut_batches(batches: tf.data.Dataset, divisor: int) -> tf.data.Dataset:
@@ -111,6 +121,12 @@ def _cut_batches(batches: tf.data.Dataset, divisor: int) -> tf.data.Dataset:
     return batches.map(no_autograph(cut)).filter(
         no_autograph(lambda _, labels: tf.size(labels) > 0)
     )
+
+
+def shard_source(plan: TrainingPlan, damaged: frozenset[str] = frozenset()) -> ShardSource:
+    """Return the records of the dataset of a plan; see `ShardSource.from_dataset`."""
+    config = plan.config
+    return ShardSource.from_dataset(plan.dataset, config.shape, damaged, decoder=config.decoder)
 
 
 def set_up_phase(
@@ -134,18 +150,11 @@ def set_up_phase(
             number of all images.
     """
     options = plan.config.options
-    task = task_of(plan.config)
-    labelled = ShardSource.from_dataset(
-        plan.dataset, plan.config.shape, damaged, decoder=plan.config.decoder
-    )
+    labelled = shard_source(plan, damaged)
     shards = labelled.with_target(plan.target_column)
     parts = plan.training, plan.validation
-    if phase.trainable == "head":
-        freeze_backbone(network)
-    if phase.trainable == "unfrozen":
-        unfreeze_backbone(network, options.unfreeze)
+    model, metrics = compile_phase_model(plan, network, phase, options, plan.class_weights)
     if plan.reads_features(phase):
-        assert network.head is not None  # the plan has checked that
         source = load_or_extract(
             plan.dataset,
             parts,
@@ -158,15 +167,11 @@ def set_up_phase(
             on_progress=on_progress,
         )
         source = _with_targets(source, plan)
-        model = keras.Model(network.head.inputs, network.head.outputs[0])
         size_bytes = sum(part.records * source.format.record_bytes for part in parts)
         reading = IN_MEMORY if size_bytes <= _IN_MEMORY_BYTES else STREAMING
-        metrics = compile_model(model, options, phase, task, plan.class_counts)
         # The plan has left out the records that a named store does not have.
         skipped = source.skipped if options.features is None else frozenset[tuple[str, int]]()
         return PhaseSetup(phase, model, metrics, source, reading, skipped=skipped)
-    model = _build_model(plan, network, phase)
-    metrics = compile_model(model, options, phase, task, plan.class_counts)
     if options.cache == "disk":
         source = build_disk_cache(labelled, *parts, below=cache_folder(), on_message=on_message)
         return PhaseSetup(phase, model, metrics, _with_targets(source, plan))
@@ -194,15 +199,62 @@ def _with_targets(source: ArraySource, plan: TrainingPlan) -> ArraySource:
     )
 
 
-def _build_model(plan: TrainingPlan, network: Network, phase: Phase) -> keras.Model:
-    """Return a separate model, so that the network itself contains no optimizer state."""
+def compile_phase_model(
+    plan: TrainingPlan,
+    network: Network,
+    phase: Phase,
+    options: TrainOptions,
+    class_weights: NDArray[np.float64] | None = None,
+) -> tuple[keras.Model, CompiledMetrics]:
+    """Return the compiled model of a phase, and its metrics; see `build_phase_model`.
+
+    Args:
+        plan: the plan of the run.
+        network: the network, whose layers are frozen and unfrozen.
+        phase: the phase.
+        options: the options of the optimization, which may differ from those of the plan.
+        class_weights: the class weights; None for equal weights.
+    """
+    model = build_phase_model(plan, network, phase)
+    factors = find_rate_factors(network, options)
+    task = task_of(plan.config)
+    return model, compile_model(model, options, phase, task, class_weights, rate_factors=factors)
+
+
+def build_phase_model(plan: TrainingPlan, network: Network, phase: Phase) -> keras.Model:
+    """Freeze and unfreeze layers for a phase, and return its model, which is not compiled.
+
+    The model is separate from the network, so that the network contains no optimizer state. It maps
+    images or, if the phase reads features, features to logits; see also `MixingModel`.
+    """
     options, shape = plan.config.options, plan.config.shape
+    if phase.trainable == "head":
+        freeze_backbone(network)
+    if phase.trainable == "unfrozen":
+        unfreeze_backbone(network, options.unfreeze, phase.part)
+    if phase.trainable == "all" and find_model(options.model).custom is None:
+        steps = min(plan.epoch_steps, phase.end_step - phase.first_step)
+        shorten_moving_averages(network.model, steps)
+    if plan.reads_features(phase):
+        assert network.head is not None  # the plan has checked that
+        return keras.Model(network.head.inputs, network.head.outputs[0])
     image = keras.Input(shape.array_shape, dtype="uint8", name="image")
     augmenter = build_augmenter(options.augment, shape, options.seed)
     varied = image if augmenter is None else augmenter(image)
-    if phase.trainable == "head":
-        assert network.head is not None
-        assert network.extractor is not None
-        # Dropout inside a frozen backbone would only add noise to its features.
-        return keras.Model(image, network.head(network.extractor(varied, training=False)))
-    return keras.Model(image, network.model(varied))
+    if not options.augment.mixes_images:
+        return keras.Model(image, _compute_logits(network, phase, varied))
+    classes = plan.config.architecture.classes
+    labels = task_of(plan.config).no_labels(classes)
+    kind = "int32" if labels.dtype.kind == "i" else "float32"
+    label = keras.Input(labels.shape[1:], dtype=kind, name="label")
+    mixed, shares = Mixer(options.augment, classes, options.seed)(varied, label)
+    return MixingModel([image, label], [_compute_logits(network, phase, mixed), shares])
+
+
+def _compute_logits(network: Network, phase: Phase, image: keras.KerasTensor) -> keras.KerasTensor:
+    if phase.trainable != "head":
+        return network.model(image)
+    assert network.head is not None
+    assert network.extractor is not None
+    # Dropout inside a frozen backbone would only add noise to its features.
+    return network.head(network.extractor(image, training=False))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -14,7 +14,7 @@ from records.errors import InputNotFoundError, UsageError
 from records.storage import is_url, open_storage, redact_url
 from records.storage.exclusive import require_outside
 from records.text.escaping import escape_for_display, escape_surrogates
-from records.text.formatting import pluralize
+from trainers.advice import advise_on_batches
 from trainers.config import DECODER, FORMAT_VERSION, Architecture, RunConfig
 from trainers.features.manifest import read_manifest
 from trainers.input.image_size import resolve_image_size
@@ -28,11 +28,20 @@ from trainers.input.selection import (
 from trainers.input.shard_cache import check_limit
 from trainers.models import ModelSpec, find_model, is_reference, resolve_model
 from trainers.models.weights_path import IMAGENET, find_weights
+from trainers.notes import (
+    describe_model,
+    note_classes,
+    note_groups,
+    note_skipped,
+    note_splits,
+    note_target,
+)
 from trainers.runs.create import require_empty
 from trainers.runs.resume import find_run, require_compatible
 from trainers.runs.run_dir import Run
 from trainers.runs.run_folder import open_run_folder
-from trainers.tasks import ClassCounts, find_task
+from trainers.tasks import ClassCounts, task_of
+from trainers.tasks.class_weights import weigh_classes
 from trainers.tasks.target import find_column, fit_target, read_targets
 from trainers.training.option_checks import (
     check_options,
@@ -44,17 +53,17 @@ from trainers.training.option_checks import (
 from trainers.training.phases import Phase, plan_phases
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from records.dataset import Dataset
     from records.format.columns import Column
     from records.format.label_map import LabelMap
-    from trainers.config import Target
     from trainers.features.manifest import FeatureManifest
     from trainers.input.selection import Selection
     from trainers.options import TrainOptions
-
-_SHOWN_CLASSES = 5
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,8 @@ class TrainingPlan:
         weights: the initial weights of the backbone: `imagenet` or a path; None if random.
         phases: the phases of the run, in order.
         notes: the lines to show before the run starts.
+        ends: the changes of the end of the last phase while the run trains, each a step and the
+            new end.
     """
 
     dataset: Dataset
@@ -80,6 +91,7 @@ class TrainingPlan:
     weights: str | None
     phases: tuple[Phase, ...]
     notes: tuple[str, ...]
+    ends: tuple[tuple[int, int], ...] = ()
 
     @property
     def run(self) -> Run:
@@ -104,17 +116,39 @@ class TrainingPlan:
         return count_steps(self.training.records, self.config.options.batch_size)
 
     @property
+    def validation_steps(self) -> int:
+        """Return the number of batches of a validation."""
+        return count_steps(self.validation.records, self.config.options.batch_size)
+
+    @property
     def epochs(self) -> int:
         """Return the planned number of epochs, the last of which may be incomplete."""
         return count_steps(self.phases[-1].end_step, self.epoch_steps)
 
     @cached_property
-    def class_counts(self) -> ClassCounts | None:
-        """Return the counts of the training images if the classes are balanced; otherwise None."""
-        if self.config.options.class_weights != "balanced":
-            return None
-        counts = count_classes(self.dataset, self.training).tolist()
-        return ClassCounts(self.training.records, tuple(counts))
+    def class_weights(self) -> NDArray[np.float64] | None:
+        """Return the weights of the classes in the loss, see `weigh_classes`."""
+        chosen, task = self.config.options.class_weights, task_of(self.config)
+
+        def count() -> ClassCounts:
+            counts = count_classes(self.dataset, self.training).tolist()
+            return ClassCounts(self.training.records, tuple(counts))
+
+        return weigh_classes(chosen, self.labels, task, count)
+
+    @property
+    def fit_class_weights(self) -> dict[int, float] | None:
+        """Return the class weights for Keras's `fit`; None if equal, or applied by the loss."""
+        weights, options = self.class_weights, self.config.options
+        in_loss = task_of(self.config).balances_in_loss or options.augment.mixes_images
+        return None if weights is None or in_loss else dict(enumerate(weights[1].tolist()))
+
+    def shortened(self, *ends: tuple[int, int]) -> TrainingPlan:
+        """Return the plan with earlier ends of the last phase, in order; see `ends`."""
+        last = self.phases[-1]
+        for step, end_step in ends:
+            last = last.shortened(step, end_step)
+        return replace(self, phases=(*self.phases[:-1], last), ends=(*self.ends, *ends))
 
     def phases_from(self, step: int) -> tuple[Phase, ...]:
         """Return the phases that are not finished at this step, and always the last phase."""
@@ -126,6 +160,13 @@ class TrainingPlan:
         """Return whether a phase trains from features instead of images."""
         return phase.trainable == "head" and reads_features(self.config.options)
 
+    @property
+    def final_steps(self) -> int:
+        """Return the number of batches of images after the last epoch, for the class means."""
+        if not task_of(self.config).is_exclusive or self.reads_features(self.phases[-1]):
+            return 0
+        return self.epoch_steps + self.validation_steps
+
 
 def plan_training(
     location: str | os.PathLike[str],
@@ -133,6 +174,8 @@ def plan_training(
     options: TrainOptions,
     *,
     resume: bool = False,
+    choices: tuple[str, ...] = (),
+    time_limit_seconds: float | None = None,
 ) -> TrainingPlan:
     """Plan a training run on the dataset at `location`.
 
@@ -142,6 +185,8 @@ def plan_training(
             set.
         options: the options of the run; the model may be given as `package.module:builder`.
         resume: whether to continue an existing run; if no run exists, a new one starts.
+        choices: the choices of a recipe for a new run, each with its reason.
+        time_limit_seconds: the time for a new run, from its first step on; None means no limit.
 
     Raises:
         UsageError: an option conflicts with the dataset, the model or the existing run; or `run` is
@@ -170,12 +215,19 @@ def plan_training(
     check_shards(dataset, training, validation, sizes=not (options.skip_bad or skipped))
     # The scale of a target depends on all records, because --resume may name another store.
     architecture = _choose_architecture(options, spec, dataset, training)
-    check_task(options, spec, find_task(architecture.task, architecture.target))
+    check_task(options, spec, architecture, dataset.labels)
     training, validation = training.excluding(skipped), validation.excluding(skipped)
     weights = choose_weights(options)
     if weights not in {None, IMAGENET}:
         find_weights(str(weights), options.model)
     rate, head_rate = choose_learning_rates(options, spec)
+    find_phases = partial(
+        plan_phases,
+        epoch_steps=count_steps(training.records, options.batch_size),
+        learning_rate=rate,
+        head_learning_rate=head_rate,
+    )
+    restarts = _find_restarts(found, options, find_phases)
     config = RunConfig(
         format_version=FORMAT_VERSION,
         options=options,
@@ -185,6 +237,8 @@ def plan_training(
         dataset=_absolute(os.fspath(location)),
         plan_digests=tuple(part.plan_digest for part in dataset.manifest.generations),
         decoder=DECODER if found is None else found.decoder,
+        restarts=restarts,
+        **_kept_settings(found, choices, time_limit_seconds),
     )
     if found is not None:
         require_compatible(found, config, path=redact_url(run_location))
@@ -199,34 +253,58 @@ def plan_training(
         run_location,
         config,
         weights,
-        plan_phases(
-            options,
-            count_steps(training.records, options.batch_size),
-            learning_rate=rate,
-            head_learning_rate=head_rate,
-        ),
+        find_phases(options, restarts=restarts),
         (
-            _describe_model(config),
-            *_note_splits(training, validation),
+            *config.choices,
+            describe_model(config),
+            *note_groups(options),
+            *note_splits(training, validation, options.fold),
+            *advise_on_batches(training.records, options),
             *(
-                _note_classes(dataset, training)
+                note_classes(dataset, training, balanced=options.balanced)
                 if architecture.target is None
-                else _note_target(architecture.target, unknown)
+                else note_target(architecture.target, unknown)
             ),
-            *_note_skipped(skipped),
+            *note_skipped(skipped),
         ),
     )
 
 
 def _select(dataset: Dataset, options: TrainOptions) -> tuple[Selection, Selection, int]:
     """Return the records to train on and to validate on, and the number of those without target."""
-    training, validation = select_for_training(dataset, options.validation_split)
+    training, validation = select_for_training(dataset, options.validation_split, options.fold)
     if options.target is None:
         return training, validation, 0
     name = find_column(dataset, options.target).name
     known = [select_known(dataset, part, name) for part in (training, validation)]
     images = training.records + validation.records
     return known[0], known[1], images - sum(part.records for part in known)
+
+
+def _kept_settings(
+    found: RunConfig | None, choices: tuple[str, ...], time_limit_seconds: float | None
+) -> dict[str, Any]:
+    """Return the settings of a new run that a resumed run keeps."""
+    if found is not None:
+        choices, time_limit_seconds = found.choices, found.time_limit_seconds
+    return {"choices": choices, "time_limit_seconds": time_limit_seconds}
+
+
+def _find_restarts(
+    found: RunConfig | None,
+    options: TrainOptions,
+    find_phases: Callable[[TrainOptions], tuple[Phase, ...]],
+) -> tuple[int, ...]:
+    """Return the restarts of the schedule of a run; if it becomes longer, its old end is added.
+
+    A constant learning rate has no end, so a longer run is the same as one that was planned so.
+    """
+    if found is None:
+        return ()
+    if options.schedule == "constant":
+        return found.restarts
+    before, now = (find_phases(each)[-1].end_step for each in (found.options, options))
+    return (*found.restarts, before) if now > before else found.restarts
 
 
 def _choose_architecture(
@@ -277,55 +355,3 @@ def _check_memory(size_bytes: int) -> None:
 def _absolute(location: str) -> str:
     path = redact_url(location) if is_url(location) else os.path.abspath(location)  # noqa: PTH100
     return escape_surrogates(path)
-
-
-def _describe_model(config: RunConfig) -> str:
-    options, shape = config.options, config.shape
-    count, unit = (options.steps, "step") if options.steps else (options.epochs, "epoch")
-    return (
-        f"{options.model}, {options.mode}, {shape.width_px}x{shape.height_px}: "
-        f"{pluralize(count, unit)}, {pluralize(options.batch_size, 'image')} per step"
-    )
-
-
-def _note_skipped(skipped: Collection[tuple[str, int]]) -> Iterator[str]:
-    if skipped:
-        records = pluralize(len(skipped), "damaged record")
-        yield f"leaving out {records} of which the feature store has no features"
-
-
-def _note_splits(training: Selection, validation: Selection) -> Iterator[str]:
-    yield f"training on {pluralize(training.records, 'image')} of {training.split}"
-    if validation.split == "train":
-        yield (
-            "the dataset has no validation split: holding out a tenth of train for validation, "
-            f"{pluralize(validation.records, 'image')} chosen by the hash of their keys or groups"
-        )
-    else:
-        yield f"validating on {pluralize(validation.records, 'image')} of {validation.split}"
-
-
-def _note_target(target: Target, unknown: int) -> Iterator[str]:
-    column = escape_for_display(target.name)
-    yield f"predicting {column}: {target.mean:.4g} ± {target.deviation:.4g} in the training images"
-    if unknown:
-        yield f"leaving out {pluralize(unknown, 'image')} without a value of {column}"
-
-
-def _note_classes(dataset: Dataset, training: Selection) -> Iterator[str]:
-    note = find_task(dataset.manifest.settings.task).describe_classes(dataset.labels)
-    if note is not None:
-        columns = dataset.manifest.settings.columns
-        numbers = [column.name for column in columns if column.type != "string"]
-        hint = "; to predict a number, add --target {}"
-        yield note + (hint.format(escape_for_display(numbers[0])) if numbers else "")
-    counts = (
-        dataset[training.split].info.class_records
-        if training.mask is None
-        else count_classes(dataset, training).tolist()
-    )
-    empty = [name for name, count in zip(dataset.labels, counts, strict=True) if not count]
-    if empty:
-        shown = ", ".join(map(escape_for_display, empty[:_SHOWN_CLASSES]))
-        more = f" and {len(empty) - _SHOWN_CLASSES} more" * (len(empty) > _SHOWN_CLASSES)
-        yield f"classes without training images: {shown}{more}"

@@ -1,4 +1,4 @@
-"""Validation after each epoch."""
+"""Validation after each epoch, and the error about a diverged loss."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import keras
 
+from records.errors import UsageError
 from trainers.input.selection import count_steps
 from trainers.training.metric_state import to_numbers
 
@@ -50,4 +51,13 @@ class Validation:
                 verbose=0,
                 return_dict=True,
             )
-        return to_numbers(metrics.items())
+        hidden = setup.compiled_metrics.hidden
+        return to_numbers(item for item in metrics.items() if item[0] not in hidden)
+
+
+def diverged(loss: float, epoch: int, learning_rate: float) -> UsageError:
+    """Return the error about a loss that is NaN or infinite, in an epoch with this rate."""
+    return UsageError(
+        f"training diverged: the loss became {loss} in epoch {epoch}",
+        hint=f"try a --learning-rate below {learning_rate:g}",
+    )

@@ -16,6 +16,8 @@ from records.text.keys import key_to_text
 LOCAL_BLOCK_BYTES = 64 << 10
 REMOTE_BLOCK_BYTES = 8 << 20
 _LEAST_BLOCK_BYTES = 4 << 10
+_POINTER = b"version https://git-lfs.github.com/"
+_MOST_POINTER_BYTES = 1024
 
 
 class ContainerBytes(Protocol):
@@ -139,6 +141,13 @@ def copied(pieces: Iterator[bytes], copy: UnnamedFile | None) -> Iterator[bytes]
 
 def damaged(data: ContainerBytes, what: str, offset: int | None = None) -> CorruptDataError:
     """Return the error for a container whose structure is invalid."""
+    is_small = data.container.size_bytes <= _MOST_POINTER_BYTES
+    if is_small and data.read(0, len(_POINTER)) == _POINTER:
+        return CorruptDataError(
+            "the container is a pointer of Git LFS, and not the file itself",
+            path=data.shown,
+            hint="run `git lfs pull` in its repository, or download the file itself",
+        )
     return CorruptDataError(
         f"the container is damaged: {what}",
         path=data.shown,

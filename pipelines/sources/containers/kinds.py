@@ -90,6 +90,13 @@ _KINDS: dict[str, Kind] = {
     ),
     **dict.fromkeys(_TFRECORD_SUFFIXES, _TFRECORD),
     **dict.fromkeys((f"{suffix}.gz" for suffix in _TFRECORD_SUFFIXES), _COMPRESSED_TFRECORD),
+    ".array_record": Kind(
+        "ArrayRecord file",
+        "formats.array_record.list_array_records",
+        "formats.array_record.unpack_array_records",
+        options=_ALL,
+    ),
+    ".mds": Kind("MDS file", "formats.mds.list_mds", options=_ALL),
     ".npz": Kind("NumPy file", "formats.npz.list_npz", "formats.npz.unpack_npz", options=_ALL),
     **dict.fromkeys(("images-idx3-ubyte", "images.idx3-ubyte"), _IDX),
     **dict.fromkeys(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import NamedTuple
 
 from pipelines.options import ConvertOptions
-from pipelines.sources.column_names import ALIASES, is_index, plain_name
+from pipelines.sources.cells import Row, require_utf8
+from pipelines.sources.column_names import ALIASES, is_index, plain_last_part, plain_name
 from pipelines.sources.lists.kept_columns import kept_names, named_to_keep
-from pipelines.sources.lists.table import ListTable, is_image_path, show_names
+from pipelines.sources.lists.table import ListTable, folder_name, is_image_path, show_names
 from pipelines.sources.one_hot import find_binary_columns
 from records.errors import UsageError
 from records.format.layout import parse_split
@@ -24,6 +25,8 @@ NO_SPLIT = frozenset({"", "unassigned"})
 """Lower-case values of a split column that assign no split; the second one is AutoML's."""
 
 _SAMPLE_ROWS = 100
+_LEAST_NUMBERS = 20
+"""The fewest rows whose distinct integers are not labels: few images may each have a class."""
 
 
 class Roles(NamedTuple):
@@ -39,6 +42,8 @@ class Roles(NamedTuple):
         kept: the columns whose values the records keep.
         ignored: all other columns, except the index of pandas.
         target: the column that is kept as the target of a regression, if there is one.
+        has_class_folders: whether the label of an image is the name of its folder; `labels` is
+            empty then.
     """
 
     path: str
@@ -49,6 +54,7 @@ class Roles(NamedTuple):
     kept: tuple[str, ...]
     ignored: tuple[str, ...]
     target: str | None = None
+    has_class_folders: bool = False
 
     @property
     def is_one_hot(self) -> bool:
@@ -88,10 +94,11 @@ def choose_columns(table: ListTable, options: ConvertOptions) -> Roles:
 
     A role has the column that the user names; otherwise, the one with a well-known name. If only
     one column is left, it has the missing role of path or label. Columns that are left and hold
-    only 0 and 1 are one-hot.
+    only 0 and 1 are one-hot. A list with paths alone has the labels of their folders.
 
     Raises:
-        UsageError: a named column does not exist, or no column or several ones can have a role.
+        UsageError: a named column does not exist, or no column or several ones can have a role, or
+            the name of a one-hot column is not valid UTF-8.
     """
     return _Choice(table, options).choose()
 
@@ -127,11 +134,17 @@ class _Choice:
         label = self._find("label") if needs_label and not labels else None
         labels = labels or ((label,) if label is not None else ())
         path = path or self._last("path", labels or target)
-        if needs_label and target is None:
-            labels = labels or self._last_labels(path)
+        has_class_folders = False
+        if needs_label and target is None and not labels:
+            has_class_folders = self._has_class_folders(path)
+            labels = () if has_class_folders else self._last_labels(path)
+        for name in labels if len(labels) > 1 else ():
+            require_utf8(name, self._table.path)
         kept = kept_names(self._table, options, self.left, target)
         ignored = tuple(name for name in self.left if name not in kept)
-        return Roles(path, labels, split, group, confidence, kept, ignored, target)
+        return Roles(
+            path, labels, split, group, confidence, kept, ignored, target, has_class_folders
+        )
 
     def _named(self, role: str, name: str | None) -> str | None:
         """Return the column that the user names, without regard to case and punctuation."""
@@ -166,12 +179,16 @@ class _Choice:
         """Return the column with a well-known name. Raises UsageError if there are several."""
         if not self._table.has_header:
             return None
-        for names in ALIASES[role]:
-            found = [name for name in self.left if self._plain[name] in names]
-            if len(found) > 1:
-                raise self._ambiguous(role, found)
-            if found:
-                return self._take(found[0])
+        fields = {name: part for name in self.left if (part := plain_last_part(name))}
+        columns = {name: self._plain[name] for name in self.left if name not in fields}
+        whole = {name: self._plain[name] for name in fields}
+        for plain in (columns, whole, fields):
+            for names in ALIASES[role]:
+                found = [name for name, text in plain.items() if text in names]
+                if len(found) > 1:
+                    raise self._ambiguous(role, found)
+                if found:
+                    return self._take(found[0])
         return None
 
     def _find_confidence(self) -> str | None:
@@ -187,16 +204,44 @@ class _Choice:
             found = [name for name in self.left if is_image_path(str(rows[0].get(name, "")))]
             if len(found) > 1:
                 raise self._ambiguous("path", found)
+            if len(self.left) == 1:  # a list of labels alone is not read here
+                found = [*self.left]
             path = self._take(found[0]) if found else None
         if split is None and self._options.split_column is None:
             for name in self.left:
                 values = [str(row.get(name, "")) for row in rows]
                 splits = [value for value in values if value.strip().lower() not in NO_SPLIT]
-                if splits and all(map(parse_split, splits)) and len(self.left) > 1:
+                is_split = all(map(parse_split, splits)) and any(value.strip() for value in values)
+                if is_split and len(self.left) > 1:
                     split = self._take(name)
                     break
         self.left = [name for name in self.left if any(row.get(name) for row in rows)]
+        if path is not None:
+            self._drop_numbers(path, rows)
         return path, split
+
+    def _drop_numbers(self, path: str, rows: Sequence[Row]) -> None:
+        """Drop a first column that numbers the rows, as in lists of MXNet and CUB-200."""
+        first, others = self.left[:1], self.left[1:]
+        if first != list(self._table.columns[:1]) or not _are_distinct_integers(rows, first[0]):
+            return
+        if others:
+            are_classes = any(_has_repeated_value(rows, name) for name in others)
+        else:
+            are_classes = len(rows) >= _LEAST_NUMBERS and len(_folders(rows, path)) > 1
+        if are_classes:
+            self.left = others
+
+    def _has_class_folders(self, path: str) -> bool:
+        """Return whether a list has only paths, and these are in several folders."""
+        if self._candidates():
+            return False
+        first: set[str] = set()
+        for _, row in self._table.rows():
+            first |= _folders((row,), path)
+            if len(first) > 1:
+                return True
+        return False
 
     def _last(self, role: str, others: Iterable[str] | None) -> str:
         """Return the only column that is left, if the columns of the other role are known."""
@@ -245,6 +290,20 @@ class _Choice:
             + "; or --target-column NAME for a column of numbers to predict, or --label-column none"
             " if the images have no labels" * (role == "label"),
         )
+
+
+def _are_distinct_integers(rows: Sequence[Row], name: str) -> bool:
+    values = [str(row.get(name, "")) for row in rows]
+    return all(map(str.isdecimal, values)) and len(set(values)) == len(values)
+
+
+def _has_repeated_value(rows: Sequence[Row], name: str) -> bool:
+    return len({row.get(name) for row in rows}) < len(rows)
+
+
+def _folders(rows: Iterable[Row], path: str) -> set[str]:
+    """Return the names of the folders of images."""
+    return {folder for row in rows if (folder := folder_name(str(row.get(path, ""))))}
 
 
 def _quoted(name: str) -> str:

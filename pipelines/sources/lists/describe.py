@@ -50,6 +50,8 @@ def describe_list(
 
 
 def _describe_labels(roles: Roles, multi_label: bool) -> str:
+    if roles.has_class_folders:
+        return "labels from the folders of the paths"
     if not roles.labels:
         return "no column of labels"
     source = (

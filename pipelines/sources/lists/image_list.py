@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from pipelines.options import ConvertOptions
 from pipelines.sources.base import SourceFilter, Sources
+from pipelines.sources.column_names import may_have_role
 from pipelines.sources.lists.columns import Roles, choose_columns
 from pipelines.sources.lists.describe import describe_ignored, describe_list
 from pipelines.sources.lists.kept_columns import (
@@ -20,7 +21,7 @@ from pipelines.sources.lists.kept_columns import (
     parse_values,
     require_columns,
 )
-from pipelines.sources.lists.label_lines import add_paths, has_only_labels
+from pipelines.sources.lists.label_lines import add_paths, has_only_labels, require_classes
 from pipelines.sources.lists.locate import Locator
 from pipelines.sources.lists.open import image_folder, open_list
 from pipelines.sources.lists.rows import ListRow, read_rows
@@ -72,7 +73,25 @@ def read_part(table: ListTable, options: ConvertOptions, folder: str) -> ListPar
     if not table.columns or next(table.rows(), None) is None:
         raise InputNotFoundError("the list is empty", path=table.path)
     roles = choose_columns(table, options)
-    return ListPart(table, roles, list(read_rows(table, roles, options, folder)), folder)
+    rows = list(read_rows(table, roles, options, folder))
+    _require_classes(table, roles, rows, options)
+    return ListPart(table, roles, rows, folder)
+
+
+def _require_classes(
+    table: ListTable, roles: Roles, rows: Sequence[ListRow], options: ConvertOptions
+) -> None:
+    """Raise UsageError if a column that is the label only because it is left has no classes."""
+    is_named = options.label_column is not None or options.append or options.is_multi_label
+    if is_named or len(roles.labels) != 1 or may_have_role(roles.labels[0], "label"):
+        return
+    name = escape_for_display(roles.labels[0])
+    require_classes(
+        [label for row in rows for label in row.labels],
+        table.path,
+        f"name the column of the labels with --label-column NAME; or pass --label-column {name} if"
+        " its texts are classes, or --label-column none if the images have no labels",
+    )
 
 
 def collect_rows(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pipelines.options import ConvertOptions
 from pipelines.sources.cells import Row
 from pipelines.sources.column_names import ALIASES, plain_name
+from pipelines.sources.lists.kept_columns import is_quantity
 from pipelines.sources.lists.table import ListTable, is_image_path
 from pipelines.sources.reader import SourceFiles
 from records.errors import UsageError
@@ -17,6 +18,8 @@ from records.text.keys import key_to_text
 
 _PATH, _LABEL = "path", "label"
 _NUMBER = re.compile(rb"(\d+)")
+_LEAST_LABELS = 20
+_SHOWN_CHARACTERS = 80
 
 
 def has_only_labels(table: ListTable, options: ConvertOptions) -> bool:
@@ -25,8 +28,13 @@ def has_only_labels(table: ListTable, options: ConvertOptions) -> bool:
         return False
     (name,) = table.columns
     is_path = any(plain_name(name) in names for names in ALIASES["path"])
-    first = next((row for _, row in table.rows()), None)
-    return not is_path and first is not None and not is_image_path(str(first.get(name, "")))
+    values = [str(row.get(name, "")) for _, row in table.rows()]
+    return not is_path and bool(values) and not is_image_path(values[0]) and not _are_ids(values)
+
+
+def _are_ids(values: Sequence[str]) -> bool:
+    """Return whether texts are paths without extensions, as in `train.txt` of Food-101."""
+    return all("/" in value for value in values) and len(set(values)) == len(values)
 
 
 def add_paths(
@@ -41,7 +49,8 @@ def add_paths(
         files: the source.
 
     Raises:
-        UsageError: there are not as many labels as images, or the order of the names is ambiguous.
+        UsageError: there are not as many labels as images, most images have different labels,
+            or the order of the names is ambiguous.
     """
     (name,) = table.columns
     labels = [(number, row.get(name, "")) for number, row in table.rows()]
@@ -57,12 +66,38 @@ def add_paths(
             got=pluralize(len(labels), "label"),
             hint="add a column `path` with the path of each image",
         )
+    if options.label_column is None:
+        require_classes(
+            [str(label) for _, label in labels],
+            table.path,
+            "write the list as CSV, with a column `path` and a column `label`; or pass"
+            " --label-column label if each line is a class",
+        )
 
     def rows() -> Iterator[tuple[int, Row]]:
         for (number, label), key in zip(labels, keys, strict=True):
             yield number, {_PATH: key.decode("utf-8", "surrogateescape"), _LABEL: label}
 
     return table._replace(columns=(_PATH, _LABEL), rows=rows, has_header=True)
+
+
+def require_classes(labels: Sequence[str], path: str, hint: str) -> None:
+    """Raise UsageError if labels are not classes, because most images have different ones.
+
+    Args:
+        labels: the label of each image, from a column whose name is not that of a label.
+        path: the path of the list, for messages.
+        hint: what to do.
+    """
+    texts = set(labels)
+    if len(labels) >= _LEAST_LABELS and len(texts) > len(labels) / 2 and not is_quantity(texts):
+        raise UsageError(
+            "most images have different labels, so the labels are not classes",
+            path=path,
+            got=f"{pluralize(len(texts), 'label')} of {pluralize(len(labels), 'image')}, such as "
+            f"{escape_for_display(labels[0][:_SHOWN_CHARACTERS])}",
+            hint=hint,
+        )
 
 
 def _list_images(options: ConvertOptions, folder: str, files: SourceFiles) -> list[bytes]:

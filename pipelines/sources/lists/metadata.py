@@ -1,4 +1,4 @@
-"""Lists next to the images, as Hugging Face's image folders have: `metadata.csv`."""
+"""Lists next to the images: `metadata.csv` of Hugging Face, `_classes.csv` of Roboflow."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from records.errors import UsageError
 from records.format.layout import parse_split
 from records.text.keys import key_to_text
 
-_NAMES = (b"metadata.csv", b"metadata.jsonl", b"metadata.parquet")
+_NAMES = (b"metadata.csv", b"metadata.jsonl", b"metadata.parquet", b"_classes.csv")
 _PATH_COLUMN = "file_name"
 
 

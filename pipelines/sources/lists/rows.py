@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 from collections.abc import Iterator
@@ -11,14 +12,21 @@ import msgspec
 from msgspec.structs import replace
 
 from pipelines.options import ConvertOptions
-from pipelines.sources.cells import Cell, Row, distinct_labels, read_labels, read_text
+from pipelines.sources.cells import (
+    Cell,
+    Row,
+    distinct_labels,
+    read_labels,
+    read_text,
+    require_utf8,
+)
 from pipelines.sources.lists.columns import NO_SPLIT, ONE_CLASS, Roles
 from pipelines.sources.lists.kept_columns import check_target, check_texts
-from pipelines.sources.lists.table import ListTable
+from pipelines.sources.lists.table import ListTable, folder_name
 from pipelines.sources.one_hot import read_one_hot
 from records.errors import UsageError
 from records.format.layout import SplitName, parse_split
-from records.storage import is_url
+from records.storage import is_url, local_path
 from records.text.escaping import escape_for_display
 
 _MAX_PATH_BYTES = 4096
@@ -109,7 +117,7 @@ class _RowReader:
         path = read_text(cells, roles.path, where)
         if not path.strip() or "\0" in path:
             raise UsageError("a row has no path, or a path with a zero byte", path=where)
-        found = self._read_labels(cells, where)
+        found = self._read_labels(cells, path, where)
         labels = distinct_labels(found, where, is_multi_label=self._is_multi_label)
         split = self._split(cells, where)
         group = (read_text(cells, roles.group, where) or None) if roles.group else None
@@ -128,7 +136,11 @@ class _RowReader:
             {name: read_text(cells, name, where) for name in self._roles.kept}, where
         )
 
-    def _read_labels(self, cells: Row, where: str) -> Iterator[str]:
+    def _read_labels(self, cells: Row, path: str, where: str) -> Iterator[str]:
+        if self._roles.has_class_folders:
+            folder = folder_name(path)
+            require_utf8(folder, where)
+            return iter((folder,) if folder else ())
         if not self._roles.labels:
             return iter((ONE_CLASS,))
         if self._roles.is_one_hot:
@@ -164,11 +176,20 @@ class _RowReader:
 
     def _key(self, path: str, where: str, folder: str | None = None) -> bytes:
         _check_length(path, where)
-        relative = _relative_path(path, self._source, where)
         folder = self._folder if folder is None else folder
+        if path.startswith("/") and self._is_below(f"{folder}{path}"):
+            path = path.lstrip("/")  # as in lists of Places365
+        relative = _relative_path(path, self._source, where)
         # An absolute path below the source, and a path that begins with the folder, are complete.
         is_whole = path.startswith("/") or relative.startswith(f"{folder}/")
         return _encode(relative if not folder or is_whole else f"{folder}/{relative}")
+
+    def _is_below(self, path: str) -> bool:
+        """Return whether an absolute path means a file below a local source."""
+        relative = posixpath.normpath(path.lstrip("/"))
+        root = local_path(self._source) or self._source
+        is_inside = relative != ".." and not relative.startswith("../")
+        return is_inside and not is_url(root) and os.path.lexists(f"{root}/{relative}")
 
     def _spellings(self, path: str, key: bytes, where: str) -> tuple[bytes, ...]:
         others = dict.fromkeys((path.strip(), path.strip().replace("\\", "/")))

@@ -51,6 +51,11 @@ def show_names(names: tuple[str, ...]) -> str:
     return (shown or "none") + ", …" * (len(names) > _SHOWN_COLUMNS)
 
 
+def folder_name(path: str) -> str:
+    """Return the name of the folder of a path, with slashes or backslashes; empty without one."""
+    return path.strip().replace("\\", "/").rpartition("/")[0].rpartition("/")[2]
+
+
 def is_image_path(text: str) -> bool:
     """Return whether a text ends as names of images do, or is a URL."""
     return "://" in text[:16] or text.rstrip()[-_LONGEST_EXTENSION:].lower().endswith(_EXTENSIONS)

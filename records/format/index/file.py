@@ -212,8 +212,11 @@ class IndexFile(NamedTuple):
 
 def read_index_file(storage: Storage, name: str) -> IndexFile:
     """Read an index without its rows. Raises as `read_index`."""
-    content = storage.read(name)
-    path = storage.display_name(name)
+    return decode_index_file(storage.read(name), path=storage.display_name(name))
+
+
+def decode_index_file(content: bytes, *, path: str) -> IndexFile:
+    """Read an index without its rows from its bytes. Raises CorruptDataError, with `path`."""
     with _corrupt_if_unreadable(path):
         metadata = pq.read_metadata(io.BytesIO(content)).metadata
     return IndexFile(_decode_summary(metadata, path), digest_of(content))

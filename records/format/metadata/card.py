@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from records.format.layout import SPLITS
 from records.format.metadata.card_header import make_header
 from records.format.metadata.description import WEB_URL, Description
 from records.text.escaping import escape_for_display
 from records.text.formatting import format_bytes, pluralize
+from records.text.markdown import code, fenced, inline, table
 
 if TYPE_CHECKING:
     from records.format.manifest import Manifest
@@ -31,17 +32,37 @@ _STORED = {
 }  # fmt: skip
 
 
-def make_card(manifest: Manifest, *, has_grid: bool = False) -> bytes:
-    """Return the card of a dataset; `has_grid` is whether it has a contact sheet, see `GRID`."""
+class FilesOfFormat(NamedTuple):
+    """The parts of the card of files of another format, without the files of a dataset.
+
+    Attributes:
+        header: the YAML header.
+        reading: the lines about reading the files.
+    """
+
+    header: str
+    reading: Sequence[str]
+
+
+def make_card(
+    manifest: Manifest, *, has_grid: bool = False, files: FilesOfFormat | None = None
+) -> bytes:
+    """Return the card of a dataset.
+
+    Args:
+        manifest: the manifest.
+        has_grid: whether the dataset has a contact sheet, see `GRID`.
+        files: the parts that differ if the files have another format.
+    """
     given = manifest.description or Description()
     parts = [
-        make_header(manifest),
-        f"# {_inline(given.name or 'Dataset')}",
+        make_header(manifest) if files is None else files.header,
+        f"# {inline(given.name or 'Dataset')}",
         given.description or "",
         f"![Images of the dataset]({GRID})" if has_grid else "",
-        _contents(manifest),
-        _reading(manifest),
-        _limits(manifest, given),
+        _contents(manifest, is_dataset=files is None),
+        _section("Read the dataset", _reading(manifest) if files is None else files.reading),
+        _limits(manifest, given, is_dataset=files is None),
         _publication(given),
     ]
     text = "\n\n".join(part.strip("\n") for part in parts if part) + "\n\n"
@@ -57,20 +78,39 @@ def is_generated(content: bytes) -> bool:
     return mark is not None and hashlib.sha256(text + b"\n").hexdigest().encode() == mark[1]
 
 
-def _contents(manifest: Manifest) -> str:
-    splits = [name for name in SPLITS if name in manifest.splits]
-    infos = [manifest.splits[name] for name in splits]
+def _contents(manifest: Manifest, *, is_dataset: bool) -> str:
+    infos = manifest.splits.values()
     images = sum(info.records for info in infos)
     shards = pluralize(sum(len(info.shards) for info in infos), "shard")
     size = format_bytes(sum(info.bytes for info in infos))
     classes = pluralize(len(manifest.labels), "class")
+    return "\n".join(
+        [
+            "## Contents",
+            "",
+            f"{pluralize(images, 'image')} in {classes}, in {shards} ({size}).",
+            f"This is generation {manifest.generations[-1].number} of the dataset.",
+            "",
+            *count_tables(
+                manifest,
+                "`labels.txt` and `croissant.json` have" if is_dataset else "`labels.txt` has",
+            ),
+        ]
+    )
+
+
+def count_tables(manifest: Manifest, full_list: str) -> list[str]:
+    """Return the lines of the tables of splits and of classes.
+
+    Args:
+        manifest: the manifest of the dataset.
+        full_list: the subject and the verb of a sentence that names the list of all classes, if
+            the table has only some of them.
+    """
+    splits = [name for name in SPLITS if name in manifest.splits]
+    infos = [manifest.splits[name] for name in splits]
     lines = [
-        "## Contents",
-        "",
-        f"{pluralize(images, 'image')} in {classes}, in {shards} ({size}).",
-        f"This is generation {manifest.generations[-1].number} of the dataset.",
-        "",
-        *_table(
+        *table(
             ["split", "images", "shards", "size"],
             [
                 [name, f"{info.records:,}", f"{len(info.shards):,}", format_bytes(info.bytes)]
@@ -78,58 +118,56 @@ def _contents(manifest: Manifest) -> str:
             ],
         ),
         "",
-        *_table(
+        *table(
             ["class", *splits],
             [
-                [_inline(label), *(f"{info.class_records[number]:,}" for info in infos)]
+                [inline(label), *(f"{info.class_records[number]:,}" for info in infos)]
                 for number, label in enumerate(manifest.labels[:_MAX_SHOWN_CLASSES])
             ],
         ),
     ]
     if len(manifest.labels) > _MAX_SHOWN_CLASSES:
-        lines += [
-            "",
-            f"`labels.txt` and `croissant.json` have all {classes}.",
-        ]
+        lines += ["", f"{full_list} all {pluralize(len(manifest.labels), 'class')}."]
     if manifest.settings.is_multi_label:
         lines += ["", "An image can have any number of classes."]
-    return "\n".join(lines)
+    return lines
 
 
-def _reading(manifest: Manifest) -> str:
+def _section(heading: str, lines: Sequence[str]) -> str:
+    return "\n".join([f"## {heading}", "", *lines])
+
+
+def _reading(manifest: Manifest) -> list[str]:
     options = manifest.settings.images
     width, height = options.resize or (0, 0)
     size = f" of {width} × {pluralize(height, 'pixel')}" if options.resize else ""
     stored = f"The images are stored as {_STORED[options.store]}{size}."
     if manifest.adopted is not None:
         stored = "Another program wrote the records."
-    columns = ", ".join(_code(column.name) for column in manifest.settings.columns)
-    return "\n".join(
-        [
-            "## Read the dataset",
-            "",
-            f"The records are `tf.train.Example` messages in TFRecord files ([format]({_FORMAT})).",
-            stored,
-            *([f"Each record also has the columns {columns}."] if columns else []),
-            "",
-            "```python",
-            "import shardmill as sm",
-            "",
-            'dataset = sm.open_dataset("PATH")',
-            "for split, records in dataset.items():",
-            "    print(split, len(records))",
-            "```",
-        ]
-    )
+    columns = ", ".join(code(column.name) for column in manifest.settings.columns)
+    return [
+        f"The records are `tf.train.Example` messages in TFRecord files ([format]({_FORMAT})).",
+        stored,
+        *([f"Each record also has the columns {columns}."] if columns else []),
+        "",
+        "```python",
+        "import shardmill as sm",
+        "",
+        'dataset = sm.open_dataset("PATH")',
+        "for split, records in dataset.items():",
+        "    print(split, len(records))",
+        "```",
+    ]
 
 
-def _limits(manifest: Manifest, given: Description) -> str:
+def _limits(manifest: Manifest, given: Description, *, is_dataset: bool) -> str:
     newest = manifest.generations[-1].counts
     rejected = sum(each.counts.rejected for each in manifest.generations)
     removed = sum(each.removed for each in manifest.generations)
     counts = [sum(column) for column in _class_columns(manifest)]
+    listed = ", listed in `rejects.jsonl`" if is_dataset else ""
     known = [
-        (rejected, f"Rejected: {pluralize(rejected, 'file')}, listed in `rejects.jsonl`."),
+        (rejected, f"Rejected: {pluralize(rejected, 'file')}{listed}."),
         (newest.skipped, f"Not images: {pluralize(newest.skipped, 'file')} of the source."),
         (newest.excluded, f"Left out: {pluralize(newest.excluded, 'image')} of the source."),
         (removed, f"Removed later: {pluralize(removed, 'image')}."),
@@ -162,34 +200,10 @@ def _publication(given: Description) -> str:
     ]
     lines = [f"- {name}: {_link(str(value))}" for name, value in facts if value]
     if given.citation:
-        fence = _backticks(given.citation, least=3)
-        lines += ["", f"{fence}bibtex", given.citation.strip("\n"), fence]
+        lines += ["", *fenced(given.citation, "bibtex")]
     return "\n".join(["## Licence and citation", "", *lines]) if lines else ""
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    rule = ["---", *["---:"] * (len(head) - 1)]
-    return [f"| {' | '.join(cells)} |" for cells in (head, rule, *rows)]
-
-
-def _inline(text: str) -> str:
-    """Return text in which no character is Markdown or HTML."""
-    return re.sub(r"([\\`*_{}\[\]<>|#&])", r"\\\1", escape_for_display(text))
-
-
 def _link(text: str) -> str:
-    """Return a URL as a link, and any other text as `_inline`."""
-    return f"<{escape_for_display(text)}>" if WEB_URL.fullmatch(text) else _inline(text)
-
-
-def _code(text: str) -> str:
-    """Return text as code, in which no character has another meaning."""
-    shown = escape_for_display(text)
-    ticks = _backticks(shown, least=1)
-    space = " " if shown.startswith("`") or shown.endswith("`") else ""
-    return f"{ticks}{space}{shown}{space}{ticks}"
-
-
-def _backticks(text: str, *, least: int) -> str:
-    """Return more backticks than any sequence of them in a text has."""
-    return "`" * max(least, 1 + max(map(len, re.findall("`+", text)), default=0))
+    """Return a URL as a link, and any other text as `inline`."""
+    return f"<{escape_for_display(text)}>" if WEB_URL.fullmatch(text) else inline(text)

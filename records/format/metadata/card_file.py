@@ -13,17 +13,19 @@ if TYPE_CHECKING:
     from records.format.manifest import Manifest
 
 
-def update_card(storage: Storage, manifest: Manifest) -> None:
+def update_card(storage: Storage, manifest: Manifest, *, has_grid: bool | None = None) -> None:
     """Write the card of a published dataset, unless the user has written or changed it.
 
-    The caller holds the lock.
+    The caller holds the lock. `has_grid` is whether the card has a picture; by default, it is read.
 
     Raises:
         OutputError: the folder cannot be written to.
         LockedError: the card was changed at this moment.
         StorageError: storage failed after retries.
     """
-    content = make_card(manifest, has_grid=storage.stat(GRID) is not None)
+    if has_grid is None:
+        has_grid = storage.stat(GRID) is not None
+    content = make_card(manifest, has_grid=has_grid)
     try:
         present = storage.read(CARD)
     except FileNotFoundError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from records.format.layout import SPLITS, index_name
@@ -34,10 +34,22 @@ _LICENCES = {
 """The identifiers that the Hub accepts; it refuses a card with any other one."""
 
 
-def make_header(manifest: Manifest) -> str:
-    """Return the header: licence, size, task, and the indexes as the tables of the splits.
+def make_header(
+    manifest: Manifest,
+    *,
+    config: str = "index",
+    name_of: Callable[[str], str] = index_name,
+    tags: Sequence[str] = ("tfrecord",),
+) -> str:
+    """Return the header: licence, size, task, and the tables of the splits.
 
     The Hub does not read TFRecord files, so its table viewer shows the rows of the indexes.
+
+    Args:
+        manifest: the manifest.
+        config: the name of the tables.
+        name_of: a function that returns the name of the table of a shard.
+        tags: the tags after those of the user.
     """
     given = manifest.description or Description()
     records = sum(info.records for info in manifest.splits.values())
@@ -46,10 +58,10 @@ def make_header(manifest: Manifest) -> str:
         *_license(given.license),
         *_list("language", given.languages),
         *_scalar("pretty_name", given.name),
-        *_list("tags", [*given.keywords, "tfrecord"]),
+        *_list("tags", [*given.keywords, *tags]),
         *_list("task_categories", ["image-classification"]),
         *_list("size_categories", [size]),
-        *_configs(manifest),
+        *_configs(manifest, config, name_of),
     ]
     return "\n".join(["---", *lines, "---"])
 
@@ -69,18 +81,18 @@ def _license(license_: str | None) -> Iterator[str]:
         yield from _scalar("license_link" if is_url else "license_name", license_)
 
 
-def _configs(manifest: Manifest) -> Iterator[str]:
+def _configs(manifest: Manifest, config: str, name_of: Callable[[str], str]) -> Iterator[str]:
     names = [name for name in SPLITS if name in manifest.splits]
     if not names:
         return
     yield "configs:"
-    yield "- config_name: index"
+    yield f"- config_name: {config}"
     yield "  data_files:"
     for name in names:
         yield f"  - split: {name}"
         yield "    path:"
         shards = manifest.splits[name].shards
-        for pattern in glob_patterns(index_name(shard.name) for shard in shards):
+        for pattern in glob_patterns(name_of(shard.name) for shard in shards):
             yield f"    - {_quote(pattern)}"
 
 

@@ -10,7 +10,6 @@ The file is TOML. The manifest has its content.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator
 from datetime import date
 from difflib import get_close_matches
@@ -20,7 +19,7 @@ import msgspec
 
 from records.errors import InputNotFoundError, UsageError
 from records.storage import read_named_file
-from records.user_text import decode_strict_text
+from records.user_text import decode_toml, place_of_key
 
 MAX_FILE_BYTES = 1 << 18
 _LINE_CHARS = 1000
@@ -89,27 +88,18 @@ def parse_description(content: bytes, *, path: str) -> Description:
     Raises:
         UsageError: the file is not TOML, is too large, or has an unknown key or an invalid value.
     """
-    if len(content) > MAX_FILE_BYTES:
-        raise UsageError(
-            "the description is too large",
-            path=path,
-            expected=f"at most {MAX_FILE_BYTES:,} bytes",
-        )
-    text = decode_strict_text(content, path=path)
-    try:
-        values = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # also an integer with too many digits
-        raise UsageError(
-            "the description is not valid TOML",
-            path=path,
-            got=str(error),
-            hint='write one key per line: name = "Flowers"',
-        ) from error
+    text, values = decode_toml(
+        content,
+        path=path,
+        what="the description",
+        most_bytes=MAX_FILE_BYTES,
+        hint='write one key per line: name = "Flowers"',
+    )
     for key in values:
         if key not in Description.__struct_fields__:
-            raise _unknown_key(key, _place(path, text, key))
+            raise _unknown_key(key, place_of_key(path, text, key))
     for key, value in values.items():
-        place = _place(path, text, key)
+        place = place_of_key(path, text, key)
         _check_value(key, value, place)
     return msgspec.convert(values, Description)
 
@@ -124,14 +114,6 @@ def _unknown_key(key: str, place: str) -> UsageError:
         got=key,
         hint=f"write `{similar[0]}`" if similar else "remove the key",
     )
-
-
-def _place(path: str, text: str, key: str) -> str:
-    """Return the path with the number of the line of a key, if it is known."""
-    pattern = re.compile(rf"[ \t\[]*[\"']?{re.escape(key)}[\"']?[ \t]*[=.\]]")
-    lines = enumerate(text.splitlines(), start=1)
-    number = next((number for number, line in lines if pattern.match(line)), None)
-    return path if number is None else f"{path} line {number}"
 
 
 def _check_value(key: str, value: Any, place: str) -> None:

@@ -6,9 +6,10 @@
   const IMAGES_PER_PAGE = 60;
   const MOST_CHOICES = 500;
   const TINY_PX = 64;
-  const data = JSON.parse(document.getElementById("report-data").textContent);
+  const NO_PICTURE = "The page has no picture of this image: it shows a limited number of pictures.";
+  const source = document.getElementById("report-data");
+  const data = JSON.parse(source.textContent);
   const images = data.images;
-  const selected = new Set();
   const order = new Intl.Collator("en", { numeric: true });
   const find = (id) => document.getElementById(id);
 
@@ -32,6 +33,12 @@
     return `${Number(value.toPrecision(3))} ${units[unit]}`;
   }
 
+  function showPoints(value) {
+    const text = (100 * value).toFixed(1);
+    if (Number(text) === 0) return "0.0";
+    return value > 0 ? `+${text}` : text;
+  }
+
   // `toLocaleString` would make such an object for each number, which takes most of the time.
   const WHOLE = new Intl.NumberFormat("en");
   const FRACTION = new Intl.NumberFormat("en", { maximumFractionDigits: 6 });
@@ -39,6 +46,7 @@
     count: (value) => WHOLE.format(value),
     number: (value) => FRACTION.format(Number(value.toPrecision(4))),
     percent: (value) => `${(100 * value).toFixed(1)} %`,
+    points: showPoints,
     bytes: showBytes,
   };
 
@@ -60,26 +68,55 @@
 
   function load(picture) {
     watcher.unobserve(picture);
-    if (!picture.src) picture.src = images[picture.dataset.picture].picture;
+    if (!picture.src) paint(picture);
   }
 
   addEventListener("beforeprint", () =>
     document.querySelectorAll("img[data-picture]").forEach(load));
 
-  function makePicture(number) {
+  // Overlays are other pictures of the same images, which are shown instead of them, or not.
+
+  let isOverlaid = false;
+
+  function paint(picture) {
+    const image = images[picture.dataset.picture];
+    const overlay = isOverlaid ? image.overlays?.[picture.dataset.overlay] : undefined;
+    picture.src = overlay?.picture ?? image.picture;
+    picture.alt = overlay?.text ?? "";
+  }
+
+  function toggleOverlays() {
+    isOverlaid = !isOverlaid;
+    for (const picture of document.querySelectorAll("img[data-overlay]")) {
+      if (picture.src) paint(picture);
+    }
+    for (const button of document.querySelectorAll("button.overlays")) {
+      button.setAttribute("aria-pressed", isOverlaid);
+    }
+  }
+
+  function makePicture(number, overlay) {
     const image = images[number];
     const [width, height] = image.size.split("×").map(Number);
     const tiny = Math.max(width, height) <= TINY_PX;
-    return make("img", { alt: "", class: tiny ? "tiny" : null, "data-picture": number });
+    return make("img", {
+      alt: "", class: tiny ? "tiny" : null, "data-picture": number, "data-overlay": overlay ?? null,
+    });
   }
 
-  function makeImage(number, list) {
+  const placeOf = (number) => `${images[number].classes} · ${images[number].split}`;
+
+  // An item is an image with the overlay and the facts that the viewer shows: those of its row. If
+  // `showsPlace`, its class and split are below it, because nothing else there names them. The
+  // viewer shows the other items of the list with the arrow keys.
+  function makeImage(item, list) {
+    const { number, overlay, showsPlace } = item;
     const image = images[number];
     const box = make("input", {
       type: "checkbox",
       "aria-label": `Select ${image.key}`,
       "data-image": number,
-      onchange: () => select(number, box.checked),
+      onchange: () => select([number], box.checked),
     });
     box.checked = selected.has(number);
     box.disabled = image.line === "";
@@ -88,41 +125,124 @@
     const button = make("button", {
       type: "button",
       class: "show",
-      "aria-label": `Show ${image.key}`,
-      onclick: () => openViewer(number, list),
-    });
+      onclick: () => openViewer(list, list.indexOf(item)),
+    }, make("span", { class: "for-readers" }, `Show ${image.key} `));
     if (image.picture) {
-      const picture = makePicture(number);
+      const picture = makePicture(number, overlay);
       button.append(picture);
       watcher.observe(picture);
     } else {
-      button.append(image.error ? "damaged" : "no picture");
+      button.append(image.error ? "damaged" : "no picture: beyond the limit of the page");
     }
     const name = `image${selected.has(number) ? " selected" : ""}`;
-    return make("figure", { class: name }, box, button, caption);
+    const place = showsPlace ? [make("p", { class: "place", dir: "auto" }, placeOf(number))] : [];
+    const classes = data.classes.length ? [makeClassList(number)] : [];
+    return make("figure", { class: name }, box, button, ...place, caption, ...classes);
   }
 
-  // Selection.
+  // Selection. Each selected image may have a correct class: the suggested one, unless the user
+  // chooses another one, or none. The choice belongs to the selection, and ends with it.
+
+  const selected = new Set();
+  const chosen = new Map();
+  const NO_CLASS = "";
 
   const exactKey = (number) => images[number].line ?? images[number].key;
+  const classOf = (number) => chosen.get(number) ?? images[number].suggested ?? NO_CLASS;
 
-  function select(number, isSelected) {
-    if (isSelected) selected.add(number);
-    else selected.delete(number);
-    for (const box of document.querySelectorAll(`input[data-image="${number}"]`)) {
-      box.checked = isSelected;
-      box.parentElement.classList.toggle("selected", isSelected);
+  function select(numbers, isSelected) {
+    for (const number of numbers) {
+      if (images[number].line === "") continue;
+      if (isSelected) selected.add(number);
+      else selected.delete(number);
+      if (!isSelected) chosen.delete(number);
+      for (const box of document.querySelectorAll(`input[data-image="${number}"]`)) {
+        box.checked = isSelected;
+        box.parentElement.classList.toggle("selected", isSelected);
+      }
+      document.querySelectorAll(`select[data-image="${number}"]`).forEach(showClass);
     }
+    if (find("viewer").open) find("viewer-select").checked = selected.has(viewer.list[viewer.place].number);
     showSelection();
+    keepSelection();
+  }
+
+  function choose(numbers, value) {
+    const label = value === NO_CLASS ? NO_CLASS : Number(value);
+    numbers.forEach((number) => chosen.set(number, label));
+    select(numbers, true);
+  }
+
+  // The selection is kept when the page is loaded again, but not in a page with other images.
+
+  const KEPT = `shardmill report ${source.dataset.digest}`;
+
+  function keepSelection() {
+    try {
+      const kept = [...selected].map((number) => [number, chosen.get(number)]);
+      sessionStorage.setItem(KEPT, JSON.stringify(kept));
+    } catch { /* A frame of a notebook has no storage. */ }
+  }
+
+  function restoreSelection() {
+    try {
+      for (const [number, label] of JSON.parse(sessionStorage.getItem(KEPT)) ?? []) {
+        selected.add(number);
+        if (label !== null) chosen.set(number, label);
+      }
+    } catch { /* As above. */ }
+  }
+
+  const classOption = (label) => make("option", { value: label }, data.classes[label]);
+
+  function makeClassList(number) {
+    const list = make("select", {
+      class: "class", "aria-label": `Correct class of ${images[number].key}`, "data-image": number,
+      title: "Correct class", onchange: () => choose([number], list.value),
+      onpointerdown: () => fillClasses(list), onfocus: () => fillClasses(list),
+    });
+    list.disabled = images[number].line === "";
+    showClass(list);
+    return list;
+  }
+
+  // There may be thousands of classes, so a list has all of them only when it is used.
+  function fillClasses(list) {
+    if (list.length > data.classes.length) return;
+    const { value } = list;
+    list.replaceChildren(list.options[0], ...data.classes.map((_, label) => classOption(label)));
+    list.value = value;
+  }
+
+  function showClass(list) {
+    const label = classOf(Number(list.dataset.image));
+    if (!list.length) list.append(make("option", { value: NO_CLASS }, "no class"));
+    list.value = label;
+    if (list.selectedIndex >= 0) return;
+    list.append(classOption(label));
+    list.value = label;
+  }
+
+  const isCorrectable = (number) => images[number].split !== undefined;
+
+  function corrections() {
+    const found = [...selected].filter((number) => isCorrectable(number) && classOf(number) !== NO_CLASS);
+    const classes = new Map(found.map((number) => [exactKey(number), data.classes[classOf(number)]]));
+    return [...classes.keys()].sort().map((key) => JSON.stringify({ key, class: classes.get(key) }));
   }
 
   function showSelection() {
-    const choice = find("new-class");
-    // There may be thousands of classes, and most pages are only read.
-    if (choice && !choice.length) data.classes.forEach((name, label) =>
-      choice.append(make("option", { value: label }, name)));
     find("selection").hidden = selected.size === 0;
     find("selected").textContent = `${countOf(selected.size, "image")} selected`;
+    const list = find("class-of-all");
+    if (!list) return;
+    const count = corrections().length;
+    const without = [...selected].filter(isCorrectable).length - count;
+    find("save-classes").disabled = count === 0;
+    find("save-classes").textContent = `Save ${countOf(count, "correction")}`;
+    const verb = without === 1 ? "has" : "have";
+    const missing = without ? `; ${WHOLE.format(without)} ${verb} no class` : "";
+    find("corrected").textContent = `${WHOLE.format(count)} of ${countOf(count + without, "selected image")}${missing}`;
   }
 
   const selectedKeys = () => [...new Set([...selected].map(exactKey))].sort();
@@ -141,19 +261,25 @@
       await navigator.clipboard.writeText(selectedKeys().join("\n"));
       find("selected").textContent = `${countOf(selected.size, "key")} copied`;
     });
-    find("clear").addEventListener("click", () =>
-      [...selected].forEach((number) => select(number, false)));
+    find("clear").addEventListener("click", () => select([...selected], false));
     const commands = [
       `shardmill remove ${data.dataset} --keys keys.txt`,
       "shardmill convert SOURCE OUTPUT --exclude keys.txt",
     ];
-    const choice = find("new-class");
-    if (choice) {
-      find("save-classes").addEventListener("click", () =>
-        save("corrections.jsonl", selectedKeys().map((key) =>
-          JSON.stringify({ key, class: data.classes[choice.value] }))));
+    const list = find("class-of-all");
+    if (list) {
+      list.append(make("option", { value: NO_CLASS }, "choose a class"));
+      for (const kind of ["pointerdown", "focus"]) list.addEventListener(kind, () => fillClasses(list));
+      // It changes the images that are selected now, and forgets the class, so that no image that
+      // is selected later gets it.
+      list.addEventListener("change", () => {
+        if (list.value !== NO_CLASS) choose([...selected].filter(isCorrectable), list.value);
+        list.value = NO_CLASS;
+      });
+      find("save-classes").addEventListener("click", () => save("corrections.jsonl", corrections()));
       commands.push(`shardmill relabel ${data.dataset} corrections.jsonl`);
     }
+    showSelection();
     find("commands").textContent = commands.join("\n");
   }
 
@@ -161,31 +287,33 @@
 
   const viewer = { list: [], place: 0 };
 
-  function openViewer(number, list) {
-    viewer.list = list;
-    viewer.place = list.indexOf(number);
+  function openViewer(list, place) {
+    Object.assign(viewer, { list, place });
     showInViewer();
     find("viewer").showModal();
   }
 
   function showInViewer() {
-    const number = viewer.list[viewer.place];
+    const { number, overlay, facts } = viewer.list[viewer.place];
     const image = images[number];
     find("viewer-title").textContent = image.key;
-    const picture = image.picture ? makePicture(number) : null;
+    const picture = image.picture ? makePicture(number, overlay) : null;
     if (picture) load(picture);
-    find("viewer-picture").replaceChildren(picture ?? (image.error || "This image has no picture here."));
-    const facts = {
+    find("viewer-picture").replaceChildren(picture ?? (image.error || NO_PICTURE));
+    const shown = {
+      ...facts?.(),
       class: image.classes, split: image.split, size: image.size, format: image.format,
       "stored size": image.bytes === undefined ? "" : showBytes(image.bytes),
       changes: image.changes || "none", "exact key": image.line ?? "",
     };
     find("viewer-facts").replaceChildren(
-      ...Object.entries(facts).filter(([, value]) => value).map(([name, value]) =>
+      ...Object.entries(shown).filter(([, value]) => value).map(([name, value]) =>
         make("div", {}, make("dt", {}, name), make("dd", {}, make("bdi", {}, value)))),
     );
+    find("viewer-overlay").hidden = !image.overlays?.[overlay];
     find("viewer-select").checked = selected.has(number);
     find("viewer-select").disabled = image.line === "";
+    find("viewer-class")?.replaceChildren(makeClassList(number));
     find("previous").disabled = viewer.place === 0;
     find("next").disabled = viewer.place === viewer.list.length - 1;
   }
@@ -202,10 +330,14 @@
     find("previous").addEventListener("click", () => step(-1));
     find("next").addEventListener("click", () => step(1));
     find("viewer-select").addEventListener("change", (event) =>
-      select(viewer.list[viewer.place], event.target.checked));
-    find("viewer").addEventListener("keydown", (event) => {
+      select([viewer.list[viewer.place].number], event.target.checked));
+    find("viewer-overlay").addEventListener("click", toggleOverlays);
+    // Not a listener of the dialog: a button that is hidden or disabled loses the focus.
+    document.addEventListener("keydown", (event) => {
+      if (!find("viewer").open || event.target.matches("select")) return;
       if (event.key === "ArrowLeft") step(-1);
       if (event.key === "ArrowRight") step(1);
+      if (event.key === "a" && !event.ctrlKey && !find("viewer-overlay").hidden) toggleOverlays();
     });
   }
 
@@ -244,14 +376,17 @@
     const back = make("button", { type: "button", onclick: go(-1) }, "Previous page");
     const next = make("button", { type: "button", onclick: go(1) }, "Next page");
     pager.elements = [text, back, next];
-    pager.cut = (items, total, thing) => {
+    // Of a total, only the first `count` things are in the page.
+    pager.cut = (items, count, thing, total) => {
       const pages = Math.max(1, Math.ceil(items.length / perPage));
       pager.page = Math.max(0, Math.min(pager.page, pages - 1));
       back.hidden = next.hidden = pages === 1;
       back.disabled = pager.page === 0;
       next.disabled = pager.page === pages - 1;
-      const shown = items.length === total ? countOf(total, thing)
-        : `${WHOLE.format(items.length)} of ${countOf(total, thing)}`;
+      const isCut = total > count;
+      const all = isCut ? `first ${WHOLE.format(count)} of ${countOf(total, thing)}` : countOf(count, thing);
+      const shown = items.length === count ? all
+        : `${WHOLE.format(items.length)} of ${isCut ? "the " : ""}${all}`;
       text.textContent = pages === 1 ? shown : `${shown}, page ${pager.page + 1} of ${pages}`;
       return items.slice(pager.page * perPage, (pager.page + 1) * perPage);
     };
@@ -286,9 +421,14 @@
       column.choices ? [{ name: column.name, values: part.rows.map((row) => String(row[place])) }] : []);
     const filters = makeFilters(part.title, textAt, choices, () => { pager.page = 0; render(); });
     const pager = makePager(ROWS_PER_PAGE, render);
+    // A click anywhere in the heading sorts; the button is for the keyboard.
+    const isSorted = part.rows.length > 1;
     const heads = columns.map((column, place) =>
-      make("th", { scope: "col", class: isRight(column) ? "right" : null },
-        make("button", { type: "button", onclick: () => sort(place) }, column.name)));
+      make("th", {
+        scope: "col",
+        class: [isRight(column) && "right", isSorted && "sorts"].filter(Boolean).join(" "),
+        ...(isSorted ? { title: "Sort", onclick: () => sort(place) } : {}),
+      }, isSorted ? make("button", { type: "button" }, column.name) : column.name));
 
     function sort(place) {
       const isAgain = sorting.place === place;
@@ -310,11 +450,11 @@
       render();
     }
 
-    function makeCell(cell, place) {
+    function makeCell(cell, place, items, list) {
       const column = columns[place];
       if (column.kind === "images") {
-        const list = make("div", { class: "images" }, ...cell.map((number) => makeImage(number, cell)));
-        return make("td", {}, list);
+        return make("td", {}, make("div", { class: "images" },
+          ...items.map((item) => makeImage(item, list))));
       }
       const element = make("td", { class: isRight(column) ? "right" : null, dir: isRight(column) ? null : "auto" }, show(cell, column.kind));
       if (column.bars && most[place] > 0) {
@@ -326,30 +466,58 @@
       return element;
     }
 
+    const imagesAt = columns.findIndex((column) => column.kind === "images");
+    const factsOf = (row) => Object.fromEntries(columns.flatMap((column, place) =>
+      place === imagesAt ? [] : [[column.name, show(row[place], column.kind)]]));
+    const items = part.rows.map((row, place) => {
+      const numbers = row[imagesAt] ?? [];
+      const showsPlace = new Set(numbers.map(placeOf)).size > 1;
+      return numbers.map((number) =>
+        ({ number, overlay: part.overlays[place], facts: () => factsOf(row), showsPlace }));
+    });
+    // Rows with several images show an image with its copies, of which one is to be kept.
+    const hasOneEach = imagesAt >= 0 && items.every((each) => each.length <= 1);
+    let visible = [];
+
     function render() {
       const found = places.filter((place) => filters.accepts(place));
-      const shown = pager.cut(found, part.rows.length, "row");
-      body.replaceChildren(...shown.map((place) =>
-        make("tr", {}, ...part.rows[place].map(makeCell))));
+      visible = pager.cut(found, part.rows.length, part.thing, part.total);
+      const all = hasOneEach ? found.flatMap((place) => items[place]) : null;
+      body.replaceChildren(...visible.map((place) =>
+        make("tr", {}, ...part.rows[place].map((cell, column) =>
+          makeCell(cell, column, items[place], all ?? items[place])))));
     }
 
+    // Of a row with several images, those to exclude are selected, if it is known which ones.
+    const keepsFirst = imagesAt >= 0 && columns[imagesAt].keepsFirst;
+    const toSelect = (place) => items[place].slice(keepsFirst ? 1 : 0).map(({ number }) => number);
+    const selectPage = make("button", {
+      type: "button", onclick: () => select(visible.flatMap(toSelect), true),
+    }, keepsFirst ? "Select this page, except the images to keep" : "Select this page");
+
     render();
-    const tools = part.rows.length > 5 ? [...filters.elements, ...pager.elements] : [];
-    return make("div", { class: "part" },
+    const tools = part.rows.length > 5 || part.total > part.rows.length
+      ? [...filters.elements, ...pager.elements] : [];
+    if (keepsFirst || (tools.length && hasOneEach)) tools.push(selectPage);
+    if (part.overlays.length) tools.push(make("button", {
+      type: "button", class: "overlays", "aria-pressed": String(isOverlaid), onclick: toggleOverlays,
+    }, "Class activation maps"));
+    // The heading is above the tools; the caption is the name of the table for screen readers.
+    return make("div", { class: "part" }, make("h3", {}, part.title),
+      ...(part.note ? [make("p", { class: "note" }, part.note)] : []),
       ...(tools.length ? [make("div", { class: "tools" }, ...tools)] : []),
       make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": part.title },
-        make("table", {}, make("caption", {}, part.title),
-          make("thead", {}, make("tr", {}, ...heads)), body)),
-      ...(part.note ? [make("p", { class: "note" }, part.note)] : []));
+        make("table", {}, make("caption", { class: "for-readers" }, part.title),
+          make("thead", {}, make("tr", {}, ...heads)), body)));
   }
 
   // Galleries.
 
   function makeGallery(part) {
-    const list = part.images;
-    const textAt = (place) => `${images[list[place]].key} ${images[list[place]].classes}`;
+    const list = part.images.map((number) => ({ number, showsPlace: true }));
+    const textAt = (place) => `${images[list[place].number].key} ${images[list[place].number].classes}`;
     const choices = ["classes", "split"].map((name) => ({
-      name: name === "classes" ? "class" : name, values: list.map((number) => images[number][name] ?? ""),
+      name: name === "classes" ? "class" : name, values: part.images.map((number) => images[number][name] ?? ""),
     }));
     const filters = makeFilters(part.title, textAt, choices, () => { pager.page = 0; render(); });
     const pager = makePager(IMAGES_PER_PAGE, render);
@@ -358,7 +526,7 @@
     function render() {
       const found = list.filter((_, place) => filters.accepts(place));
       const shown = pager.cut(found, list.length, "image");
-      grid.replaceChildren(...shown.map((number) => makeImage(number, found)));
+      grid.replaceChildren(...shown.map((item) => makeImage(item, found)));
     }
 
     render();
@@ -372,13 +540,13 @@
     const cell = make("div", { class: "part", "aria-live": "polite" });
 
     function open(row, column) {
-      const list = part.examples[`${row},${column}`] ?? [];
+      const list = (part.examples[`${row},${column}`] ?? []).map((number) => ({ number }));
       const total = part.counts[row][column];
-      const title = row === column ? `${part.labels[row]}, predicted correctly`
-        : `${part.labels[row]}, predicted as ${part.labels[column]}`;
+      const title = row === column ? `“${part.labels[row]}” predicted rightly`
+        : `“${part.labels[row]}” predicted as “${part.labels[column]}”`;
       const shown = list.length < total ? `, ${WHOLE.format(list.length)} shown` : "";
       cell.replaceChildren(make("h3", {}, `${title}: ${countOf(total, "image")}${shown}`),
-        make("div", { class: "images" }, ...list.map((number) => makeImage(number, list))));
+        make("div", { class: "images" }, ...list.map((item) => makeImage(item, list))));
     }
 
     function makeCell(row, column) {
@@ -390,7 +558,7 @@
       element.style.background = `color-mix(in srgb, var(${color}) ${0.6 * share}%, transparent)`;
       element.append(make("button", {
         type: "button",
-        "aria-label": `${part.labels[row]} predicted as ${part.labels[column]}: ${countOf(count, "image")}`,
+        "aria-label": `“${part.labels[row]}” predicted as “${part.labels[column]}”: ${countOf(count, "image")}`,
         onclick: () => open(row, column),
       }, WHOLE.format(count)));
       return element;
@@ -417,6 +585,7 @@
     });
   }
 
+  restoreSelection();
   for (const element of document.querySelectorAll("div[data-part]")) {
     const part = data.parts[element.dataset.part];
     const maker = part.images ? makeGallery : part.counts ? makeMatrix : makeTable;

@@ -172,7 +172,11 @@ class AzureClient(BucketClient):
                 raise self._explain(error, path, writes=writes) from error
             except (ServiceRequestError, ServiceResponseError) as error:
                 raise explain_no_response(
-                    error, path, certificate_hint=_HINT_CERTIFICATE, address_hint=_HINT_ACCOUNT
+                    error,
+                    path,
+                    writes=writes,
+                    certificate_hint=_HINT_CERTIFICATE,
+                    address_hint=_HINT_ACCOUNT,
                 ) from error
             except HttpResponseError as error:
                 raise self._explain(error, path, writes=writes) from error

@@ -13,7 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from email.utils import parsedate_to_datetime
 from typing import BinaryIO, NamedTuple, Protocol, TypeVar
 
-from records.errors import InputNotFoundError, OutputError, ShardmillError, StorageError, UsageError
+from records.errors import (
+    InputNotFoundError,
+    OutputError,
+    RefusedReadError,
+    ShardmillError,
+    StorageError,
+    UsageError,
+)
 from records.storage.base import FileInfo
 from records.storage.errors import HINT_RERUN
 from records.storage.remote.conditional import VersionedObject
@@ -140,11 +147,13 @@ class BucketClient:
 
         Raises:
             InputNotFoundError: the bucket to read from does not exist.
-            OutputError: the bucket to write to does not exist, or the store refuses the request.
+            OutputError: the bucket to write to does not exist, the store refuses the request, or
+                has an invalid certificate.
             UsageError: the configuration, or the name of the bucket or object, is invalid.
             AccessDeniedError: there are no credentials, or they do not permit a read.
-            RefusedReadError: the store refuses a read, for example because the region is wrong.
-            StorageError: the store is unavailable, or has an invalid certificate.
+            RefusedReadError: the store refuses a read, for example because the region is wrong, or
+                has an invalid certificate.
+            StorageError: the store is unavailable.
         """
         try:
             return self._patience.call(request)
@@ -161,13 +170,14 @@ def missing_bucket(url: str, *, writes: bool) -> ShardmillError:
 
 
 def explain_no_response(
-    error: Exception, path: str, *, certificate_hint: str, address_hint: str
+    error: Exception, path: str, *, writes: bool, certificate_hint: str, address_hint: str
 ) -> Exception:
     """Return the error for a request that got no response.
 
     Args:
         error: the error of the HTTP library.
         path: the URL of the object.
+        writes: whether the request writes.
         certificate_hint: the hint if the certificate of the server is not trusted.
         address_hint: the hint if the name of the server is unknown.
     """
@@ -175,9 +185,9 @@ def explain_no_response(
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, _CUT_CONNECTIONS):
             got = getattr(cause, "verify_message", "") or cause.reason or reason
-            return StorageError(
-                "the TLS connection to the server failed", path=path, got=got, hint=certificate_hint
-            )
+            kind: type[ShardmillError] = OutputError if writes else RefusedReadError
+            what = "the TLS connection to the server failed"
+            return kind(what, path=path, got=got, hint=certificate_hint)
         if isinstance(cause, socket.gaierror) and cause.errno in _PERMANENT_HOST_ERRORS:
             return UsageError("the name of the server is unknown", path=path, hint=address_hint)
     return UnavailableError(reason, has_answered=False)

@@ -195,7 +195,11 @@ class GcsClient(BucketClient):
             ) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise explain_no_response(
-                error, path, certificate_hint=_HINT_CERTIFICATE, address_hint=_HINT_ADDRESS
+                error,
+                path,
+                writes=writes,
+                certificate_hint=_HINT_CERTIFICATE,
+                address_hint=_HINT_ADDRESS,
             ) from error
         if response.status >= 300 and response.status != _INCOMPLETE:
             is_object = bool(key) and method != "POST"  # a new object needs only the bucket

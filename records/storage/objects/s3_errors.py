@@ -158,7 +158,11 @@ def _explain_no_response(error: BotoCoreError, path: str, *, writes: bool) -> Ex
         )
     if isinstance(error, ConnectionError | HTTPClientError):
         return explain_no_response(
-            error, path, certificate_hint=_HINT_CERTIFICATE, address_hint=_HINT_ADDRESS
+            error,
+            path,
+            writes=writes,
+            certificate_hint=_HINT_CERTIFICATE,
+            address_hint=_HINT_ADDRESS,
         )
     return StorageError("storage failed", path=path, got=type(error).__name__, hint=HINT_RERUN)
 

@@ -26,6 +26,7 @@ from records.storage.objects.client import (
 from records.storage.objects.listing import Files, list_files
 from records.storage.remote.conditional import (
     PreconditionFailedError,
+    ReadTags,
     VersionedObject,
     compare_and_swap,
 )
@@ -49,6 +50,7 @@ class ObjectStorage:
     def __init__(self, client: ObjectClient, folder: str) -> None:
         self.client = client
         self._root = folder
+        self._tags = ReadTags()
         self.url = join_location(client.url, escape_for_display(folder))
 
     def display_name(self, name: str) -> str:
@@ -57,7 +59,9 @@ class ObjectStorage:
 
     def read(self, name: str) -> bytes:
         """See `Storage.read`."""
-        return self.client.get(self._key(name)).content
+        found = self.client.get(self._key(name))
+        self._tags.remember(name, found)
+        return found.content
 
     def read_range(self, name: str, offset: int, size_bytes: int) -> bytes:
         """See `Storage.read_range`."""
@@ -117,7 +121,7 @@ class ObjectStorage:
 
     def compare_and_swap(self, name: str, old: bytes, new: bytes) -> None:
         """See `Storage.compare_and_swap`."""
-        compare_and_swap(self, name, old, new)
+        compare_and_swap(self, name, old, new, tag=self._tags.find(name, old))
 
     def fsync_folder(self, name: str) -> None:
         """See `Storage.fsync_folder`; an uploaded file is durable."""

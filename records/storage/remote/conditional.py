@@ -1,10 +1,19 @@
-"""Conditional writes, which replace only an expected version of a small file."""
+"""Conditional writes, which replace only an expected version of a small file.
+
+A file that was just read is replaced with the tag of that version, and is not read again.
+"""
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from contextlib import suppress
 from typing import NamedTuple, Protocol
 
+import xxhash
+
 from records.storage.errors import replaced_by_other_run
+
+_MOST_TAGS = 64
 
 
 class PreconditionFailedError(Exception):
@@ -44,21 +53,52 @@ class ConditionalStore(Protocol):
         """Remove the file if its version has this tag."""
 
 
-def compare_and_swap(store: ConditionalStore, name: str, old: bytes, new: bytes) -> None:
+def compare_and_swap(
+    store: ConditionalStore, name: str, old: bytes, new: bytes, *, tag: str | None = None
+) -> None:
     """Replace a file if its content is `old`.
+
+    Args:
+        store: the store.
+        name: the name of the file.
+        old: its content.
+        new: its new content.
+        tag: the tag of a version with the content `old`; by default, the file is read.
 
     Raises:
         LockedError: the content has changed.
         OutputError: the file cannot be written.
         StorageError: storage failed after retries.
     """
-    current = store.get(name)
-    if current is None or current.content != old:
-        raise replaced_by_other_run(store.display_name(name))
+    if tag is None:
+        current = store.get(name)
+        if current is None or current.content != old:
+            raise replaced_by_other_run(store.display_name(name))
+        tag = current.tag
     try:
-        store.put_if_match(name, new, current.tag)
+        store.put_if_match(name, new, tag)
     except PreconditionFailedError as error:
         # The response to a write of this process may have been lost.
         current = store.get(name)
         if current is None or current.content != new:
             raise replaced_by_other_run(store.display_name(name)) from error
+
+
+class ReadTags:
+    """The tags of the files that were read last, for `compare_and_swap`; any thread may use it."""
+
+    def __init__(self) -> None:
+        self._found: OrderedDict[str, tuple[bytes, str]] = OrderedDict()
+
+    def remember(self, name: str, found: VersionedObject) -> None:
+        """Remember the tag of a file that was read, and forget that of the oldest read."""
+        self._found.pop(name, None)
+        self._found[name] = (xxhash.xxh3_128_digest(found.content), found.tag)
+        if len(self._found) > _MOST_TAGS:
+            with suppress(KeyError):  # another thread has removed it
+                self._found.popitem(last=False)
+
+    def find(self, name: str, content: bytes) -> str | None:
+        """Return the tag of the version of a file that was read; None if it had other content."""
+        digest, tag = self._found.pop(name, (b"", ""))
+        return tag if digest == xxhash.xxh3_128_digest(content) else None

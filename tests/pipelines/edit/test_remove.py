@@ -13,6 +13,7 @@ from click.testing import CliRunner
 import shardmill as sm
 from pipelines.compact import compact
 from pipelines.edit import relabel, remove
+from pipelines.prune import prune
 from pipelines.rollback import rollback
 from records import open_dataset, verify
 from records.errors import (
@@ -94,6 +95,24 @@ def test_remove_reports_all_shards_that_contain_the_records(grown: Path) -> None
     assert len(report.old_shards) == 2
     assert found[image.key].class_name == image.class_name
     assert found[image.key].bytes == len(image.image)
+
+
+def test_remove_reports_a_changed_old_shard_that_prune_has_kept(grown: Path) -> None:
+    image = open_dataset(grown)["train"][0]
+    (old,) = remove(str(grown), keys=[image.key]).old_shards
+    content = (grown / old).read_bytes()
+    (grown / old).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert prune(str(grown), older_than="0").kept == (old,)
+    assert files_with(grown, image.image) == {old}
+    assert [(found.kind, found.file) for found in verify(grown)] == [("unexpected", old)]
+    for again in (remove(str(grown), keys=[image.key]), compact(str(grown), in_place=True)):
+        assert (again.old_shards, again.next) == ((old,), ())
+    keys = grown.parent / "keys.txt"
+    keys.write_text(f"{image.key}\n")
+    _, output = run("remove", grown, "--keys", keys)
+    assert f"{old}\n  to erase   remove these files by hand" in output
+    (grown / old).unlink()
+    assert remove(str(grown), keys=[image.key]).old_shards == ()
 
 
 def test_remove_reports_the_shards_of_every_content_that_a_key_had(

@@ -216,7 +216,9 @@ class TestErasure:
         images = self.images(data, KEYS)
         report = remove(data.location, keys=KEYS)
         (Path(data.location) / generation_path("provenance.json", 5)).unlink()
-        pruned = prune(data.location, older_than="0")
+        pruned = prune(data.location, older_than="0.001s")
         assert pruned.unknown == (4,)
         assert self.find(data.location, images) == {*report.old_shards}
         assert keys_at(data.at(4)) == data.keys[4]
+        assert prune(data.location, older_than="0").generations == (4,)
+        assert self.find(data.location, images) == set()

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from pipelines.compact import compact
 from pipelines.prune import prune
+from pipelines.repair.waiting import waiting_name
 from pipelines.rollback import rollback
 from records import open_dataset, verify
 from records.dedup import find_near_duplicates
@@ -141,6 +142,23 @@ def test_pruned_images_are_in_no_file_of_the_dataset(tmp_path: Path, place: str)
     assert found() == 0
 
 
+def test_prune_removes_the_old_shards_that_a_killed_repair_has_left(
+    tmp_path: Path, place: str
+) -> None:
+    grown = Grown(tmp_path / "source", place)
+    grown.grow(2)
+    rollback(grown.location, to=1)
+    storage = open_storage(grown.location)
+    shards = [name for name in storage.list() if name.endswith(".tfrecord")]
+    for name in shards:
+        storage.replace(waiting_name(name), storage.read(name))
+    old = [name for name in shards if name.startswith("generations/0002/")]
+    removed = prune(grown.location, older_than="0").removed
+    assert {*old, *map(waiting_name, old)} <= {*removed}
+    present = {*shards} - {*old}
+    assert {*storage.list(layout.WORK_FOLDER)} == {*map(waiting_name, present)}
+
+
 def test_prune_frees_the_bytes_that_it_reports(aged: Grown) -> None:
     storage = open_storage(aged.location)
 
@@ -158,6 +176,22 @@ def test_prune_frees_the_bytes_that_it_reports(aged: Grown) -> None:
     shards = [name for name in report.removed if name.endswith(".tfrecord")]
     assert shards
     assert all(name.startswith(("generations/0003/", "generations/0004/")) for name in shards)
+
+
+@pytest.mark.parametrize("age", [-1.0, None], ids=["clock set back", "lost"])
+def test_prune_of_all_generations_needs_no_time(aged: Grown, age: float | None) -> None:
+    for number in range(2, 7):
+        if age is None:
+            open_storage(aged.location).remove(layout.generation_path(layout.PROVENANCE, number))
+        else:
+            set_age(aged, number, age)
+    kept = prune(aged.location, older_than="1s")
+    assert (kept.generations, kept.unknown) == ((), (1, 2, 3, 4, 5) if age is None else ())
+    report = prune(aged.location, older_than="0")
+    assert (report.generations, report.unknown) == ((1, 2, 3, 4, 5), ())
+    assert files_stored(aged) == files_needed(aged)
+    assert keys_at(aged.location) == aged.keys[6]
+    assert list(verify(aged.location)) == []
 
 
 def test_prune_keeps_generations_with_an_unknown_time(aged: Grown) -> None:

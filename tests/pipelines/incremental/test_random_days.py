@@ -225,7 +225,7 @@ def seeds(quick: int, slow: int) -> list[Any]:
 
 
 @pytest.mark.parametrize("losing", [False, True], ids=["kept", "lost"])
-@pytest.mark.parametrize("seed", seeds(3, 300))
+@pytest.mark.parametrize("seed", seeds(2, 300))
 def test_append_after_random_days_stores_and_reports_as_the_model(
     convert: Convert, tmp_path: Path, output: Path, seed: int, losing: bool
 ) -> None:

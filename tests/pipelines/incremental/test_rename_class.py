@@ -209,6 +209,29 @@ def test_append_exchanges_the_names_of_two_classes(
     assert list(verify(grown, decode=True)) == []
 
 
+def test_one_of_two_exchanged_names_is_given_back(
+    grown: Path, append: Convert, source: Path
+) -> None:
+    """Half of an exchange, together with another rename, is not the exchange again."""
+    before = classes_of(grown)
+
+    def move(folder: str, new: str) -> None:
+        (source / folder).rename(source / new)
+
+    for name in ("cat", "eel"):
+        for path in (source / name).iterdir():
+            path.rename(path.with_name(f"{name}-{path.name}"))
+    append()
+    for old, new in (("eel", "tmp"), ("cat", "eel"), ("tmp", "cat")):
+        move(old, new)
+    append(rename_class={"cat": "eel", "eel": "cat"})
+    move("eel", "fox")
+    move("cat", "eel")
+    append(rename_class={"cat": "eel", "eel": "fox"})
+    assert classes_of(grown) == renamed(before, cat="fox")
+    assert append(rename_class={"cat": "eel", "eel": "fox"}).status == "nothing-to-do"
+
+
 @pytest.mark.parametrize("new", ["cat", pytest.param("fox", marks=pytest.mark.slow)])
 def test_same_renames_again_have_no_effect(
     grown: Path, append: Convert, source: Path, new: str

@@ -8,11 +8,11 @@ from pipelines.sources.class_layout import (
     check_not_split,
     choose_labels,
     class_folders,
-    class_name,
-    detect_layout,
     parse_key,
 )
 from records.errors import UsageError
+from records.format.layout import detect_layout
+from records.text.names import class_name
 
 NFC, NFD = "é", "e\N{COMBINING ACUTE ACCENT}"
 

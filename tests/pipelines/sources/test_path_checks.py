@@ -13,6 +13,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "photos" / "cat").mkdir(parents=True)
     (tmp_path / "photos.rar").write_bytes(b"PK")
     (tmp_path / "photo.jpg").write_bytes(b"")
+    (tmp_path / "my Labels.CSV").write_bytes(b"path,label\n")
     (tmp_path / "link").symlink_to("photos")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -50,6 +51,7 @@ def test_path_checks_output_next_to_or_above_source_is_accepted(
         ("memory://a/", "memory://a/b", "inside the source"),
         ("photos.rar", "data", "extract it with its own program"),
         ("photo.jpg", "data", "one folder per class"),
+        ("my Labels.CSV", "data", "convert FOLDER OUTPUT --list /.*/my Labels.CSV"),
         ("", "data", "the source is not a valid path"),
         ("photos", "", "the output is not a valid path"),
         ("photos\0", "data", "the source is not a valid path"),

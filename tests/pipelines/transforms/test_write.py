@@ -252,6 +252,7 @@ def test_write_target_gives_the_bytes_of_a_list(
         {"max_pixels": 29, "max_rejects": 25},
         {"max_pixels": 29, "quarantine": True},
         {"shard_mb": 1, "check": "header"},
+        {"test": 0.3, "quality": True},
     ],
     ids=str,
 )

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from pipelines import run_state
+from pipelines.writing import shard
 from pipelines.writing.crash_isolation import SubprocessNormalizer
 from records.dataset import open_dataset
+from records.errors import StorageError
 from records.format.image_options import ImageOptions
 from records.images import NormalizedImage, Rejection, normalize_image
 from records.storage import open_storage
@@ -21,6 +23,7 @@ from tests.pipelines.pictures import PICTURE, make_file, make_picture
 
 DEADLY = make_picture(666)
 SHARD = "train-00000-of-00001.tfrecord"
+SECOND = "train-00001-of-00003.tfrecord"
 
 
 def crash_on_deadly(data: bytes, options: ImageOptions) -> NormalizedImage | Rejection:
@@ -112,8 +115,8 @@ def test_convert_shard_of_crashed_worker_is_decoded_in_subprocess(
     )
     real = run_state.write_run
 
-    def die_first(*given: object) -> None:
-        real(*given)  # type: ignore[arg-type]
+    def die_first(*given: object, **named: object) -> None:
+        real(*given, **named)  # type: ignore[arg-type]
         run_state.mark_started(open_storage(output), SHARD)
 
     monkeypatch.setattr(run_state, "write_run", die_first)
@@ -130,6 +133,7 @@ def _with_crashes(self: SubprocessNormalizer, timeout_s: int) -> None:
 
 _WORKER = """
 import sys, time
+from pipelines.writing import shard
 from pipelines.writing.crash_isolation import SubprocessNormalizer
 from records.format.image_options import ImageOptions
 
@@ -157,3 +161,33 @@ def test_subprocess_normalizer_parent_killed_ends_child_process(tmp_path: Path) 
     while helper.exists() and time.monotonic() < end:
         time.sleep(0.05)
     assert not helper.exists()
+
+
+@pytest.mark.parametrize("dies", [True, False])
+def test_convert_to_a_store_isolates_the_first_unfinished_shard_of_a_dead_run(
+    convert: Convert, memory: Any, monkeypatch: pytest.MonkeyPatch, *, dies: bool
+) -> None:
+    isolated: list[str] = []
+    real = shard.convert_images
+
+    def stop(job: Any, plan: Any, *rest: Any) -> bytes:
+        if plan.name == SECOND:
+            raise StorageError("connection reset")
+        return real(job, plan, *rest)
+
+    def count(job: Any, plan: Any, output: Any, normalize: Any, *rest: Any) -> bytes:
+        if isinstance(normalize, SubprocessNormalizer):
+            isolated.append(plan.name)
+        return real(job, plan, output, normalize, *rest)
+
+    output = "memory://data"
+    with monkeypatch.context() as patch:
+        patch.setattr(shard, "convert_images", stop)
+        if dies:  # a killed process writes nothing more
+            patch.setattr("pipelines.convert.forget_order", lambda _: None)
+        with pytest.raises(StorageError):
+            convert(output=output, shards=3)
+    monkeypatch.setattr(shard, "convert_images", count)
+    report = convert(output=output, shards=3)
+    assert (report.shards_kept, isolated) == (1, [SECOND] if dies else [])
+    assert len(open_dataset(output)["train"]) == 21

@@ -71,8 +71,8 @@ def test_convert_file_changed_after_listing_is_rejected_as_unreadable(
 ) -> None:
     real = run_state.write_run
 
-    def grow_first(*given: object) -> None:
-        real(*given)  # type: ignore[arg-type]
+    def grow_first(*given: object, **named: object) -> None:
+        real(*given, **named)  # type: ignore[arg-type]
         with (source / "cat" / "000.png").open("ab") as stream:
             stream.write(b"more")
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from records.adopt import adopt
 from records.dataset import batch_reads, open_dataset
-from records.dataset.batch_reads import Place, fetch_frames
+from records.dataset.batch_reads import fetch_frames
+from records.dataset.record_places import Place
 from records.errors import CorruptDataError
 from records.format.shard import FrameLocation
 from records.storage import open_storage

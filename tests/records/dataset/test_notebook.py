@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 import records
-from records.dataset import open_dataset
-from records.errors import CorruptDataError, UsageError
+from records.dataset import notebook, open_dataset
+from records.errors import CorruptDataError, StorageError, UsageError
 from records.images import decode_record_image
 from records.storage import open_storage
-from tests.datasets import DatasetBuilder, make_sources
+from tests.datasets import DatasetBuilder, Source, encode_picture, make_sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,6 +138,52 @@ def test_dataset_html_missing_index_shows_the_error(build_dataset: Callable[...,
     assert "a file of the dataset is missing" in open_dataset(folder)._repr_html_()
 
 
+def test_dataset_html_has_bounded_size_whatever_the_images_show(tmp_path: Path) -> None:
+    labels = tuple(f"{number}-{'n' * 200}" for number in range(10))
+    sources = [
+        Source(
+            f"{number}/{'k' * 3000}".encode(),
+            number % 10,
+            encode_picture(number, size=(160, 120), kind="JPEG"),
+        )
+        for number in range(70)
+    ]
+    DatasetBuilder(open_storage(tmp_path), labels=labels).build({"train": [sources]})
+    dataset = open_dataset(tmp_path)
+    for text in (dataset._repr_html_(), dataset["train"]._repr_html_()):
+        assert text.count("<img ") == 48
+        assert len(text) < 300_000
+        assert "and 2 more classes" in text
+
+
+def test_dataset_html_of_a_rare_class_reads_only_the_first_indexes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notebook, "_SEARCHED_RECORDS", 7)
+    sources = make_sources(30)
+    common = [each for each in sources if each.label < 2]
+    rare = [each for each in sources if each.label == 2]
+    shards = [common[:5], common[5:10], common[10:], rare]
+    DatasetBuilder(open_storage(tmp_path)).build({"train": shards})
+    for path in sorted((tmp_path / "index").iterdir())[2:]:
+        path.unlink()
+    text = open_dataset(tmp_path)._repr_html_()
+    assert text.count("<img ") == 7
+    assert "<th>élan</th><td>10</td><td></td>" in text
+
+
+def test_dataset_html_failure_of_storage_is_shown(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_args: object, **_options: object) -> None:
+        raise StorageError("the server does not respond", path="s3://bucket/<data>")
+
+    monkeypatch.setattr(type(dataset["train"]), "load_index", fail)
+    for text in (dataset._repr_html_(), dataset["train"]._repr_html_()):
+        assert "the server does not respond" in text
+        assert "&lt;data&gt;" in text
+
+
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_find_by_label_returns_first_records_of_each_worker_slice(
     build_dataset: Callable[..., Path], count: int
@@ -150,6 +196,12 @@ def test_find_by_label_returns_first_records_of_each_worker_slice(
             for label in (0, 2)
         }
         assert split.find_by_label((0, 2), 2) == expected
+        for most in (1, 3, 8, 100):
+            searched = list(split)[:most]
+            assert split.find_by_label((0, 2), 2, most_records=most) == {
+                label: [n for n, record in enumerate(searched) if record.label == label][:2]
+                for label in (0, 2)
+            }
 
 
 @pytest.mark.parametrize(

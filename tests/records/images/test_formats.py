@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from records.images import IMAGE_EXTENSIONS, sniff
+from records.images.formats import describe_unknown
 
 KNOWN = {
     "JPEG": "jpeg", "MPO": "jpeg", "PNG": "png", "GIF": "gif", "BMP": "bmp", "WEBP": "webp",
@@ -48,6 +49,21 @@ def test_formats_file_written_by_pillow_returns_its_format(kind: str, name: str)
 )
 def test_formats_magic_bytes_return_format_or_none(head: bytes, name: str | None) -> None:
     assert sniff(head) == name
+
+
+@pytest.mark.parametrize(
+    ("head", "shown"),
+    [
+        (b"<!DOCTYPE html><html>", '"<!DOCTYPE ht"'),
+        (b"\0\1\2", "00 01 02"),
+        (b"line\n", "6c 69 6e 65 0a"),
+        ("é".encode(), "c3 a9"),
+    ],
+)
+def test_describe_unknown_shows_text_as_text_and_other_bytes_as_numbers(
+    head: bytes, shown: str
+) -> None:
+    assert describe_unknown(head) == f"not an image: begins with {shown}"
 
 
 def test_image_extensions_are_lower_case_with_leading_dot() -> None:

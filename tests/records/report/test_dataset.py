@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from records.errors import OutputError, UsageError
 from records.format.index import Reject
 from records.report import Report
 from records.report import images as images_module
+from records.report.duplicates import DuplicateKind, choose_of_each_kind
 from records.report.sample import MAX_IMAGES, sample_classes
 from records.storage import open_storage
 from records.text.keys import key_to_single_line
@@ -60,7 +62,7 @@ def page(data: Path) -> PageReader:
 def test_report_lists_leaks_and_duplicates_with_their_images(page: PageReader) -> None:
     rows = page.part("Identical files")["rows"]
     assert [(page.keys(row[0]), *row[1:4]) for row in rows] == [
-        (["cat/leak.png", "dog/leak.png"], "leak and conflict", 2, "train, test"),
+        (["dog/leak.png", "cat/leak.png"], "leak and conflict", 2, "train, test"),
         (["cat/copy-1.png", "cat/copy-2.png"], "duplicate", 2, "train"),
     ]
 
@@ -74,6 +76,23 @@ def test_report_counts_classes_and_lists_rejects_with_reasons(data: Path, page: 
     assert reject[1:] == ["cat", "truncated", "the file ends early", 17]
     for name in ("overview", "classes", "samples", "sizes", "files", "duplicates", "quality"):
         assert ("section", name) in [(tag, each.get("id")) for tag, each in page.elements]
+
+
+def test_report_findings_have_the_numbers_of_the_sections_and_links(page: PageReader) -> None:
+    links = [attributes["href"] for tag, attributes in page.elements if tag == "a"]
+    assert links.count("#duplicates") == 2
+    assert links.count("#files") == 2
+    assert [
+        link for link in links if link and re.fullmatch("#(classes|files|duplicates)_[0-9]+", link)
+    ]
+    for text in (
+        "1: truncated (1)",
+        "2 groups, 1 in more than one split (leaks), 1 with more than one label (conflicts)",
+        "not measured",
+        "shardmill label-errors",
+        "shardmill train",
+    ):
+        assert text in page.text
 
 
 def test_report_samples_every_image_of_a_small_dataset_and_names_the_damaged_one(
@@ -94,6 +113,21 @@ def test_report_samples_every_image_of_a_small_dataset_and_names_the_damaged_one
 
 def test_report_is_the_same_for_the_same_dataset(data: Path, page: PageReader) -> None:
     assert read(sm.report(str(data))).data == page.data
+
+
+def test_duplicates_beyond_the_limit_have_some_of_each_kind() -> None:
+    kinds = [DuplicateKind(leak, conflict) for leak in (True, False) for conflict in (True, False)]
+    for counts in ((9, 9, 9, 9), (0, 50, 2, 1), (0, 0, 0, 20), (1, 1, 1, 1), (0, 0, 0, 0)):
+        found = [
+            (kind, place)
+            for kind, count in zip(kinds, counts, strict=True)
+            for place in range(count)
+        ]
+        chosen = choose_of_each_kind(found[::-1], lambda each: each[0], 6)
+        assert len(chosen) == min(6, len(found))
+        assert {kind for kind, _ in chosen} == {kind for kind, _ in found}
+        assert [kind for kind, _ in chosen] == sorted((k for k, _ in chosen), reverse=True)
+        assert len({*chosen}) == len(chosen)
 
 
 @pytest.mark.slow
@@ -161,7 +195,7 @@ def test_report_command_writes_a_new_page_and_prints_its_size(data: Path, tmp_pa
     before = output.read_bytes()
     assert found["bytes"] == len(before)
     assert found["report"] == str(output)
-    assert found["sections"][0] == "overview"
+    assert found["sections"][:2] == ["findings", "overview"]
     with pytest.raises(OutputError, match="already exists"):
         sm.report(data, output=output)
     assert output.read_bytes() == before
@@ -187,4 +221,4 @@ def test_report_at_a_url_is_written_and_a_notebook_shows_it_in_a_frame(data: Pat
 
 def test_report_of_a_dataset_without_images_has_all_sections(tmp_path: Path) -> None:
     DatasetBuilder(open_storage(tmp_path / "data")).build({"train": [[]]})
-    assert len(sm.report(tmp_path / "data").sections) == 9
+    assert len(sm.report(tmp_path / "data").sections) == 12

@@ -11,10 +11,20 @@ import numpy as np
 import pytest
 
 from records.dataset import open_dataset
-from records.report import ImageSet, render_page
+from records.report import ImageSet, add_findings, render_page
 from records.report.charts import draw_histogram, draw_lines
 from records.report.page import encode_for_script
-from records.report.parts import Column, Facts, Note, Section, Table, show_name
+from records.report.parts import (
+    Column,
+    Facts,
+    Finding,
+    Link,
+    Links,
+    Note,
+    Section,
+    Table,
+    show_name,
+)
 from records.stats import read_index_rows
 from records.storage import open_storage
 from tests.datasets import DatasetBuilder, make_sources
@@ -43,7 +53,9 @@ def images(tmp_path: Path) -> ImageSet:
 
 def render(images: ImageSet, texts: tuple[str, ...]) -> PageReader:
     table = Table(texts[0], (Column(texts[0]),), [(text,) for text in texts])
-    parts = (Facts(tuple((text, text) for text in texts)), Note(texts[0], texts), table)
+    facts = Facts(tuple((text, text) for text in texts))
+    links = Links(tuple(Link("one", text, text) for text in texts))
+    parts = (facts, links, Note(texts[0], texts), table)
     sections = [Section("one", texts[0], parts)]
     page = render_page(texts[0], sections, images, dataset=texts[0], classes=texts)
     return PageReader(page.html)
@@ -59,6 +71,22 @@ def test_page_hostile_texts_add_no_element_and_no_attribute(images: ImageSet, ho
     assert shape(attacked) == shape(plain)
     assert attacked.data["classes"] == [hostile]
     assert attacked.part(hostile)["rows"] == [[hostile]]
+
+
+def test_findings_link_to_their_parts_and_empty_tables_are_left_out(images: ImageSet) -> None:
+    tables = [
+        Table(title, (Column("name"),), [(title,)] * count)
+        for title, count in (("empty", 0), ("one", 1), ("two", 2))
+    ]
+    findings = [Finding(title, title, title) for title in ("two", "one", "empty", "absent", "")]
+    section = Section("some", "Some", (Note("first"), *tables), tuple(findings))
+    page = PageReader(render_page("Page", [*add_findings([section])], images, dataset="data").html)
+    links = [found["href"] for tag, found in page.elements if tag == "a"]
+    assert links[-5:] == ["#some_2", "#some_1", "#some", "#some", "#some"]
+    places = {found.get("id"): found.get("data-part") for _, found in page.elements}
+    for anchor, title in (("some_1", "one"), ("some_2", "two")):
+        assert page.data["parts"][int(places[anchor] or "")]["title"] == title
+    assert [part["title"] for part in page.data["parts"]] == ["one", "two"]
 
 
 def test_page_loads_nothing_and_allows_only_its_script(images: ImageSet) -> None:
@@ -109,6 +137,15 @@ def test_charts_take_their_colours_from_the_page_and_have_unique_ids() -> None:
         ids += re.findall(r' id="([^"]+)"', chart.svg)
         assert chart.table.rows
     assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("epochs", range(1, 4))
+def test_chart_of_few_epochs_has_a_tick_for_each_epoch(epochs: int) -> None:
+    numbers = [*range(1, epochs + 1)]
+    chart = draw_lines("Curve", numbers, {"a": [0.5] * epochs}, x="epoch", y="y", x_kind="count")
+    ticks = re.findall(r"text-anchor: middle[^>]*>([^<]+)<", chart.svg)
+    assert [*filter(str.isdigit, ticks)] == [*map(str, numbers)]
+    assert not [tick for tick in ticks if re.fullmatch(r"\d*\.\d+", tick)]
 
 
 def test_histogram_without_finite_values_is_no_chart() -> None:

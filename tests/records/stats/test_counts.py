@@ -66,13 +66,12 @@ def test_stats_counts_changed_images(build_dataset: Callable[..., Path]) -> None
     assert sum(stats.changes.values()) == 8  # of 17 every second one is a JPEG
 
 
-def test_stats_damaged_rejects_file_raises_corrupt_data(
-    build_dataset: Callable[..., Path],
-) -> None:
-    folder = build_dataset()
-    (folder / "rejects.jsonl").write_text("{")
+def test_stats_damaged_rejects_file_raises_corrupt_data(tmp_path: Path) -> None:
+    rejects = (Reject("a.jpg", "cat", "empty", "", 0),)
+    DatasetBuilder(open_storage(tmp_path), rejects=rejects).build({"train": [make_sources(2)]})
+    (tmp_path / "rejects.jsonl").write_text("{")
     with pytest.raises(CorruptDataError, match="rejects"):
-        stats_of(folder)
+        stats_of(tmp_path)
 
 
 def groups_of(folder: Path) -> list[list[DuplicateRecord]]:
@@ -107,7 +106,7 @@ def test_count_duplicates_reports_groups_leaks_and_conflicts(tmp_path: Path) -> 
     assert count_duplicates(groups) == Duplicates(
         groups=2, records=5, leak_groups=1, leak_records=4, conflict_groups=1
     )
-    assert duplicate_keys(groups) == ["cat/b", "cat/c", "cat/d", "cat/y", "dog/a"]
+    assert duplicate_keys(groups) == ["cat/a", "cat/b", "cat/d", "cat/y", "dog/a"]
     assert leak_keys(groups) == ["cat/a", "cat/b", "cat/d", "dog/a"]
 
 

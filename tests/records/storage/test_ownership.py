@@ -11,6 +11,7 @@ import pytest
 from records.errors import OutputError
 from records.storage import Storage, open_storage
 from records.storage.ownership import (
+    RECORDS,
     create_own,
     create_recorded,
     is_own,
@@ -19,6 +20,7 @@ from records.storage.ownership import (
     remove_own,
     write_etag,
     write_own,
+    write_own_files,
 )
 
 NAMES = ["labels.txt", "generations/0002/index/a.parquet", "100%.b c/d.é.json"]
@@ -101,3 +103,24 @@ def test_saved_etag_of_other_file_is_not_trusted(storage: Storage) -> None:
     storage.replace("a", b"mine")
     write_etag(storage, "a", "an ETag")
     assert not is_own(storage, "a")
+
+
+def test_own_files_have_one_record_and_keep_their_order(storage: Storage) -> None:
+    files = {name: name.encode() for name in NAMES}
+    write_own_files(storage, files)
+    assert len(storage.list(RECORDS)) == 1
+    assert recorded_hashes(storage).keys() == files.keys()
+    assert all(is_own(storage, name) for name in files)
+    write_own_files(storage, files)  # the same command again
+    write_own_files(storage, dict.fromkeys(files, b"new"))
+    assert [storage.read(name) for name in files] == [b"new"] * len(files)
+    storage.replace(NAMES[1], b"mine")
+    with pytest.raises(OutputError, match="did not write") as caught:
+        write_own_files(storage, dict.fromkeys(files, b"newer"))
+    assert storage.display_name(NAMES[1]) in str(caught.value)
+    assert [storage.read(name) for name in NAMES] == [b"newer", b"mine", b"new"]
+
+
+def test_known_content_of_removed_file_is_written_again(storage: Storage) -> None:
+    write_own_files(storage, {"a": b"new"}, {"a": b"known"})
+    assert storage.read("a") == b"new"

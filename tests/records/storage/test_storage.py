@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -115,7 +116,7 @@ def test_local_lock_held_by_process_is_refused_until_sigkill(
 def test_local_lock_file_removed_while_held_allows_new_lock(tmp_path: Path) -> None:
     storage = open_storage(tmp_path)
     with storage.lock():
-        storage.remove_folder(".shardmill")
+        shutil.rmtree(tmp_path / ".shardmill")
         with open_storage(tmp_path).lock(), pytest.raises(LockedError), storage.lock():
             pass
 

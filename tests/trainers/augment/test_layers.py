@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 SHAPE = ImageShape(57, 61)
 EVERYTHING = Augmentation(
-    flip="both", rotate_degrees=30, shift=0.1, zoom=0.2, contrast=0.3, brightness=0.2
-)
+    flip="both", rotate_degrees=30, shift=0.1, zoom=0.2, contrast=0.3, brightness=0.2,
+    saturation=0.3, hue=0.1, erase=0.5, randaugment=9, trivialaugment=1,
+)  # fmt: skip
 
 
 def augment(

@@ -27,6 +27,18 @@ PARTS = st.floats(0, 1, exclude_max=True)
             "flip,rotate=45,shift=0.15,zoom=0.5,contrast=0.2,brightness=0.1,crop",
             Augmentation("horizontal", 45, 0.15, 0.5, 0.2, 0.1, 0.08),
         ),
+        (
+            "erase,randaugment,trivialaugment,mixup,cutmix,hue=0.1,saturation=0.4",
+            Augmentation(
+                saturation=0.4,
+                hue=0.1,
+                erase=0.25,
+                randaugment=9,
+                trivialaugment=1,
+                mixup=0.2,
+                cutmix=1,
+            ),
+        ),
     ],
 )
 def test_parse_augmentation_valid_text_gives_options(text: str, expected: Augmentation) -> None:
@@ -38,7 +50,7 @@ def test_parse_augmentation_valid_text_gives_options(text: str, expected: Augmen
     [
         (
             "flop",
-            "expected one or more of flip, rotate, shift, zoom, contrast, brightness, crop; or",
+            "one or more of flip, rotate, shift, zoom, contrast, brightness, crop, saturation,",
         ),
         ("flop", "--augment: unknown word 'flop'"),
         ("flop", "; or only none; did you mean flip?"),
@@ -61,6 +73,9 @@ def test_parse_augmentation_valid_text_gives_options(text: str, expected: Augmen
         ("zoom=1", "expected zoom=NUMBER with 0 <= NUMBER < 1, got '1'"),
         ("crop=0", "expected crop=NUMBER with 0 < NUMBER <= 1, got '0'"),
         ("shift=nan", "got 'nan'"),
+        ("randaugment=31", "expected randaugment=NUMBER with 0 <= NUMBER <= 30, got '31'"),
+        ("hue", "hue needs a value, expected hue=NUMBER with 0 <= NUMBER <= 1"),
+        ("mix", "did you mean mixup?"),
         ("brightness=inf", "got 'inf'"),
         ("contrast=much", "expected contrast=NUMBER with 0 <= NUMBER < 1, got 'much'"),
     ],
@@ -82,6 +97,13 @@ def test_parse_augmentation_invalid_text_is_refused_in_one_line(text: str, messa
         contrast=PARTS,
         brightness=st.floats(0, 1),
         crop=st.floats(0, 1, exclude_min=True),
+        saturation=PARTS,
+        hue=st.floats(0, 1),
+        erase=st.floats(0, 1),
+        randaugment=st.floats(0, 30),
+        trivialaugment=st.floats(0, 1),
+        mixup=st.floats(0, 1),
+        cutmix=st.floats(0, 1),
     )
 )
 def test_format_augmentation_output_parses_to_same_options(augmentation: Augmentation) -> None:

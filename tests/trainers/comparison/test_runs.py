@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,7 +18,7 @@ from shardmill.cli import shardmill
 from tests.trainers.conftest import LABELS
 from trainers.comparison import RunsComparison
 from trainers.config import FORMAT_VERSION, Architecture, ImageShape, RunConfig
-from trainers.options import Augmentation, TrainOptions
+from trainers.options import Augmentation, TaskName, TrainOptions
 from trainers.runs.create import create_run
 from trainers.runs.history import EpochMetrics, encode_history
 from trainers.runs.result import TrainingResult, encode_result
@@ -37,9 +38,12 @@ def make_run(
     images: int = 40,
     finished: bool = True,
     digest: str = "a",
+    task: TaskName = "classification",
 ) -> Path:
     """Write a run of three epochs, whose second epoch has the weights."""
-    architecture = Architecture("cnn", ImageShape(16, 24), classes=3, dropout=options.dropout)
+    architecture = Architecture(
+        "cnn", ImageShape(16, 24), classes=3, dropout=options.dropout, task=task
+    )
     config = RunConfig(
         FORMAT_VERSION,
         options,
@@ -84,7 +88,8 @@ def test_runs_have_results_of_saved_epoch_and_differing_options(tmp_path: Path) 
         assert summary.val_accuracy_interval == wilson_interval(20, 40)
         assert summary.seconds == 7.5
     lines = repr(found).splitlines()
-    assert len(lines) == 3 + 1 + 3
+    assert len(lines) == 3 + 1 + 3 + 1
+    assert lines[-1].startswith("--split NAME evaluates the runs")
     assert "accuracy 50.0% (95% CI 35.2–64.8%)" in lines[1]
 
 
@@ -120,7 +125,7 @@ def test_runs_validated_on_different_images_are_noted(kind: str, tmp_path: Path)
     )
     found = sm.runs([first, second])
     assert found.same_validation is False
-    assert "validated on different images" in found.lines()[-1]
+    assert "validated on different images" in "\n".join(found.lines())
 
 
 @pytest.mark.parametrize(
@@ -141,6 +146,35 @@ def test_runs_missing_run_and_no_run_are_errors(tmp_path: Path) -> None:
         sm.runs(tmp_path / "absent")
     with pytest.raises(UsageError, match="no run"):
         sm.runs([])
+
+
+@pytest.mark.slow
+def test_runs_with_a_split_are_compared_on_its_images(run_path: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    sm.train(sm.runs(run_path).runs[0].dataset, other, epochs=1, image_size=(24, 32), seed=4)
+    paths = [str(run_path), str(other)]
+    ended = CliRunner().invoke(shardmill, ["runs", *paths, "--split", "test", "--json"])
+    assert ended.exit_code == 0, ended.output
+    printed = json.loads(ended.stdout)
+    (paired,) = printed["comparisons"]
+    evaluations: list[Any] = [sm.evaluate(path, split="test") for path in paths]
+    one, two = evaluations
+    assert printed["split"] == "test"
+    assert paired["images"] == one.images == two.images
+    assert paired["both_right"] + paired["only_first"] == round(one.accuracy * one.images)
+    assert paired["both_right"] + paired["only_second"] == round(two.accuracy * two.images)
+    (line,) = (it for it in sm.runs(paths, split="test").lines() if it.startswith("test: "))
+    assert "run 2 is better than run 1 on" in line
+
+
+def test_runs_with_a_split_needs_two_runs_that_predict_one_class(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", TrainOptions())
+    with pytest.raises(UsageError, match="name two or more"):
+        sm.runs(run, split="test")
+    with pytest.raises(UsageError, match="omit --split"):
+        sm.runs(
+            [run, make_run(tmp_path / "other", TrainOptions(), task="multi-label")], split="test"
+        )
 
 
 def test_runs_trained_run_agrees_with_its_result(run_path: Path, tmp_path: Path) -> None:

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.evaluation.calibration import BINS, count_bins, empty_bins, summarize_bins
+from trainers.evaluation.calibration import (
+    BINS,
+    count_bins,
+    count_label_bins,
+    empty_bins,
+    summarize_bins,
+)
 
 confidences = st.one_of(
     st.floats(0.5, 1), st.integers(8, BINS).map(lambda edge: edge / BINS), st.just(1 + 1e-12)
@@ -53,3 +59,13 @@ def test_calibration_bins_include_upper_edge_and_report_contents() -> None:
 def test_calibration_error_of_calibrated_model_is_zero() -> None:
     labels = np.array([0, 0, 0, 1])
     assert summarize_bins(count_bins(scores_of([0.75] * 4), labels)).expected_error == 0
+
+
+def test_calibration_of_labels_counts_each_class_of_each_image() -> None:
+    scores = np.array([[0.5, 0.1], [0.5, 0.9]])
+    labels = np.array([[1.0, 0.0], [0.0, 1.0]])
+    found = summarize_bins(count_label_bins(scores, labels))
+    assert {
+        (each.images, each.confidence, each.accuracy) for each in found.bins if each.images
+    } == {(1, 0.1, 0.0), (2, 0.5, 0.5), (1, 0.9, 1.0)}
+    assert found.expected_error == pytest.approx(0.05)

@@ -52,7 +52,7 @@ def test_evaluate_validation_split_equals_training_metrics(run: Run) -> None:
     result = json.loads((Path(run.location) / "result.json").read_bytes())
     assert evaluation.images == result["validation_images"]
     assert evaluation.accuracy == pytest.approx(result["val_accuracy"])
-    assert evaluation.loss == pytest.approx(result["val_loss"], rel=1e-4)
+    assert evaluation.loss == pytest.approx(result["val_loss"], rel=1e-4, abs=1e-8)
 
 
 def test_evaluate_takes_paths_and_opened_datasets(run_path: Path, shapes: Path) -> None:
@@ -117,7 +117,9 @@ def test_mistakes_locations_point_to_their_records(untrained: EvaluationPlan) ->
     assert len({mistake.shard for mistake in evaluation.mistakes}) > 2
     records = read_mistakes(untrained.dataset, untrained.selection, evaluation.mistakes)
     stored = {record.key: record for record in untrained.dataset["train"]}
-    logits = load_model(untrained.run).predict(decode_mistakes(untrained, evaluation), verbose=0)
+    logits = load_model(untrained.run).predict(
+        decode_mistakes(untrained, evaluation.mistakes), verbose=0
+    )
     scores = softmax(logits)
     for mistake, record, row in zip(evaluation.mistakes, records, scores, strict=True):
         assert (record.key, record.class_name) == (mistake.key, mistake.class_name)

@@ -88,7 +88,8 @@ def test_export_command_prints_how_to_load_the_model(run_path: Path, tmp_path: P
     result = CliRunner().invoke(export_command, [str(run_path), str(out)])
     assert result.exit_code == 0, result.stderr
     assert result.stdout == f'keras.models.load_model("{out}/model.keras")\n'
-    assert sorted(path.name for path in out.iterdir()) == ["labels.txt", "model.keras"]
+    names = ["README.md", "labels.txt", "model.keras", "preprocessing.json"]
+    assert sorted(path.name for path in out.iterdir()) == names
     assert [path.name for path in out.parent.iterdir()] == ["er"]
 
 

@@ -22,9 +22,10 @@ from tests.fuzz.image_mutations import Part, join_jpeg, join_png, split_jpeg, sp
 from tests.trainers.conftest import make_source, write_shapes
 from tests.trainers.toy_backbone import make_network
 from trainers.evaluation import evaluate
-from trainers.input.bad_records import OutOfMemoryError, find_bad_records, locate_bad_records
+from trainers.input.bad_records import find_bad_records, locate_bad_records
 from trainers.input.selection import select_for_evaluation
 from trainers.options import TrainOptions
+from trainers.out_of_memory import OutOfMemoryError
 from trainers.runs.run_dir import open_run
 
 if TYPE_CHECKING:
@@ -281,3 +282,21 @@ def test_failed_read_of_a_missing_shard_is_the_error_of_the_shard(tmp_path: Path
     ):
         raise tf.errors.PermissionDeniedError(None, None, f"{shard}; Permission denied")
     assert shard.name in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes", OutOfMemoryError),
+     ("another error", RuntimeError)],
+)  # fmt: skip
+def test_jax_error_without_memory_is_an_out_of_memory_error(
+    tmp_path: Path, text: str, kind: type[Exception]
+) -> None:
+    write_shapes(tmp_path / "data", {"train": [range(6)]})
+    dataset = open_dataset(tmp_path / "data")
+    selection = select_for_evaluation(dataset, "train")
+    with (
+        pytest.raises(kind),
+        locate_bad_records(dataset, selection, on_message=lambda _: None),
+    ):
+        raise RuntimeError(text)

@@ -194,8 +194,19 @@ def test_as_tf_dataset_drop_remainder_makes_shapes_static(same_size: Path) -> No
     assert len(batches) == len(read(batches)) == 1
 
 
-@pytest.mark.parametrize("words", ["flip", "rotate=30,zoom=0.2", "contrast=0.5,brightness=0.3"])
-@pytest.mark.parametrize("options", [{}, {"shuffle": True}, {"cache": True}])
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        ("flip", {}),
+        ("rotate=30,zoom=0.2", {"shuffle": True}),
+        ("contrast=0.5,brightness=0.3", {"cache": True}),
+        *(
+            pytest.param(words, options, marks=pytest.mark.slow)
+            for words in ("flip", "rotate=30,zoom=0.2", "contrast=0.5,brightness=0.3")
+            for options in ({}, {"shuffle": True}, {"cache": True})
+        ),
+    ],
+)
 def test_as_tf_dataset_augment_varies_images_by_seed_and_iteration(
     same_size: Path, words: str, options: dict[str, Any]
 ) -> None:

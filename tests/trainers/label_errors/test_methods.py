@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from records.errors import UsageError
-from trainers.label_errors.cross_validation import cross_validate
+from trainers.label_errors.cross_validation import ROUNDS, cross_validate
 from trainers.label_errors.judge import count_overlaps, rank_wrong_labels
 from trainers.label_errors.outliers import find_outliers
 
@@ -22,7 +22,8 @@ def draw(images: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def judge(features: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    return cross_validate(features, labels, groups, folds=5, seed=0, on_fold=lambda _: None)
+    units = groups.astype(np.uint64)
+    return cross_validate(features, labels, units, folds=5, seed=0, on_fold=lambda _: None)
 
 
 def test_cross_validate_flipped_labels_are_ranked_first() -> None:
@@ -32,10 +33,15 @@ def test_cross_validate_flipped_labels_are_ranked_first() -> None:
     given[flipped] = (labels[flipped] + 1) % CLASSES
     counted: list[int] = []
     probabilities = cross_validate(
-        features, given, np.arange(600), folds=4, seed=3, on_fold=counted.append
+        features,
+        given,
+        np.arange(600, dtype=np.uint64),
+        folds=4,
+        seed=3,
+        on_fold=counted.append,
     )
-    assert sum(counted) == 600
-    assert len(counted) == 4
+    assert sum(counted) == ROUNDS * 600
+    assert len(counted) == ROUNDS * 4
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
     ranked = rank_wrong_labels(given, probabilities)
     assert len({*ranked[:30].tolist()} & {*flipped.tolist()}) >= 28

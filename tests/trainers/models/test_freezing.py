@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from records.errors import UsageError
 from trainers.config import Architecture, ImageShape
 from trainers.models.build import Network, build_network
+from trainers.options import TrainOptions
 
 
 def build(name: str, side_px: int, **other: Any) -> Network:
@@ -88,6 +90,82 @@ def test_unfreeze_base_more_layers_than_base_is_refused(network: Network) -> Non
 
     with pytest.raises(UsageError, match="expected at most 154, got 155"):
         unfreeze_backbone(network, 155)
+
+
+def names(groups: list[list[Any]]) -> list[tuple[str, str]]:
+    return [(group[-1].name, group[0].name) for group in groups]
+
+
+def test_group_layers_are_stages_from_the_last_to_the_first(network: Network) -> None:
+    from trainers.models.freezing import group_layers
+
+    stages = [
+        ("block_13_depthwise", "Conv_1"),
+        ("block_6_depthwise", "block_13_expand"),
+        ("block_3_depthwise", "block_6_expand"),
+        ("block_1_depthwise", "block_3_expand"),
+        ("Conv1", "block_1_expand"),
+    ]
+    assert names(group_layers(network, "all")) == stages
+    # Conv_1, its normalization and activation, and three layers of block 16.
+    assert names(group_layers(network, 6)) == [("block_16_project", "Conv_1")]
+
+
+def test_unfreeze_base_part_of_groups_trains_the_last_ones(network: Network) -> None:
+    from trainers.models.freezing import count_groups, group_layers, unfreeze_backbone
+
+    groups = group_layers(network, "all")
+    for number in range(1, 6):
+        unfreeze_backbone(network, "all", Fraction(number, 5))
+        expected = {layer.name for group in groups[:number] for layer in group}
+        assert {*trainable(network)} == expected
+    for epochs in range(1, 12):
+        counts = [count_groups(Fraction(number, epochs + 1), 5) for number in range(1, epochs + 1)]
+        assert counts == sorted(counts)
+        assert 1 <= counts[0] <= counts[-1] <= 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "least", "most"),
+    [
+        ("vgg16", 5, 5), ("resnet50", 5, 5), ("efficientnet_b0", 5, 5), ("convnext_tiny", 4, 4),
+        ("mobilenet_v3_small", 5, 5), ("nasnet_mobile", 4, 7), ("inception_v3", 5, 8),
+        ("densenet121", 5, 5), ("xception", 5, 7),
+    ],
+)  # fmt: skip
+def test_group_layers_divide_all_layers_of_a_backbone(name: str, least: int, most: int) -> None:
+    from trainers.models.freezing import freeze_backbone, group_layers, unfreeze_backbone
+
+    network = build(name, 128)
+    freeze_backbone(network)
+    groups = group_layers(network, "all")
+    unfreeze_backbone(network, "all")
+    found = [layer.name for group in groups for layer in group]
+    assert found == trainable(network)[::-1]
+    assert least <= len(groups) <= most
+
+
+def test_rate_factors_fall_from_group_to_group(network: Network) -> None:
+    from trainers.models.freezing import find_rate_factors, group_layers
+
+    factors = find_rate_factors(network, TrainOptions(mode="finetune", layer_decay=0.5))
+    assert factors is not None
+    for number, group in enumerate(group_layers(network, "all"), 1):
+        assert {factors[id(weight)] for layer in group for weight in layer.weights} == {0.5**number}
+    assert network.head is not None
+    assert not factors.keys() & {id(weight) for weight in network.head.weights}
+    assert find_rate_factors(network, TrainOptions(mode="finetune")) is None
+
+
+def test_check_groups_one_group_cannot_be_unfrozen_gradually(network: Network) -> None:
+    from trainers.models.freezing import check_groups
+
+    options = TrainOptions(mode="finetune", unfreeze=6, unfreeze_epochs=2)
+    with pytest.raises(UsageError, match=r"one group.*--unfreeze-epochs 2 with --unfreeze 6"):
+        check_groups(network, options)
+    check_groups(network, TrainOptions(mode="finetune", unfreeze_epochs=2))
+    check_groups(build("cnn", 16), TrainOptions())
 
 
 def test_freeze_base_network_without_base_is_refused() -> None:

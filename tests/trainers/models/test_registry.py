@@ -122,7 +122,9 @@ def test_registry_documentation_lists_every_model() -> None:
     path = Path(__file__).parents[3] / "docs" / "reference" / "models.md"
     page = path.read_text(encoding="utf-8")
     rows = re.findall(
-        r"^\| `(\S+)` \| (.+) \| (\d+) \| (\d+) \| (\S+) \|$", page, flags=re.MULTILINE
+        r"^\| `(\S+)` \| (.+) \| (\d+) \| (\d+) \| [\d,]+ \| \S+(?: %)? \| (\S+) \|$",
+        page,
+        flags=re.MULTILINE,
     )
     assert [(name, int(side), int(least), float(rate)) for name, _, side, least, rate in rows] == [
         (name, spec.size_px[0], spec.min_side_px, spec.learning_rate)

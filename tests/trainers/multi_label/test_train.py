@@ -72,6 +72,7 @@ def test_count_classes_counts_each_label_of_an_image(drawn_data: Path) -> None:
     [
         {"class_weights": "balanced", "label_smoothing": 0.1},
         {"augment": Augmentation(flip="horizontal", crop=0.7)},
+        {"augment": Augmentation(mixup=0.4, cutmix=1), "class_weights": "balanced"},
         {"cache": "memory"},
         {"cache": "disk"},
         {"early_stopping": 1, "epochs": 3},
@@ -157,6 +158,11 @@ def test_train_own_loss_with_class_weights_is_an_error(few: Path, tmp_path: Path
         plan_training(few, tmp_path / "run", options)
     result = run_plan(plan_training(few, tmp_path / "run", change(model="own_loss", epochs=1)))
     assert result.metrics["val_mean_average_precision"] > 0
+
+
+def test_plan_training_balanced_several_labels_is_an_error(few: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"cannot be drawn.*use --class-weights balanced"):
+        plan_training(few, tmp_path / "run", change(balanced=True))
 
 
 _ON_JAX = """

@@ -21,19 +21,25 @@ from trainers.evaluation import MultiLabelEvaluation, evaluate
 from trainers.export import export
 from trainers.prediction import Prediction, Predictor, find_images
 from trainers.prediction.batch_job import predict_to_csv_shards
-from trainers.runs.run_dir import open_run
+from trainers.runs.run_dir import Run, open_run
 from trainers.runs.thresholds import (
     ThresholdsOfWeights,
     encode_thresholds,
     read_thresholds,
-    replace_thresholds,
+    replaced_thresholds,
 )
+from trainers.tasks import Findings
 
 
 @pytest.fixture(scope="module")
 def predictions(drawn_run: Path, new: Path) -> list[Prediction]:
     files = [(new / f"{number}.png").read_bytes() for number in FILES]
     return Predictor(drawn_run).predict(files, top_k=3)
+
+
+def replace(run: Run, found: Findings, weights: bytes) -> bytes:
+    """Return the thresholds file that training writes before these weights."""
+    return encode_thresholds(ThresholdsOfWeights.of(found, weights), replaced_thresholds(run))
 
 
 def set_thresholds(run: Path, *thresholds: float) -> None:
@@ -194,11 +200,13 @@ def test_thresholds_belong_to_the_weights_at_any_moment(run: Path) -> None:
     set_thresholds(run, 0.25, 0.5, 0.75)
     opened, weights = open_run(run), (run / "model.weights.h5").read_bytes()
     # A process that is killed after the thresholds, or before the weights, are written.
-    opened.write("thresholds.json", replace_thresholds(opened, (0.1, 0.2, 0.3), weights + b"new"))
+    found = Findings((0.1, 0.2, 0.3))
+    opened.write("thresholds.json", replace(opened, found, weights + b"new"))
     assert read_thresholds(opened) == (0.25, 0.5, 0.75)
     opened.write("model.weights.h5", weights + b"new")
     assert read_thresholds(opened) == (0.1, 0.2, 0.3)
-    opened.write("thresholds.json", replace_thresholds(opened, (0.4, 0.5, 0.6), weights))
+    found = Findings((0.4, 0.5, 0.6))
+    opened.write("thresholds.json", replace(opened, found, weights))
     opened.write("model.weights.h5", weights)
     assert read_thresholds(opened) == (0.4, 0.5, 0.6)
     opened.write("model.weights.h5", weights + b"other")
@@ -274,3 +282,9 @@ def test_export_onnx_gives_probabilities_and_thresholds(
     scores, thresholds = model.run(None, {"image": pixels})
     check_probabilities(scores, predictions)
     np.testing.assert_allclose(thresholds, read_thresholds(open_run(drawn_run)), rtol=1e-6)
+
+
+def test_predict_truth_of_several_labels_is_an_error(run: Path, new: Path) -> None:
+    ended = CliRunner().invoke(shardmill, ["predict", str(run), str(new), "--truth"])
+    assert isinstance(ended.exception, UsageError)
+    assert "got multi-label; omit --truth" in str(ended.exception)

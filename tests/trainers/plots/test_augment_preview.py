@@ -39,7 +39,9 @@ def configure(words: str, shape: ImageShape) -> RunConfig:
     )
 
 
-@pytest.mark.parametrize("words", ["crop", "flip,rotate=45", "crop=0.5,brightness=0.4"])
+@pytest.mark.parametrize(
+    "words", ["crop", "flip,rotate=45", "crop=0.5,brightness=0.4", "trivialaugment,erase=1"]
+)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_make_variants_original_comes_first_and_variants_differ(
     shapes: Path, words: str, channels: int
@@ -79,3 +81,15 @@ def test_preview_augmentation_without_augmentation_is_refused(shapes: Path) -> N
     training, _ = select_for_training(dataset, None)
     with pytest.raises(UsageError, match="no augmentation to preview; add --augment"):
         preview_augmentation(dataset, training, configure("none", ImageShape(24, 32)))
+
+
+def test_preview_augmentation_of_mixed_images_shows_other_images(shapes: Path) -> None:
+    dataset = open_dataset(shapes)
+    training, _ = select_for_training(dataset, None)
+    config = configure("mixup=1,cutmix", ImageShape(24, 32))
+    records = [dataset["train"][number] for number in range(6)]
+    forms = make_variants(records[0], config, records[1:])
+    assert forms.shape == (1 + VARIANTS, 24, 32, 3)
+    assert len({form.tobytes() for form in forms}) > 3
+    content = preview_augmentation(dataset, training, config)
+    assert Image.open(io.BytesIO(content)).format == "PNG"

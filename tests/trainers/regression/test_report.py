@@ -22,4 +22,10 @@ def test_report_of_a_run_that_predicts_a_number_agrees_with_evaluate(
     mistakes = [part for part in page.data["parts"] if part["title"] == "Worst mistakes"]
     assert [row[3] for row in mistakes[0]["rows"]] == [it.error for it in evaluation.mistakes]
     assert "R² by epoch" in page.text or "R2 by epoch" in page.text
-    assert "compared" not in page.text
+    metrics = {row[0]: row[1:] for row in page.part("Metrics of both runs")["rows"]}
+    error = evaluation.mean_absolute_error
+    assert metrics["mean absolute error"] == pytest.approx([error, error, 0])
+    assert "The runs have the same options." in page.text
+    assert "Classes of both runs" not in [part["title"] for part in page.data["parts"]]
+    (column,) = page.part("Columns of the list that the dataset keeps")["rows"]
+    assert column[:2] == ["area", "float32"]

@@ -61,7 +61,8 @@ def test_train_run_has_target_scale_and_metrics(drawn_run: Path, drawn_data: Pat
         "regression", None, None,
     )  # fmt: skip
     for name in ("r2", "mean_absolute_error", "val_r2", "val_mean_absolute_error"):
-        assert float(rows[-1][name]) == pytest.approx(result["metrics"][name], rel=1e-5)
+        row = rows[result["weights_epoch"] - 1]
+        assert float(row[name]) == pytest.approx(result["metrics"][name], rel=1e-5)
     # A loss in units of the variance is 1 - R², apart from the other images.
     assert result["loss"] == pytest.approx(1 - result["metrics"]["r2"], rel=0.05)
     assert result["metrics"]["val_r2"] > 0.7
@@ -90,6 +91,8 @@ def test_plan_training_leaves_out_images_without_target(drawn_data: Path, tmp_pa
         ({"target": "age"}, "keeps no column of this name", None),
         ({"class_weights": "balanced"}, "has no classes", "omit --class-weights"),
         ({"label_smoothing": 0.1}, "has no classes", "omit --label-smoothing"),
+        ({"balanced": True}, "has no classes", "omit --balanced"),
+        ({"augment": Augmentation(mixup=0.2)}, "has no classes", "omit mixup"),
     ],
 )
 def test_plan_training_options_that_do_not_fit_a_target_are_errors(

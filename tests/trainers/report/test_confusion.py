@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,8 @@ from records.report import ImageSet
 from records.report.parts import Matrix, Table
 from records.stats import read_index_rows
 from tests.reports import PageReader
-from trainers.report.comparison import compare_images
-from trainers.report.confusion import confusion_parts
+from trainers.report.comparison import compare_images, compare_predictions
+from trainers.report.confusion import confusion_parts, most_confused
 from trainers.report.measure import ClassCollector, LabelCollector, Predictions
 from trainers.tasks import find_task
 
@@ -57,9 +59,14 @@ def test_confusion_cells_have_exactly_their_images(
     } == expected
     assert np.sum(matrix.counts) == len(found.keys)
     rows: Any = pairs.rows
-    counts = [row[2] for row in rows]
+    counts = [row[3] for row in rows]
     assert counts == sorted(counts, reverse=True)
     assert sum(counts) == (~found.is_right).sum()
+    answers = zip(found.labels.tolist(), found.predicted.tolist(), strict=True)
+    both = Counter(frozenset(pair) for pair in answers if pair[0] != pair[1])
+    times = [int(text) for text in re.findall(r": (\d+) times?", most_confused(found, labels))]
+    assert sum(times) == max(both.values())
+    assert times == sorted(times, reverse=True)
 
 
 def test_comparison_lists_images_that_one_run_predicts_rightly(
@@ -77,6 +84,13 @@ def test_comparison_lists_images_that_one_run_predicts_rightly(
     rights = dict(zip(first.keys, first.is_right, strict=True))
     for row in rows:
         assert (row[4] == "Run 1") == rights[images.entries[row[0][0]].key]
+
+    paired = compare_predictions(first, other)
+    assert paired is not None
+    assert paired.images == len(first.keys)
+    assert paired.both_right + paired.only_first == first.is_right.sum()
+    assert paired.both_right + paired.only_second == other.is_right.sum()
+    assert paired.only_first + paired.only_second == len(rows)
 
 
 def test_threshold_curve_of_classes_counts_predictions_at_or_above_a_score() -> None:
@@ -114,5 +128,13 @@ def test_report_of_two_runs_agrees_with_evaluate(shapes: Path, run_path: Path) -
     matrix = next(part for part in page.data["parts"] if part["title"] == "Confusion matrix")
     assert matrix["counts"] == [list(row) for row in evaluation.confusion]
     assert f"{evaluation.accuracy:.4g}" in page.text
-    assert page.part("Images that one run predicts rightly")["rows"] == []
+    assert "Images that one run predicts rightly" not in [it["title"] for it in page.data["parts"]]
+    verdict = "Run 2 is better than Run 1 on 0 of"
+    assert page.text.count(verdict) == 2
+    assert "is not significant, p = 1" in page.text
     assert "Accuracy by epoch" in page.text
+    assert {row[3] for row in page.part("Metrics of both runs")["rows"]} <= {0, None}
+    validation = page.part("Validation accuracy of both runs")["rows"]
+    assert len(validation) == 4
+    assert all(one == two for _, one, two in validation)
+    assert "The runs have the same options." in page.text

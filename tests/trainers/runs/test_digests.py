@@ -20,7 +20,7 @@ from trainers.runs import digests
 from trainers.runs.create import create_run, open_for_writing, remove_if_empty, require_empty
 from trainers.runs.digests import DIGESTS, RunDigests, check_file, read_checked
 from trainers.runs.result import find_result
-from trainers.runs.run_dir import HISTORY, RESULT, WEIGHTS, Run, is_run, open_run
+from trainers.runs.run_dir import HISTORY, OPTIONS, RESULT, WEIGHTS, Run, is_run, open_run
 from trainers.runs.run_folder import open_run_folder
 from trainers.runs.trained_images import read_trained_images
 
@@ -52,7 +52,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 
 def test_finished_run_has_the_digest_of_every_file(run_path: Path) -> None:
     files = [path for path in run_path.rglob("*") if path.is_file()]
-    names = {path.relative_to(run_path).as_posix() for path in files} - {DIGESTS}
+    names = {path.relative_to(run_path).as_posix() for path in files} - {DIGESTS, OPTIONS}
     recorded = listed(run_path)
     assert {name for name in names if not name.endswith("-test.png")} == recorded.keys()
     for name, found in recorded.items():

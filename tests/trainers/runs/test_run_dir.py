@@ -22,7 +22,7 @@ from trainers.runs.create import create_run, open_for_writing, remove_if_empty, 
 from trainers.runs.digests import DIGESTS
 from trainers.runs.resume import find_run
 from trainers.runs.run_dir import CONFIG as CONFIG_NAME
-from trainers.runs.run_dir import RESULT, WEIGHTS, is_run, open_run
+from trainers.runs.run_dir import OPTIONS, RESULT, WEIGHTS, is_run, open_run
 from trainers.runs.run_folder import open_run_folder
 
 LABELS = ("disc", "square", "star", "arc", "dot")
@@ -191,7 +191,7 @@ def test_run_creation_fails_at_any_call_then_run_is_complete_or_absent(
             require_empty(path)
             with open_for_writing(path, CONFIG, LABELS) as run:
                 run.write(WEIGHTS, b"weights")
-        names = {CONFIG_NAME, LABELS_NAME, WEIGHTS, DIGESTS, "lost+found"}
+        names = {CONFIG_NAME, OPTIONS, LABELS_NAME, WEIGHTS, DIGESTS, "lost+found"}
         assert {each.name for each in path.iterdir() if each.suffix != ".unfinished"} <= names
         assert is_run(open_run_folder(path))
     assert number > 5
@@ -213,7 +213,7 @@ def test_open_for_writing_completes_run_and_removes_files_of_killed_process(tmp_
         (path / ".0-notes").touch()
         with open_for_writing(path, CONFIG, LABELS):
             pass
-        names = [".0-notes", CONFIG_NAME, LABELS_NAME, WEIGHTS, DIGESTS]
+        names = [".0-notes", CONFIG_NAME, OPTIONS, LABELS_NAME, WEIGHTS, DIGESTS]
         assert {each.name for each in path.iterdir()} == set(names)
         assert open_run(path).labels == LABELS
 

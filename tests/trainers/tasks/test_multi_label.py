@@ -9,9 +9,9 @@ import pytest
 from trainers.config import Architecture, ImageShape
 from trainers.models.build import build_network
 from trainers.tasks import ClassCounts, find_task
-from trainers.tasks.multi_label import balance_labels
+from trainers.tasks.average_precision import MeanAveragePrecision
+from trainers.tasks.class_weights import balance_labels
 from trainers.tasks.thresholds import best_bins
-from trainers.tasks.validation_metric import ValidationMetric
 
 TASK = find_task("multi-label")
 
@@ -45,7 +45,8 @@ def test_loss_balanced_weighs_images_with_and_without_each_label(smoothing: floa
     weights = np.where(
         labels > 0, len(labels) / 2 / labels.sum(0), len(labels) / 2 / (1 - labels).sum(0)
     )
-    found = TASK.loss(smoothing, counts)(keras.ops.array(labels), keras.ops.array(logits))
+    weights_of = balance_labels(counts)
+    found = TASK.loss(smoothing, weights_of)(keras.ops.array(labels), keras.ops.array(logits))
     np.testing.assert_allclose(np.asarray(found), (losses * weights).mean(axis=1), rtol=1e-4)
 
 
@@ -75,7 +76,7 @@ def test_choose_returns_classes_at_or_above_thresholds(
     assert TASK.choose(np.array(scores), (0.4, 0.5, 0.8)) == expected
 
 
-def count(metric: ValidationMetric, logits: np.ndarray, labels: np.ndarray) -> float:
+def count(metric: MeanAveragePrecision, logits: np.ndarray, labels: np.ndarray) -> float:
     with metric.counting():
         for start in range(0, len(labels), 16):
             batch = slice(start, start + 16)
@@ -95,18 +96,19 @@ def test_validation_metric_is_mean_average_precision(seed: int) -> None:
     labels[:, 1] = 0  # a class that no image has does not count
     logits = np.round(logits * 32) / 32  # in the middle of no bin, so that rounding changes nothing
     expected = [average_precision(logits[:, label], labels[:, label] > 0) or 0 for label in (0, 2)]
-    assert count(ValidationMetric(3), logits, labels) == pytest.approx(np.mean(expected), rel=1e-5)
+    found = count(MeanAveragePrecision(3), logits, labels)
+    assert found == pytest.approx(np.mean(expected), rel=1e-5)
 
 
 def test_validation_metric_extreme_logits_are_counted() -> None:
     logits = np.array([[1e9], [-1e9], [-40.0]], np.float32)
-    metric = ValidationMetric(1)
+    metric = MeanAveragePrecision(1)
     assert count(metric, logits, np.array([[1.0], [0.0], [0.0]], np.float32)) == 1
-    assert metric.thresholds() == (0.5,)
+    assert metric.findings().thresholds == (0.5,)
 
 
 def test_validation_metric_without_counting_stays_zero() -> None:
-    metric = ValidationMetric(3)
+    metric = MeanAveragePrecision(3)
     logits, labels = draw(1)
     metric.update_state(labels, logits)
     assert float(metric.result()) == 0
@@ -117,10 +119,10 @@ def test_validation_metric_without_counting_stays_zero() -> None:
 def test_thresholds_have_highest_f1_of_all_thresholds(seed: int) -> None:
     logits, labels = draw(seed)
     logits = np.round(logits * 32) / 32
-    metric = ValidationMetric(3)
+    metric = MeanAveragePrecision(3)
     count(metric, logits, labels)
     scores = TASK.outputs(logits)
-    for label, threshold in enumerate(metric.thresholds()):
+    for label, threshold in enumerate(metric.findings().thresholds):
         of_class, truth = scores[:, label], labels[:, label]
         best = max(f1(of_class >= score, truth) for score in [0, *of_class])
         assert f1(of_class >= threshold - 1e-9, truth) == pytest.approx(best)
@@ -143,11 +145,11 @@ def test_network_of_two_labels_has_independent_logits(model: str) -> None:
 
 def test_score_on_the_edge_of_a_bin_reaches_its_threshold() -> None:
     edges = np.arange(-16, 16, 5 / 32)
-    metric = ValidationMetric(1)
+    metric = MeanAveragePrecision(1)
     for edge in edges[1:]:
         metric.reset_state()
         with metric.counting():
             metric.update_state(np.ones((1, 1)), np.full((1, 1), edge, np.float32))
-            (threshold,) = metric.thresholds()
+            (threshold,) = metric.findings().thresholds
         scores = TASK.outputs(np.array([[edge]], np.float32))
         assert TASK.choose(scores[0], [threshold]) == [0]

@@ -10,7 +10,7 @@ import pytest
 
 from trainers.options import OPTIMIZERS, TrainOptions
 from trainers.tasks import find_task
-from trainers.training.compile import build_optimizer, compile_model
+from trainers.training.compile import build_optimizer, compile_model, shorten_moving_averages
 from trainers.training.phases import Phase
 
 PHASE = Phase("all", 0, 100, 0.01)
@@ -43,6 +43,30 @@ def test_build_optimizer_warmup_and_cosine_schedule_set_learning_rate() -> None:
     assert rates(schedule="cosine") == pytest.approx(falling, abs=1e-9)
 
 
+def test_build_optimizer_one_cycle_rises_over_a_quarter_of_the_steps() -> None:
+    one_cycle = rates(schedule="one-cycle")
+    assert one_cycle[:3] == pytest.approx([0, 0.002, 0.004])
+    assert one_cycle[4] == pytest.approx(0, abs=1e-9)
+    assert rates(schedule="one-cycle", warmup_steps=10) == pytest.approx(
+        rates(schedule="cosine", warmup_steps=10)
+    )
+
+
+def test_build_optimizer_shortened_phase_reaches_the_end_of_its_schedule() -> None:
+    options = TrainOptions(schedule="cosine")
+    planned, once = PHASE, PHASE.shortened(20, 60)
+    twice = once.shortened(40, 50)
+    assert (once.end_step, once.schedule_steps, once.knots) == (60, 100, ((20, 20.0),))
+    assert twice.knots == ((20, 20.0), (40, 60.0))
+    for phase, step, place in (
+        (once, 10, 10), (once, 40, 60), (once, 60, 100), (twice, 45, 80), (twice, 50, 100),
+    ):  # fmt: skip
+        found, expected = (build_optimizer(options, each) for each in (phase, planned))
+        found.iterations.assign(step)
+        expected.iterations.assign(place)
+        assert float(found.learning_rate) == pytest.approx(float(expected.learning_rate), abs=1e-9)
+
+
 def test_compile_model_training_step_is_traced_once() -> None:
     traced = []
 
@@ -69,3 +93,17 @@ def test_choose_loss_label_smoothing_equals_definition() -> None:
     )
     result = np.asarray(find_task("classification").loss(0.1, None)(labels, logits))
     np.testing.assert_allclose(result, smooth, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("steps", "momentum"), [(1, 0.5), (16, 0.5), (40, 0.8), (400, 0.98), (10_000, 0.99)]
+)
+def test_moving_averages_are_at_most_as_long_as_an_eighth_of_an_epoch(
+    steps: int, momentum: float
+) -> None:
+    layers = [keras.layers.BatchNormalization(), keras.layers.BatchNormalization(momentum=0.3)]
+    inner = keras.Sequential([keras.Input((3,)), layers[0]])
+    model = keras.Sequential([keras.Input((3,)), inner, layers[1]])
+    for _ in range(2):
+        shorten_moving_averages(model, steps)
+    assert [layer.momentum for layer in layers] == [pytest.approx(momentum), 0.3]

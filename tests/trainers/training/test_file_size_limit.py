@@ -37,9 +37,9 @@ _TRAIN = ("--epochs=2", "--batch-size=8", "--image-size=24x32")
 
 
 def test_tensorboard_logs_that_exceed_the_size_limit_are_an_output_error(tmp_path: Path) -> None:
-    from trainers.training.epoch_logger import TensorBoardWriter
+    from trainers.loggers.tensorboard import TensorBoardLogger
 
-    writer = TensorBoardWriter(create_run(tmp_path / "run", CONFIG, ("cat", "dog")))
+    writer = TensorBoardLogger(create_run(tmp_path / "run", CONFIG, ("cat", "dog")))
     writer.write_step(0, {"loss": 1.0})
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (60, hard))
@@ -61,7 +61,7 @@ def test_commands_whose_files_exceed_the_size_limit_end_with_one_line(
         (limit, ["train", str(shapes), str(out), *_TRAIN])
         for limit, out in zip(limits, outputs, strict=True)
     ]
-    formats = ("keras", "saved_model", "onnx")
+    formats = ("keras", "saved_model", "onnx", "litert")
     commands += [
         (limit, ["export", str(run_path), str(tmp_path / f"{form}-{limit}"), f"--format={form}"])
         for form in formats

@@ -22,6 +22,11 @@ FLIP, CROP = Augmentation(flip="horizontal"), Augmentation(crop=0.3)
         ({"head_units": 8}, "cnn has no configurable head"),
         ({"model": "vgg16", "dropout": 0.2}, "use --head-dropout"),
         ({"unfreeze": 4}, "--unfreeze has an effect only with --mode finetune"),
+        ({"unfreeze_epochs": 2}, "--unfreeze-epochs has an effect only with --mode finetune"),
+        (
+            {"model": "vgg16", "mode": "transfer", "layer_decay": 0.5},
+            "--layer-decay has an effect only with --mode finetune, got --mode transfer",
+        ),
         ({"features": "store"}, "requires --mode transfer"),
         (
             {"model": "vgg16", "mode": "transfer", "features": "store", "augment": FLIP},
@@ -49,6 +54,7 @@ def test_check_options_conflicting_options_are_refused(
         {"model": "vgg16", "mode": "transfer", "skip_bad": 3},
         {"model": "vgg16", "mode": "transfer", "cache": "disk", "augment": FLIP},
         {"model": "vgg16", "mode": "finetune", "unfreeze": 4, "head_units": 8, "cache": "disk"},
+        {"model": "vgg16", "mode": "finetune", "unfreeze_epochs": 2, "layer_decay": 0.5},
         {"model": "vgg16", "head_dropout": 0.5},
     ],
 )
@@ -71,4 +77,4 @@ def test_choose_learning_rates_option_sets_main_phase() -> None:
         choose_learning_rates(TrainOptions(mode=mode), spec)[0]
         for mode in ("scratch", "transfer", "finetune")
     ]
-    assert own == [spec.learning_rate, 1e-3, 1e-5]
+    assert own == pytest.approx([1e-3, 1e-3, 1e-4])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +30,26 @@ def test_plan_phases_finetune_trains_head_before_base() -> None:
         Phase("unfrozen", 30, 50, 0.1),
     )
     assert phases(mode="finetune", steps=4, head_epochs=0) == (Phase("unfrozen", 0, 4, 0.1),)
+
+
+def test_plan_phases_unfreeze_epochs_are_phases_before_the_main_phase() -> None:
+    found = phases(mode="finetune", epochs=2, head_epochs=1, unfreeze_epochs=2)
+    assert found == (
+        Phase("head", 0, 10, 0.2),
+        Phase("unfrozen", 10, 20, 0.1, part=Fraction(1, 3)),
+        Phase("unfrozen", 20, 30, 0.1, part=Fraction(2, 3)),
+        Phase("unfrozen", 30, 50, 0.1),
+    )
+    first, *_, last = phases(mode="finetune", steps=4, head_epochs=0, unfreeze_epochs=1)
+    assert (first.steps, last.first_step, last.end_step) == (10, 10, 14)
+
+
+def test_plan_phases_restarts_divide_the_main_phase() -> None:
+    asked = TrainOptions(mode="finetune", epochs=3, head_epochs=1)
+    planned = plan_phases(asked, 10, learning_rate=0.1, head_learning_rate=0.2, restarts=(20, 30))
+    assert [(phase.trainable, phase.first_step, phase.end_step) for phase in planned] == [
+        ("head", 0, 10), ("unfrozen", 10, 20), ("unfrozen", 20, 30), ("unfrozen", 30, 40),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("records", "steps"), [(1, 1), (31, 1), (32, 1), (33, 2), (64, 2)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from tests.datasets import edit_manifest
 from tests.trainers.conftest import write_shapes
 from trainers.options import Augmentation, TrainOptions
 from trainers.runs.create import open_for_writing
+from trainers.runs.history import read_history
 from trainers.runs.result import find_result
 from trainers.runs.run_dir import open_run
 from trainers.training.checkpoints import read_state
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from trainers.input.selection import Selection
     from trainers.runs.result import TrainingResult
     from trainers.training.phase_setup import PhaseSetup
+    from trainers.training.phases import Phase
 
 ROOT = Path(__file__).parents[3]
 # Everything that has a state: dropout, augmentation, a schedule, Adam, metrics, the order.
@@ -82,23 +85,24 @@ def run_plan(plan: TrainingPlan, progress: NullProgress | None = None) -> Traini
     return train(plan, on_message=lambda _: None, progress=progress or NullProgress())
 
 
-def read_weights(run: Path) -> dict[str, np.ndarray]:
+def read_weights(run: Path, name: str = "model.weights.h5") -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
 
     def keep(name: str, item: object) -> None:
         if isinstance(item, h5py.Dataset):
             found[name] = item[()]
 
-    with h5py.File(run / "model.weights.h5") as file:
+    with h5py.File(run / name) as file:
         file.visititems(keep)
     return found
 
 
 def assert_same_run(one: Path, other: Path) -> None:
-    expected, got = read_weights(one), read_weights(other)
-    assert expected.keys() == got.keys()
-    for name, weights in expected.items():
-        np.testing.assert_array_equal(weights, got[name], err_msg=name)
+    for file in ("model.weights.h5", "last.weights.h5"):
+        expected, got = read_weights(one, file), read_weights(other, file)
+        assert expected.keys() == got.keys()
+        for name, weights in expected.items():
+            np.testing.assert_array_equal(weights, got[name], err_msg=f"{file} {name}")
     assert read_indexed(one) == read_indexed(other)
 
 
@@ -146,7 +150,7 @@ def test_resume_at_a_url_with_an_empty_disk_gives_same_weights_and_history(
         else:
             assert run_plan(plan).run == url
     run = open_run(url)
-    for name in ("history.csv", "model.weights.h5"):
+    for name in ("history.csv", "model.weights.h5", "last.weights.h5"):
         (tmp_path / name).write_bytes(run.folder.open(name).read())
     assert_same_run(undisturbed, tmp_path)
     names = {path.relative_to(undisturbed).as_posix() for path in undisturbed.rglob("*.*")}
@@ -267,11 +271,67 @@ def test_resume_finished_run_with_more_epochs_continues(shapes: Path, tmp_path: 
     assert_same_run(tmp_path / "other", tmp_path / "run")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [None, 12, 25])
+def test_resume_run_with_schedule_and_more_steps_starts_the_schedule_again(
+    shapes: Path, undisturbed: Path, tmp_path: Path, stop: int | None
+) -> None:
+    longer = msgspec.structs.replace(OPTIONS, steps=60)
+    for name in ("run", "other"):
+        shutil.copytree(undisturbed, tmp_path / name)
+    plan = plan_training(shapes, tmp_path / "other", longer, resume=True)
+    assert plan.config.restarts == (40,)
+    assert [(phase.first_step, phase.end_step) for phase in plan.phases] == [(0, 40), (40, 60)]
+    assert run_plan(plan).steps == 60
+    if stop is not None:
+        with stop_at_step(40 + stop - 10), pytest.raises(KeyboardInterrupt):
+            run_plan(plan_training(shapes, tmp_path / "run", longer, resume=True))
+    run_plan(plan_training(shapes, tmp_path / "run", longer, resume=True))
+    assert_same_run(tmp_path / "other", tmp_path / "run")
+
+
+@contextmanager
+def shortened(*, at: int, end: int) -> Iterator[None]:
+    """End the training runs in the block earlier, as a time limit does."""
+    from trainers.time_limit import EndsEarlier, TimeLimit
+
+    def check(_limit: TimeLimit, phase: Phase, step: int, _now_s: float) -> None:
+        if step == at and phase.end_step != end:
+            raise EndsEarlier(end)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TimeLimit, "check", check)
+        yield
+
+
+def test_train_run_that_must_end_earlier_ends_its_schedule(shapes: Path, tmp_path: Path) -> None:
+    short = msgspec.structs.replace(OPTIONS, steps=24, warmup_steps=0)
+    with shortened(at=6, end=14):
+        done = run_plan(plan_training(shapes, tmp_path / "run", short, time_limit_seconds=1e3))
+    assert done.steps == 14
+    *_, last = read_history(open_run(tmp_path / "run"))
+    assert last.learning_rate < 3e-4  # a tenth of the highest
+    assert find_result(plan_training(shapes, tmp_path / "run", short, resume=True)) == done
+
+
+@pytest.mark.slow
+def test_resumed_run_that_must_end_earlier_has_the_same_weights(
+    shapes: Path, tmp_path: Path
+) -> None:
+    short = msgspec.structs.replace(OPTIONS, steps=24, warmup_steps=0)
+    with shortened(at=6, end=14):
+        run_plan(plan_training(shapes, tmp_path / "run", short, time_limit_seconds=1e3))
+    with shortened(at=6, end=14), stop_at_step(9), pytest.raises(KeyboardInterrupt):
+        run_plan(plan_training(shapes, tmp_path / "other", short, time_limit_seconds=1e3))
+    run_plan(plan_training(shapes, tmp_path / "other", short, resume=True))
+    assert_same_run(tmp_path / "run", tmp_path / "other")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"seed": 6}, "--seed differs, expected 5, got 6"),
-        ({"steps": 50}, "--steps differs"),
+        ({"steps": 30}, "--steps differs"),
         ({"model": "cnn-bn", "dropout": None}, "--model differs"),
     ],
 )

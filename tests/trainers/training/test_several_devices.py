@@ -51,6 +51,22 @@ def test_data_parallel_two_devices_share_every_batch(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("backend", "setup"), [("jax", _ON_JAX), ("tensorflow", _ON_TENSORFLOW)])
+def test_data_parallel_two_devices_mix_images_and_average_weights(
+    shapes: Path, tmp_path: Path, backend: str, setup: str
+) -> None:
+    first, rest = _TRAIN.split("\noptions", 1)
+    mixed = (
+        "augment=Augmentation(mixup=0.2, cutmix=1, randaugment=5), ema=0.9, balanced=True, seed=3"
+    )
+    rest = rest.replace("seed=3", mixed).partition("assert")[0]
+    imports = "\nfrom trainers.options import Augmentation"
+    program = f"{first}{imports}{setup}\noptions{rest}assert result.steps == 34"
+    devices = "--xla_force_host_platform_device_count=2"
+    run_python("-c", program, shapes, tmp_path / "run", backend=backend, XLA_FLAGS=devices)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("backend", "setup"), [("jax", _ON_JAX), ("tensorflow", _ON_TENSORFLOW)])
 @pytest.mark.parametrize(("training", "validation"), [(41, 7), (40, 9)])
 def test_data_parallel_images_that_two_devices_cannot_share_evenly_are_trained_on(
     tmp_path: Path, backend: str, setup: str, training: int, validation: int

@@ -18,9 +18,10 @@ from records.dataset import open_dataset
 from records.errors import CorruptDataError, OutputError, UsageError
 from records.format.manifest import Counts, Generation, read_manifest
 from records.format.tfrecord import frame_bytes, read_frames
-from records.generations import replace_manifest
+from records.generations import encode_saved, replace_manifest
 from records.images import ImageOptions
 from records.storage import open_storage
+from records.storage.ownership import write_own_files
 from tests.trainers.backends import run_python
 from tests.trainers.conftest import LABELS, RUN_OPTIONS, write_shapes
 from trainers.config import ImageShape
@@ -28,6 +29,7 @@ from trainers.input.image_size import resolve_image_size
 from trainers.input.selection import select_split
 from trainers.models import MODELS
 from trainers.options import TrainOptions
+from trainers.options_file import encode_options
 from trainers.runs.history import EpochMetrics
 from trainers.runs.run_dir import open_run
 from trainers.training.plan import TrainingPlan, plan_training
@@ -64,6 +66,7 @@ def test_train_on_an_earlier_generation_keeps_its_name(tmp_path: Path) -> None:
     base = read_manifest(storage)
     nothing = Generation(2, "0" * 32, {}, Counts(0, 0, 0, 0, 0))
     later = msgspec.structs.replace(base, generations=(*base.generations, nothing))
+    write_own_files(storage, encode_saved(base))
     replace_manifest(storage, base, later)
     plan = plan_training(f"{data}@1", tmp_path / "run", SHORT)
     assert plan.config.dataset == f"{data}@1"
@@ -74,13 +77,15 @@ def test_train_on_an_earlier_generation_keeps_its_name(tmp_path: Path) -> None:
 
 def test_train_finished_run_has_the_documented_files(run_path: Path) -> None:
     assert sorted(path.name for path in run_path.iterdir()) == [
-        "checkpoints", "config.json", "curves.png", "digests.json", "history.csv", "labels.txt",
-        "model.weights.h5", "result.json", "training_images.u64",
+        "checkpoints", "class_means.json", "config.json", "curves.png", "digests.json",
+        "history.csv", "labels.txt", "last.thresholds.json", "last.weights.h5", "model.weights.h5",
+        "options.toml", "result.json", "thresholds.json", "training_images.u64",
     ]  # fmt: skip
     run = open_run(run_path)
     assert run.is_finished
     assert run.labels == LABELS
     assert run.config.options == RUN_OPTIONS
+    assert (run_path / "options.toml").read_bytes() == encode_options(RUN_OPTIONS)
     assert run.config.shape == ImageShape(24, 32)
 
 

@@ -15,6 +15,7 @@ from pipelines.sources.containers.entry import Entry, clean_name, name_problem, 
 from pipelines.sources.containers.member import TAR_HEADER_BYTES, Member
 
 _MOST_NAME_BYTES = 1 << 20
+_MOST_PADDING_BLOCKS = 64
 _SPECIAL = {
     b"1": "it is a hard link",
     b"2": "it is a symbolic link",
@@ -48,7 +49,13 @@ def list_tar(data: ContainerBytes) -> Iterator[Entry]:
     Raises:
         CorruptDataError: a header is damaged.
     """
-    return _Archive(data, 0, data.end).entries()
+    archive = _Archive(data, 0, data.end)
+    yield from archive.entries()
+    if archive.is_followed():
+        data.notes.append(
+            f"{data.shown}: another archive follows the end of this one, and is not read; tar reads"
+            " both with the option --ignore-zeros"
+        )
 
 
 class _Archive:
@@ -80,6 +87,19 @@ class _Archive:
                 yield from self._visit(block, header, options)
                 continue
             self._at = data_at + _padded(header.size_bytes)
+
+    def is_followed(self) -> bool:
+        """Return whether another archive follows the end, as if both were joined with `cat`."""
+        for at in range(
+            self._at, self._at + _MOST_PADDING_BLOCKS * TAR_HEADER_BYTES, TAR_HEADER_BYTES
+        ):
+            is_end = self._end is not None and at + TAR_HEADER_BYTES > self._end
+            block = b"" if is_end else self._data.read(at, TAR_HEADER_BYTES)
+            if len(block) < TAR_HEADER_BYTES:
+                return False
+            if block.count(0) < TAR_HEADER_BYTES:
+                return parse_header(block) is not None
+        return False
 
     def _next_block(self) -> bytes | None:
         """Return the next header; None at the end of the archive."""

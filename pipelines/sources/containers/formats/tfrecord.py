@@ -44,7 +44,7 @@ _SAMPLE_BYTES = 64 << 20
 _MOST_RECORD_BYTES = 256 << 20
 
 
-class _Record(NamedTuple):
+class ExampleRecord(NamedTuple):
     """A record: the position of its payload, the payload, and its features."""
 
     offset: int
@@ -59,8 +59,20 @@ def list_tfrecords(data: ContainerBytes) -> Iterator[Entry]:
         CorruptDataError: a record is damaged, or is not an Example.
         UsageError: no feature has an image per record, or no feature has its class.
     """
-    records = _read_records(data)
-    sample: list[_Record] = []
+    yield from list_examples(_read_records(data), data)
+
+
+def list_examples(records: Iterator[ExampleRecord], data: ContainerBytes) -> Iterator[Entry]:
+    """Yield the images of records.
+
+    Args:
+        records: the records, with the positions of their payloads in the file or its unpacked copy.
+        data: the file.
+
+    Raises:
+        UsageError: no feature has an image per record, or no feature has its class.
+    """
+    sample: list[ExampleRecord] = []
     for record in records:
         sample.append(record)
         sample_bytes = sum(len(it.payload) for it in sample)
@@ -82,7 +94,7 @@ def list_compressed_tfrecords(data: ContainerBytes) -> Iterator[Entry]:
 
 
 def _entry(
-    data: ContainerBytes, record: _Record, names: FeatureNames, stem: bytes, number: int
+    data: ContainerBytes, record: ExampleRecord, names: FeatureNames, stem: bytes, number: int
 ) -> Entry:
     image = _first(record.features, names.image)
     key = _key(record.features, names)
@@ -100,7 +112,7 @@ def _entry(
     return Entry(key, len(image), fingerprint, member, label=label, fields=fields)
 
 
-def _read_records(data: ContainerBytes) -> Iterator[_Record]:
+def _read_records(data: ContainerBytes) -> Iterator[ExampleRecord]:
     at = number = 0
     while header := data.read(at, HEADER_BYTES):
         try:
@@ -110,7 +122,7 @@ def _read_records(data: ContainerBytes) -> Iterator[_Record]:
             payload = data.read(at + HEADER_BYTES, length)
             footer = data.read(at + HEADER_BYTES + length, FOOTER_BYTES)
             check_payload(payload, footer, length, record=number, offset=at)
-            yield _Record(at + HEADER_BYTES, payload, decode_example(payload))
+            yield ExampleRecord(at + HEADER_BYTES, payload, decode_example(payload))
         except CorruptDataError as error:
             if error.path is None:
                 raise damaged(data, f"{error.what} (record {number})", at) from error
@@ -119,7 +131,7 @@ def _read_records(data: ContainerBytes) -> Iterator[_Record]:
         number += 1
 
 
-def _choose_features(sample: Sequence[_Record], data: ContainerBytes) -> FeatureNames:
+def _choose_features(sample: Sequence[ExampleRecord], data: ContainerBytes) -> FeatureNames:
     found: dict[str, FeatureAccumulator] = {}
     for record in sample:
         for name, values in record.features.items():

@@ -23,6 +23,7 @@ _RANKS = {b"cls": 0, b"json": 1, b"txt": 2}
 """Extensions of files with labels, the best one first."""
 _FIELDS = ("label", "cls", "class", "class_name", "class_id", "category", "target")
 _LIST_FIELDS = (*_FIELDS, "labels")
+_NAME = "class_name"
 _EXTENSIONS = frozenset(extension[1:].encode() for extension in IMAGE_EXTENSIONS)
 _MOST_BYTES = 64 << 10
 _MOST_CHARACTERS = 200
@@ -48,7 +49,8 @@ def read_samples(entries: Iterator[Entry], data: ContainerBytes) -> Iterator[Ent
     """Yield the entries of a TAR archive, images with the labels and fields of their samples.
 
     A sample is a sequence of files whose paths are the same up to the first dot of the last part.
-    The label is the text of the file `.cls`. Only if the sample is in no folder, it can also be a
+    The label is the text of the file `.cls`; if it is a number, and the file `.json` has the field
+    `class_name`, the label is this name. Only if the sample is in no folder, it can also be a
     field of the file `.json`, such as `label` or `class`, or the line of the file `.txt`. If the
     user names the field of the label, only this field counts. Fields to keep are those of `.json`.
 
@@ -99,12 +101,22 @@ class _Sample:
 
     def _add_json(self, entry: Entry) -> None:
         may_have_label = self._wanted.label is not None or self._may_have_label(entry, b"json")
-        if not may_have_label and not self._wanted.names_fields:
+        is_number = self._has_number() and entry.size_bytes <= _MOST_BYTES
+        if not (may_have_label or is_number or self._wanted.names_fields):
             return
         self._fields = self._read_fields(entry)
+        name = self._fields.get(_NAME)
+        if is_number and isinstance(name, str) and _is_label(name):
+            self._set_label(_RANKS[b"cls"] - 1, name)
         if may_have_label and (found := self._find_label(entry)) is not None:
             self._label_field, label = found
             self._set_label(_RANKS[b"json"], label)
+
+    def _has_number(self) -> bool:
+        """Return whether the label is the number in a file `.cls`: its name may be a field."""
+        rank, label = self._label or (None, "")
+        is_cls = rank == _RANKS[b"cls"] and self._wanted.label is None
+        return is_cls and isinstance(label, str) and label.isdecimal()
 
     def _find_label(self, entry: Entry) -> tuple[str, str | tuple[str, ...]] | None:
         """Return the field with the label, and the label or the labels; None if there is none."""

@@ -138,6 +138,7 @@ def _read_entry(data: ContainerBytes, fields: tuple[int, ...], names: bytes, shi
         name_problem(key)
         or _SPECIAL.get(stat.S_IFMT(mode))
         or _content_problem(flags, method, stored_bytes, size_bytes)
+        or _position_problem(offset + shift + stored_bytes, data)
     ):
         return refuse(name, problem)
     encoding: Encoding = "zip-deflated" if method == _DEFLATED else "zip"
@@ -155,6 +156,11 @@ def _content_problem(flags: int, method: int, stored_bytes: int, size_bytes: int
     if size_bytes > most_bytes or (method == _STORED and size_bytes != stored_bytes):
         return "its declared size is impossible"
     return None
+
+
+def _position_problem(end: int, data: ContainerBytes) -> str | None:
+    # Fields of 64 bits could be larger than any number of an array.
+    return "its declared position is impossible" if end > data.container.size_bytes else None
 
 
 def _decode_name(name: bytes, flags: int, system: int) -> bytes:

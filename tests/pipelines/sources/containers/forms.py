@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import lzma
+import struct
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterable
@@ -179,6 +180,37 @@ def _tfrecord(folder: Path, place: Path, name: str) -> str:
     return "records"
 
 
+def mds_bytes(columns: dict[str, str], rows: Iterable[tuple[bytes, ...]]) -> bytes:
+    """Return an MDS shard: the encoding of each column, and the encoded values of each sample."""
+    fixed = {"int": 8, "float32": 4}
+    sizes = [fixed.get(encoding) for encoding in columns.values()]
+    config = {
+        "version": 2, "format": "mds", "column_names": [*columns],
+        "column_encodings": [*columns.values()], "column_sizes": sizes,
+    }  # fmt: skip
+    samples = []
+    for row in rows:
+        lengths = [len(it) for it, size in zip(row, sizes, strict=True) if size is None]
+        samples.append(struct.pack(f"<{len(lengths)}I", *lengths) + b"".join(row))
+    text = json.dumps(config).encode()
+    offsets = [4 * (len(samples) + 2) + len(text)]
+    for sample in samples:
+        offsets.append(offsets[-1] + len(sample))
+    head = struct.pack(f"<{len(offsets) + 1}I", len(samples), *offsets)
+    return head + text + b"".join(samples)
+
+
+def _mds(folder: Path, place: Path) -> str:
+    """Write two files, as MosaicML Streaming names them."""
+    rows = [(key.encode(), data, key.partition("/")[0].encode()) for key, data in files_of(folder)]
+    (place / "records").mkdir()
+    for number in range(2):
+        columns = {"filename": "str", "image": "bytes", "label": "str"}
+        path = place / "records" / f"shard.{number:05}.mds"
+        path.write_bytes(mds_bytes(columns, rows[number::2]))
+    return "records"
+
+
 def _tar_of_command(folder: Path, place: Path) -> str:
     """Write an archive that also has entries of folders, and owners and times of its files."""
     with tarfile.open(place / "photos.tar", "w") as archive:
@@ -247,6 +279,7 @@ FORMS: dict[str, Form] = {
     "parquet": _parquet,
     "tfrecord": lambda folder, place: _tfrecord(folder, place, "a.tfrecord-0000{}-of-00002"),
     "tfrecord-gz": lambda folder, place: _tfrecord(folder, place, "a-{}.tfrecord.gz"),
+    "mds": _mds,
     "tar-gz": lambda folder, place: _compressed_tar(folder, place, "gz"),
     "tar-bz2": lambda folder, place: _compressed_tar(folder, place, "bz2"),
     "tar-xz": lambda folder, place: _compressed_tar(folder, place, "xz"),

@@ -105,9 +105,13 @@ FORMS: dict[str, tuple[Callable[[Path], str], Pixels, str]] = {
         "a",
     ),
 }  # fmt: skip
+QUICK = {"idx-gz", "cifar-tar", "npz-compressed"}
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "form",
+    [form if form in QUICK else pytest.param(form, marks=pytest.mark.slow) for form in FORMS],
+)
 def test_arrays_give_shards_of_png_files_of_the_same_pixels(
     convert: Convert, tmp_path: Path, form: str
 ) -> None:

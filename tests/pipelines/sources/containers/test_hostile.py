@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import struct
 import tarfile
@@ -19,7 +20,7 @@ from records.errors import CorruptDataError, InputNotFoundError, ShardmillError,
 from records.storage.untrusted_file import MAX_KEY_BYTES
 from tests.pipelines.conftest import Convert, manifest_of, rejects_of
 from tests.pipelines.pictures import PICTURE, content_of, make_picture
-from tests.pipelines.sources.containers.forms import tar_bytes, zip_bytes
+from tests.pipelines.sources.containers.forms import parquet_bytes, tar_bytes, zip_bytes
 
 GOOD = [(f"cat/{number}.png", make_picture(number)) for number in range(4)]
 GOOD += [(f"dog/{number}.png", make_picture(10 + number)) for number in range(4)]
@@ -155,6 +156,8 @@ ZIP_CHANGES = {
     "bzip2": (_set(compress_type=12), "method 12"),
     "too large": (_set(compress_type=8, file_size=1 << 30), "impossible"),
     "too small": (_set(file_size=10), "impossible"),
+    "far away": (_set(header_offset=1 << 63), "impossible"),
+    "endless": (_set(file_size=1 << 63, compress_size=1 << 63), "impossible"),
 }
 
 
@@ -252,11 +255,45 @@ def test_tar_damaged_header_is_one_error_with_its_offset(tmp_path: Path) -> None
     assert caught.value.offset == at
 
 
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+@pytest.mark.parametrize("rest", [tar_bytes(GOOD[4:]), PICTURE, b""])
+def test_tar_that_another_archive_follows_has_a_note(
+    tmp_path: Path, compress: Callable[[bytes], bytes], rest: bytes
+) -> None:
+    name = "a.tar" if compress is bytes else "a.tgz"
+    found = listed(tmp_path / name, compress(tar_bytes(GOOD[:4]) + rest))
+    assert keys(found) == GOOD_KEYS[:4]
+    is_noted = any("follows the end" in note and name in note for note in found.notes)
+    assert is_noted == rest.startswith(b"dog/")
+
+
 def test_tar_long_name_is_bounded(tmp_path: Path) -> None:
     info = tarfile.TarInfo("x")
     info.type, info.size = b"L", 1 << 30
     with pytest.raises(CorruptDataError, match="over 1 MiB"):
         listed(tmp_path / "a.tar", info.tobuf(tarfile.GNU_FORMAT) + tar_bytes(GOOD))
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a.zip", "a.tar", "a.tgz", "a.parquet", "a.npz", "a.tfrecord", "a.mds", "images-idx3-ubyte"],
+)
+def test_container_that_is_a_pointer_of_git_lfs_is_one_error(tmp_path: Path, name: str) -> None:
+    with pytest.raises(CorruptDataError, match=r"pointer of Git LFS.*git lfs pull"):
+        listed(tmp_path / name, POINTER)
+
+
+def test_containers_without_a_readable_member_show_the_first_reason(tmp_path: Path) -> None:
+    rows = [(f"/home/me/{number}.png", None, number % 2) for number in range(4)]
+    for name, content in (
+        ("a.parquet", parquet_bytes(rows)),
+        ("a.tar", tar_bytes([(f"../{number}.png", PICTURE) for number in range(4)])),
+    ):
+        with pytest.raises(InputNotFoundError, match=r"can be read, got 4 members, the first: "):
+            listed(tmp_path / name, content)
 
 
 def test_zip_names_of_windows_become_utf8_with_slashes(tmp_path: Path) -> None:
@@ -344,6 +381,24 @@ def test_tar_in_tar_in_tar_is_not_read(tmp_path: Path) -> None:
     found = listed(tmp_path / "a.tar", tar_bytes([("in.tar", deep), *GOOD]))
     assert keys(found) == GOOD_KEYS
     assert any("1 archive inside" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    "size", [b"\x80" + b"\xff" * 11, b"\x80\0\0\0\x80" + bytes(7), b"77777777777\0"]
+)
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+def test_tar_member_larger_than_the_archive_is_a_reject(
+    tmp_path: Path, size: bytes, compress: Callable[[bytes], bytes]
+) -> None:
+    header = bytearray(tarfile.TarInfo("dog/x.png").tobuf(tarfile.GNU_FORMAT))
+    header[124:136] = size
+    fix_checksum(header)
+    content = tar_bytes(GOOD).rstrip(b"\0")
+    content += bytes(-len(content) % 512) + bytes(header) + PICTURE
+    name = "a.tar" if compress is bytes else "a.tgz"
+    found = listed(tmp_path / name, compress(content))
+    assert keys(found) == GOOD_KEYS
+    assert "cut short" in reasons(found)["dog/x.png"]
 
 
 def test_tar_number_in_base_256_and_signed_checksum_are_read(tmp_path: Path) -> None:

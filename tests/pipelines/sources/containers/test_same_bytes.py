@@ -31,7 +31,7 @@ WITH_TOP_FOLDER = {
     "tar-of-command",
     "tgz-of-two-streams",
 }
-IN_A_FOLDER = {"folder-of-containers", "parquet", "tfrecord", "tfrecord-gz"}
+IN_A_FOLDER = {"folder-of-containers", "mds", "parquet", "tfrecord", "tfrecord-gz"}
 each_form = pytest.mark.parametrize("form", FORMS)
 
 

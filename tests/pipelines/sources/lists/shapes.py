@@ -17,7 +17,7 @@ class Imitation(NamedTuple):
 
     Attributes:
         lists: the content of the lists, by path below the source; the first is the value of
-            `--list`, unless its name is `metadata`.
+            `--list`, unless `convert` finds it by its name, `metadata` or `_classes`.
         images: the keys of the images.
         labels: the class of each image; images without one are not in the list, or are rejected.
         splits: the split of each image that has one.
@@ -148,6 +148,16 @@ IMITATIONS: dict[str, Imitation] = {
         {"daisy/1.jpg": "daisy", **{f"rose/{number}.jpg": "rose" for number in (2, 3, 4)}},
         {"daisy/1.jpg": "train", "rose/2.jpg": "validation", "rose/3.jpg": "test"},
     ),
+    "automl-unassigned": Imitation(
+        {
+            "all.csv": table(
+                ["UNASSIGNED", "memory://bucket/flowers/1.jpg", "daisy"],
+                ["UNASSIGNED", "memory://bucket/flowers/2.jpg", "rose"],
+            )
+        },
+        ["1.jpg", "2.jpg"],
+        {"1.jpg": "daisy", "2.jpg": "rose"},
+    ),
     "tfrecorder": Imitation(
         {
             "data.csv": table(
@@ -164,6 +174,21 @@ IMITATIONS: dict[str, Imitation] = {
         {"_classes.csv": b"filename, Bus, Car\na_jpg.rf.01.jpg, 0, 1\nb_jpg.rf.02.jpg, 1, 0\n"},
         ["a_jpg.rf.01.jpg", "b_jpg.rf.02.jpg"],
         {"a_jpg.rf.01.jpg": "Car", "b_jpg.rf.02.jpg": "Bus"},
+    ),
+    "roboflow-splits": Imitation(
+        {
+            "train/_classes.csv": b"filename, Bus, Car\na.jpg, 0, 1\nb.jpg, 1, 0\n",
+            "valid/_classes.csv": b"filename, Bus, Car\na.jpg, 0, 1\n",
+            "test/_classes.csv": b"filename, Bus, Car\nc.jpg, 1, 0\n",
+        },
+        ["train/a.jpg", "train/b.jpg", "valid/a.jpg", "test/c.jpg"],
+        {"train/a.jpg": "Car", "train/b.jpg": "Bus", "valid/a.jpg": "Car", "test/c.jpg": "Bus"},
+        {
+            "train/a.jpg": "train",
+            "train/b.jpg": "train",
+            "valid/a.jpg": "validation",
+            "test/c.jpg": "test",
+        },
     ),
     "hugging-face-csv": Imitation(
         {
@@ -279,6 +304,38 @@ IMITATIONS: dict[str, Imitation] = {
         ["img_align_celeba/000001.jpg", "img_align_celeba/000002.jpg"],
         {"img_align_celeba/000001.jpg": "2880", "img_align_celeba/000002.jpg": "2937"},
     ),
+    "deep-fashion": Imitation(
+        {
+            "list_category_img.txt": b"2\nimage_name  category_label\n"
+            b"img/Sheer_Blouse/img_01.jpg          3\nimg/Sheer_Blouse/img_02.jpg          12 \n"
+        },
+        ["img/Sheer_Blouse/img_01.jpg", "img/Sheer_Blouse/img_02.jpg"],
+        {"img/Sheer_Blouse/img_01.jpg": "3", "img/Sheer_Blouse/img_02.jpg": "12"},
+    ),
+    "imagenet-kaggle": Imitation(
+        {
+            "LOC_val_solution.csv": table(
+                ["ImageId", "PredictionString"],
+                ["val_02", "n01440764 111 108 230 366 n01440764 5 6 7 8 "],
+                ["val_01", "n02981792 131 0 499 254 "],
+            )
+        },
+        ["val/val_01.JPEG", "val/val_02.JPEG"],
+        {"val/val_01.JPEG": "n02981792", "val/val_02.JPEG": "n01440764"},
+    ),
+    "food-101": Imitation(
+        {
+            "meta/train.json": json.dumps(
+                {"apple_pie": ["apple_pie/10", "apple_pie/11"], "ribs": ["ribs/20"]}
+            ).encode()
+        },
+        [f"images/{key}.jpg" for key in ("apple_pie/10", "apple_pie/11", "apple_pie/9", "ribs/20")],
+        {
+            "images/apple_pie/10.jpg": "apple_pie",
+            "images/apple_pie/11.jpg": "apple_pie",
+            "images/ribs/20.jpg": "ribs",
+        },
+    ),
     "vggface-list": Imitation(
         {"train_list.txt": b"n000002/0001_01.jpg 0\nn000003/0001_01.jpg 1\n"},
         ["train/n000002/0001_01.jpg", "train/n000003/0001_01.jpg"],
@@ -314,5 +371,106 @@ IMITATIONS: dict[str, Imitation] = {
         {"labels.JSONL": lines({"img_path": "1.jpg", "Category": "x"}, {"img_path": "2.jpg"})},
         ["1.jpg", "2.jpg"],
         {"1.jpg": "x"},
+    ),
+    "food-101-train-txt": Imitation(
+        {"meta/train.txt": b"apple_pie/10\napple_pie/11\nribs/20\n"},
+        [f"images/{key}.jpg" for key in ("apple_pie/10", "apple_pie/11", "apple_pie/9", "ribs/20")],
+        {
+            "images/apple_pie/10.jpg": "apple_pie",
+            "images/apple_pie/11.jpg": "apple_pie",
+            "images/ribs/20.jpg": "ribs",
+        },
+    ),
+    "cub-200": Imitation(
+        {
+            "images.txt": b"".join(
+                b"%d %03d.Bird/%d.jpg\n" % (number, number // 8, number) for number in range(1, 25)
+            )
+        },
+        [f"images/{number // 8:03}.Bird/{number}.jpg" for number in range(1, 25)],
+        {
+            f"images/{number // 8:03}.Bird/{number}.jpg": f"{number // 8:03}.Bird"
+            for number in range(1, 25)
+        },
+    ),
+    "places365": Imitation(
+        {"train.txt": b"/a/airfield/1.jpg 0\n/b/bar/1.jpg 3\n/a/airfield/2.jpg 0\n"},
+        ["a/airfield/1.jpg", "b/bar/1.jpg", "a/airfield/2.jpg", "a/airfield/3.jpg"],
+        {"a/airfield/1.jpg": "0", "b/bar/1.jpg": "3", "a/airfield/2.jpg": "0"},
+    ),
+    "mxnet": Imitation(
+        {"train.lst": b"7\t1\tx/a.jpg\n0\t0\ty/b.jpg\n3\t1\tx/c.jpg\n"},
+        ["x/a.jpg", "x/c.jpg", "y/b.jpg"],
+        {"x/a.jpg": "1", "y/b.jpg": "0", "x/c.jpg": "1"},
+    ),
+    "vertex-ai": Imitation(
+        {
+            "import.jsonl": lines(
+                *(
+                    {
+                        "imageGcsUri": f"memory://bucket/flowers/{name}",
+                        "classificationAnnotation": {
+                            "displayName": label,
+                            "annotationResourceLabels": {"aiplatform.googleapis.com/a": "a"},
+                        },
+                        "dataItemResourceLabels": {"aiplatform.googleapis.com/ml_use": use},
+                    }
+                    for name, label, use in (
+                        ("1.jpg", "rose", "training"),
+                        ("2.jpg", "lily", "test"),
+                    )
+                )
+            )
+        },
+        ["1.jpg", "2.jpg"],
+        {"1.jpg": "rose", "2.jpg": "lily"},
+        {"1.jpg": "train", "2.jpg": "test"},
+    ),
+    "ground-truth": Imitation(
+        {
+            "output.manifest": lines(
+                *(
+                    {
+                        "source-ref": f"memory://bucket/flowers/{name}",
+                        "flower": number,
+                        "flower-metadata": {"confidence": 0.9, "class-name": label, "type": "t"},
+                    }
+                    for number, (name, label) in enumerate((("1.jpg", "rose"), ("2.jpg", "lily")))
+                )
+            )
+        },
+        ["1.jpg", "2.jpg"],
+        {"1.jpg": "rose", "2.jpg": "lily"},
+    ),
+    "fiftyone": Imitation(
+        {
+            "labels.json": json.dumps(
+                {"classes": ["lily", "rose"], "labels": {"1": 1, "2": "lily", "3": None}}
+            ).encode()
+        },
+        ["data/1.jpg", "data/2.jpg", "data/3.jpg"],
+        {"data/1.jpg": "rose", "data/2.jpg": "lily"},
+    ),
+    "nih-chest": Imitation(
+        {
+            "Data_Entry_2017.csv": table(
+                ["Image Index", "Finding Labels", "Follow-up #"],
+                ["1_000.png", "Hernia", 0],
+                ["1_001.png", "No Finding", 1],
+            )
+        },
+        ["images/1_000.png", "images/1_001.png"],
+        {"images/1_000.png": "Hernia", "images/1_001.png": "No Finding"},
+    ),
+    "oxford-pets": Imitation(
+        {"trainval.txt": b"Abyssinian_100 1 1 1\nbeagle_116 5 2 1\nbeagle_12 5 2 1\n"},
+        ["images/Abyssinian_100.jpg", "images/beagle_116.jpg", "images/beagle_12.jpg"],
+        {
+            "images/Abyssinian_100.jpg": "1",
+            "images/beagle_116.jpg": "5",
+            "images/beagle_12.jpg": "5",
+        },
+        options={"path_column": "1", "label_column": "2"},
+        hint="pass --path-column NAME, with the number of the column",
     ),
 }

@@ -12,7 +12,7 @@ from records.text.keys import key_to_text
 from tests.pipelines.pictures import PICTURE, make_file
 from tests.pipelines.sources.lists.shapes import IMITATIONS, Imitation
 
-MOST_WITH_OPTIONS = 2
+MOST_WITH_OPTIONS = 3
 
 
 def make(imitation: Imitation, root: Path) -> str:
@@ -30,7 +30,8 @@ def find(imitation: Imitation, root: Path, memory: Any, **options: Any) -> Sourc
         source = "memory://bucket/flowers"
         for key in imitation.images:
             memory.pipe_file(f"/bucket/flowers/{key}", PICTURE)
-    given = None if "/metadata." in path else path
+    is_found = Path(path).stem in {"metadata", "_classes"}
+    given = None if is_found else path
     return list_sources(ConvertOptions(source=source, output="", list=given, **options))
 
 

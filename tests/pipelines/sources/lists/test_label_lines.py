@@ -92,3 +92,30 @@ def test_list_without_a_row_is_empty(tmp_path: Path, content: str) -> None:
     source = make_images(tmp_path / "photos", ["a.png"])
     with pytest.raises(InputNotFoundError, match="the list is empty"):
         find(source, content)
+
+
+@pytest.mark.parametrize("line", ["photo {:02d} of a cat", "photo_{:02d}"])
+def test_list_of_lines_that_all_differ_is_no_list_of_labels(tmp_path: Path, line: str) -> None:
+    source = make_images(tmp_path / "photos", [f"{number:03d}.png" for number in range(20)])
+    lines = "".join(line.format(number) + "\n" for number in range(20))
+    with pytest.raises(UsageError, match=r"not classes, got 20 labels of 20 images.*as CSV"):
+        find(source, lines)
+    assert len(find(source, lines, label_column="label").labels) == 20
+
+
+@pytest.mark.parametrize("images", [19, 20])
+@pytest.mark.parametrize("column", ["text", "label"])
+def test_list_only_a_column_with_another_name_than_a_label_may_not_be_captions(
+    tmp_path: Path, images: int, column: str
+) -> None:
+    source = make_images(tmp_path / "photos", [f"{number:03d}.png" for number in range(images)])
+    rows = [f"{number:03d}.png,a photo of {number}\n" for number in range(images)]
+    lines = f"file_name,{column}\n" + "".join(rows)
+    if column == "label" or images < 20:
+        assert len(find(source, lines).labels) == images
+        return
+    with pytest.raises(
+        UsageError, match=r"not classes.*--label-column text if.*--label-column none"
+    ):
+        find(source, lines)
+    assert len(find(source, lines, label_column="text").labels) == images

@@ -60,7 +60,10 @@ def test_metadata_of_a_url_is_found(find: Find, memory: Any) -> None:
 
 def test_metadata_next_to_class_folders_is_not_used(root: Path, find: Find) -> None:
     write(root, "metadata.csv", ("cat/1.png", "x"), ("dog/2.png", "y"))
-    assert labelled(find()) == {"cat/1.png": "cat", "dog/2.png": "dog"}
+    found = find()
+    assert labelled(found) == {"cat/1.png": "cat", "dog/2.png": "dog"}
+    (note,) = found.notes
+    assert note.endswith(f"instead: --list {root}/metadata.csv")
     assert labelled(find(label_column="label")) == {"cat/1.png": "x", "dog/2.png": "y"}
 
 
@@ -101,3 +104,14 @@ def test_metadata_without_rows_next_to_a_class_folder_is_ignored(root: Path, fin
     make_file(root, "cat/1.png")
     write(root, "metadata.csv")
     assert labelled(find()) == {"cat/1.png": "cat"}
+
+
+def test_classes_csv_of_roboflow_is_found_and_can_be_the_list(root: Path, find: Find) -> None:
+    path = make_file(root, "_classes.csv", b"filename, Bus, Car\na.jpg, 0, 1\nb.jpg, 1, 1\n")
+    for name in ("a.jpg", "b.jpg"):
+        make_file(root, name)
+    for options in ({}, {"list": str(path)}):
+        with pytest.raises(UsageError, match=r"_classes\.csv line 3.*--multi-label"):
+            find(**options)
+        found = find(multi_label=True, **options)
+        assert [(it.key, it.labels) for it in found.images] == [(b"a.jpg", [1]), (b"b.jpg", [0, 1])]

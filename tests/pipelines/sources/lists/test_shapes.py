@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from pipelines.options import ConvertOptions
@@ -176,7 +177,7 @@ def test_list_one_hot_columns_give_one_label(find: Callable[..., Found], value: 
     ("name", "content", "place"),
     [
         ("a.csv", table(["image", "cat", "dog"], ["c|3.png", 1, 0], ["x/a 1.png", 1, 1]), "line 3"),
-        ("a.csv", table(["image", "a", "b"], ["c|3.png", -1, 1], ["x/a 1.png", 1, 1]), "line 3"),
+        ("a.csv", table(["image", "a", "b"], ["c|3.png", -1.0, 1], ["x/a 1.png", 1, 1]), "line 3"),
         ("a.jsonl", lines({"path": "c|3.png", "label": ["cat", "dog"]}), "line 1"),
         ("a.json", json.dumps([{"path": "c|3.png", "label": ["cat", "dog"]}]).encode(), "row 1"),
     ],
@@ -186,6 +187,58 @@ def test_list_several_labels_of_one_image_name_the_option(
 ) -> None:
     with pytest.raises(UsageError, match=rf"{place}: a row has several labels.*--multi-label"):
         find(content, name)
+
+
+def test_list_one_hot_column_that_is_not_utf8_is_an_error(find: Callable[..., Found]) -> None:
+    content = table(["image", "B\u00e4r", "dog"], ["c|3.png", 1, 0]).decode().encode("latin-1")
+    for options in ({}, {"label_column": "B\udce4r,dog"}):
+        with pytest.raises(UsageError, match=r"label is not valid UTF-8, got .*udce4r; save the"):
+            find(content, **options)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", " \n"], ids=["lf", "crlf", "blank"])
+@pytest.mark.parametrize("named", ["", "image_id "])
+def test_list_with_the_number_of_its_rows_is_read_as_that_of_celeba(
+    root: Path, tmp_path: Path, named: str, end: str
+) -> None:
+    names = [f"{number:06}.jpg" for number in range(1, 9)]
+    for name in names:
+        make_file(root, f"img_align_celeba/{name}")
+    values = {name: (number & 1, number & 2, number & 4) for number, name in enumerate(names)}
+    rows = (f"{name}  " + " ".join(f"{1 if it else -1:2}" for it in values[name]) for name in names)
+    content = end.join(["8", f"{named}5_o_Clock_Shadow Bald Young", *rows, ""])
+    path = str(make_file(tmp_path, "list_attr_celeba.txt", content.encode()))
+    options = ConvertOptions(source=str(root), output="", list=path)
+    with pytest.raises(UsageError, match=r"line 6: a row has several labels.*--multi-label"):
+        list_sources(options)
+    found = list_sources(msgspec.structs.replace(options, multi_label=True))
+    assert found.labels == ("5_o_Clock_Shadow", "Bald", "Young")
+    assert {image.key.decode()[17:]: image.labels for image in found.images} == {
+        name: [label for label, bit in enumerate(bits) if bit] for name, bits in values.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("cell", "labels"),
+    [
+        ("n01 1 2 3 4", ["n01"]),
+        ("n01 1 2 3 4 n01 5 6 7.5 8 ", ["n01"]),
+        ("n01 1 2 3 4 n02 -5 6 7 8", ["n01", "n02"]),
+        ("", []),
+        ("n01 1 2 3", ["n01 1 2 3"]),  # not a class and a box
+        ("1.0 1 2 3 4", ["1.0 1 2 3 4"]),  # a score and a box
+        ("a red fox at night", ["a red fox at night"]),
+    ],
+)
+def test_list_prediction_string_gives_the_classes_of_the_boxes(
+    root: Path, tmp_path: Path, cell: str, labels: list[str]
+) -> None:
+    content = table(["ImageId", "PredictionString"], ["c|3.png", cell], ["d'4'.png", "n09 1 2 3 4"])
+    path = str(make_file(tmp_path, "list.csv", content))
+    options = ConvertOptions(source=str(root), output="", list=path, multi_label=True)
+    found = list_sources(options)
+    image = next(image for image in found.images if image.key == b"c|3.png")
+    assert [found.labels[label] for label in image.labels or ()] == labels
 
 
 def test_list_one_label_in_a_list_is_a_label(find: Callable[..., Found]) -> None:

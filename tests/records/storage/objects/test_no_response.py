@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from records.errors import ShardmillError, StorageError, UsageError
+from records.errors import ShardmillError, UsageError
 from records.storage.objects import open_object_storage
 from records.storage.remote.patience import forget_outages
 
@@ -92,20 +92,24 @@ def settings(scheme: str, address: str) -> Mapping[str, str]:
     return {"AZURE_STORAGE_CONNECTION_STRING": text}
 
 
-def read_error(scheme: str, address: str, monkeypatch: pytest.MonkeyPatch) -> ShardmillError:
-    """Return the error of a read, which must come without waiting."""
+def request_error(
+    scheme: str, address: str, monkeypatch: pytest.MonkeyPatch, *, writes: bool = False
+) -> ShardmillError:
+    """Return the error of a read or a write, which must come without waiting."""
     for name, value in settings(scheme, address).items():
         monkeypatch.setenv(name, value)
+    storage = open_object_storage(f"{scheme}://photos/data", patience_seconds=LONG_SECONDS)
     with pytest.raises(ShardmillError) as found:
-        open_object_storage(f"{scheme}://photos/data", patience_seconds=LONG_SECONDS).read("a")
+        storage.replace("a", b"") if writes else storage.read("a")
     return found.value
 
 
+@pytest.mark.parametrize(("writes", "exit_code"), [(False, 66), (True, 73)])
 def test_untrusted_certificate_is_reported_immediately_with_variable(
-    scheme: str, port: int, monkeypatch: pytest.MonkeyPatch
+    scheme: str, port: int, monkeypatch: pytest.MonkeyPatch, *, writes: bool, exit_code: int
 ) -> None:
-    error = read_error(scheme, f"https://127.0.0.1:{port}", monkeypatch)
-    assert isinstance(error, StorageError)
+    error = request_error(scheme, f"https://127.0.0.1:{port}", monkeypatch, writes=writes)
+    assert error.exit_code == exit_code
     assert error.what == "the TLS connection to the server failed"
     assert "self-signed certificate" in str(error.got)
     assert CERTIFICATE_VARIABLES[scheme] in str(error.hint)
@@ -115,7 +119,7 @@ def test_certificate_of_variable_is_trusted(
     scheme: str, port: int, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(CERTIFICATE_VARIABLES[scheme], str(certificate))
-    error = read_error(scheme, f"https://127.0.0.1:{port}", monkeypatch)
+    error = request_error(scheme, f"https://127.0.0.1:{port}", monkeypatch)
     assert error.what == "access is denied"
     assert str(error.got).startswith("403")
     assert error.exit_code == 66
@@ -128,7 +132,7 @@ def test_server_without_tls_is_reported_immediately(
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        error = read_error(scheme, f"https://127.0.0.1:{server.server_port}", monkeypatch)
+        error = request_error(scheme, f"https://127.0.0.1:{server.server_port}", monkeypatch)
     finally:
         server.shutdown()
         thread.join()
@@ -143,6 +147,6 @@ def test_unknown_host_is_reported_immediately(scheme: str, monkeypatch: pytest.M
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
-    error = read_error(scheme, "http://storage.invalid", monkeypatch)
+    error = request_error(scheme, "http://storage.invalid", monkeypatch)
     assert isinstance(error, UsageError)
     assert error.what == "the name of the server is unknown"

@@ -1,0 +1,1 @@
+"""Similarity of images to classes, by the features of a network."""

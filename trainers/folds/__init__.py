@@ -1,0 +1,1 @@
+"""Division of images into folds with the same share of classes."""
