@@ -109,12 +109,16 @@ def _describe_absent(names: Sequence[str], run: Run) -> str:
 
 def _count_images(run: Run) -> NDArray[np.int64]:
     """Return the number of images of each class in each split, int64 (splits, classes)."""
-    counts = np.zeros((len(SPLITS), len(run.plan.labels)), np.int64)
+    plan = run.plan
+    counts = np.zeros((len(SPLITS), len(plan.labels)), np.int64)
     for split, info in ({} if run.base is None else run.base.splits).items():
-        counts[SPLITS.index(split), : len(info.class_records)] += info.class_records
-    for shard in run.plan.shards:
-        # All shards of a plan share one table.
-        names = ["labels" if run.plan.settings.is_multi_label else "label"]
-        labels = flat_labels(shard.table.select(names).take(from_numbers(shard.rows)))
-        counts[SPLITS.index(shard.split)] += np.bincount(labels, minlength=counts.shape[1])
+        stored = counts[SPLITS.index(split)]
+        stored[: len(info.class_records)] += info.class_records
+        for shard in info.shards:
+            if (replaced := plan.replaced.get(shard.name)) is not None:
+                stored[list(replaced.class_records)] -= list(replaced.class_records.values())
+    names = ["labels" if plan.settings.is_multi_label else "label"]
+    for planned in (*plan.copies, *plan.shards):  # of each kind, all shards share one table
+        labels = flat_labels(planned.table.select(names).take(from_numbers(planned.rows)))
+        counts[SPLITS.index(planned.split)] += np.bincount(labels, minlength=counts.shape[1])
     return counts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -218,6 +219,11 @@ def _note_known_rejects(output: Storage, manifest: Manifest) -> Iterator[str]:
             yield f"{pluralize(len(rejects), 'file')} rejected by earlier runs ({reasons})"
 
 
+def prune_command(url: str) -> str:
+    """Return the command that removes all earlier generations of a dataset."""
+    return shlex.join(["shardmill", "prune", url, "--older-than", "0"])
+
+
 def _by_count(reasons: Mapping[str, int]) -> dict[str, int]:
     """Return counts by reason, the most frequent first, in the same order on any storage."""
     return dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
@@ -231,13 +237,14 @@ def _with_diff(report: Report, run: Run) -> Report:
     corrected = run.diff.corrected["key"].to_pylist()
     others = sorted({*relabelled} - {*corrected}) if corrected else relabelled
     keeps = "; the dataset keeps the stored images"
-    removes = "; their records are removed" if run.options.accept_gone else keeps
+    erase = prune_command(run.output.url)
+    removes = f"; the dataset removes the stored images, and `{erase}` erases the bytes"
     notes = [
         f"{pluralize(len(keys), 'file')} {what}; the first: "
         f"{escape_for_display(key_to_text(keys[0]))}"
         for keys, what in (
             (modified, f"modified in the source{keeps}"),
-            (deleted, f"deleted from the source{removes}"),
+            (deleted, f"deleted from the source{removes if run.options.accept_gone else keeps}"),
             (corrected, "with another class in the source; their records get this class"),
             (others, f"with another group or split in the source{keeps}"),
         )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trainers.cross_validation.plan import FoldsPlan
     from trainers.learning_rate import LearningRateCurve
     from trainers.summary import TrainingSummary
-    from trainers.training.plan import TrainingPlan
+    from trainers.training.planning import TrainingPlan
 
 
 @check_arguments

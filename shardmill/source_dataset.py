@@ -17,7 +17,7 @@ from records.text.formatting import pluralize
 from trainers.jobs import SourceDataset
 from trainers.models import find_model, is_reference
 from trainers.runs.create import require_empty
-from trainers.training.option_checks import check_options
+from trainers.training.planning.option_checks import check_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable

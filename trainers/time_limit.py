@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from trainers.training.phases import Phase
+    from trainers.training.planning.phases import Phase
 
 _FIRST_STEPS = 2  # they include the compilation of the step
 _MIN_STEPS = 5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from typing import Literal
 
@@ -95,8 +94,3 @@ def report_edits(run: Run, manifest: Manifest, *, status: EditStatus, dry_run: b
         shards_written=len(run.plan.copies) if is_done else 0,
         seconds=round(time.monotonic() - run.started_at, 3) if is_done else 0.0,
     )
-
-
-def prune_command(url: str) -> str:
-    """Return the command that removes all earlier generations of a dataset."""
-    return shlex.join(["shardmill", "prune", url, "--older-than", "0"])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 
 from records.errors import UsageError
 from records.format.columns import MAX_TEXT_BYTES
@@ -21,6 +22,8 @@ Row = Mapping[str, Cell]
 MOST_LABELS = 10_000
 """The largest number of labels of an image, for containers that do not limit it otherwise."""
 _MOST_INTEGER_BITS = 8192
+_SEPARATORS = ("|", ";")
+"""Separators of several labels in a cell that class names rarely contain."""
 
 
 def cell_text(value: object) -> Cell:
@@ -110,6 +113,22 @@ def read_labels(cells: Row, column: str, separator: str | None, where: str) -> I
             require_utf8(label, where)
             if label:
                 yield label
+
+
+def find_separator(labels: Collection[str]) -> tuple[str, str] | None:
+    """Return a label that seems to be several ones, and their separator; None if none does.
+
+    Each of its parts is a label or a part of another label.
+    """
+    for separator in _SEPARATORS:
+        counts = Counter(
+            part.strip() for label in labels for part in {*label.split(separator)} if part.strip()
+        )
+        for label in sorted(labels):
+            parts = label.split(separator)
+            if len(parts) > 1 and all(counts[part.strip()] > 1 for part in parts):
+                return label, separator
+    return None
 
 
 def require_utf8(label: str, where: str) -> None:

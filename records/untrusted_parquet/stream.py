@@ -31,7 +31,8 @@ ReadRange = Callable[[int, int], bytes]
 _MAGIC_BYTES = 4
 _MOST_FOOTER_BYTES = 4 << 20
 _MOST_PAGE_BYTES = 256 << 20
-_BATCH_BYTES = 64 << 20
+_BATCH_BYTES = _MOST_PAGE_BYTES
+"""The largest size of the values of a column in a batch; each may be as long as a page."""
 _BATCH_ROWS = 64
 _BLOCK_BYTES = 64 << 10
 _BUFFER_BYTES = 1 << 20

@@ -81,6 +81,17 @@ def test_append_class_of_the_dataset_without_new_images_is_not_empty(
     assert class_notes(report.notes) == []
 
 
+def test_append_counts_the_images_of_a_renamed_class_under_its_new_name(
+    convert: Convert, source: Path
+) -> None:
+    convert(test=0.3)
+    (source / "dog").rename(source / "hound")
+    report = convert(append=True, allow_new_classes=True)
+    assert report.corrected
+    noted = [note for note in report.notes if note.startswith("class ")]
+    assert noted == ["class dog has no images"]
+
+
 @pytest.mark.parametrize("other", ["Cat", "cat ", " cat", "CAT"])
 def test_convert_classes_that_differ_by_case_or_blanks_are_noted(
     convert: Convert, source: Path, other: str

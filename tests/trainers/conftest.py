@@ -123,7 +123,7 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def run_path(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run trained on the shapes. Not to be written to."""
-    from trainers.training.plan import plan_training
+    from trainers.training.planning import plan_training
     from trainers.training.train import train
 
     folder: Path = tmp_path_factory.mktemp("trained") / "run"

@@ -141,7 +141,7 @@ def drawn_data(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def drawn_run(drawn: Drawn, drawn_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run trained on the images. Not to be written to."""
-    from trainers.training.plan import plan_training
+    from trainers.training.planning import plan_training
     from trainers.training.train import train
 
     folder: Path = tmp_path_factory.mktemp("drawn-run") / "run"

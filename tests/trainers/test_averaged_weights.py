@@ -12,7 +12,7 @@ from tests.trainers.backends import run_python
 from trainers.averaged_weights import AveragedWeights
 from trainers.options import TrainOptions
 from trainers.training.compile import build_optimizer
-from trainers.training.phases import Phase
+from trainers.training.planning.phases import Phase
 
 PHASE = Phase("all", 0, 100, 0.1)
 

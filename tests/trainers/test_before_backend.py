@@ -20,7 +20,7 @@ from trainers.cli.train import train
 from trainers.input.selection import select_for_training
 from trainers.options import TrainOptions
 from trainers.runs.create import create_run
-from trainers.training.plan import plan_training
+from trainers.training.planning import plan_training
 
 if TYPE_CHECKING:
     from records.format.layout import SplitName

@@ -13,7 +13,7 @@ from tests.trainers.backends import run_python
 from trainers.averaged_weights import AveragedWeights
 from trainers.options import OPTIMIZERS, TrainOptions
 from trainers.training.compile import build_optimizer
-from trainers.training.phases import Phase
+from trainers.training.planning.phases import Phase
 
 PHASE = Phase("unfrozen", 0, 8, 0.02)
 FACTOR = 0.25

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainers.time_limit import EndsEarlier, TimeLimit
-from trainers.training.phases import Phase
+from trainers.training.planning.phases import Phase
 
 EPOCH_STEPS, VALIDATION_STEPS = 20, 4
 

@@ -17,7 +17,7 @@ from trainers.options import TrainOptions
 
 if TYPE_CHECKING:
     from trainers.doctor.doctor import Diagnosis
-    from trainers.training.plan import TrainingPlan
+    from trainers.training.planning import TrainingPlan
 
 _EXAMPLES = """\b
 Examples:
@@ -68,7 +68,7 @@ def doctor(
 
     The command times the input stages and the training step of `train`. It writes nothing.
     """
-    from trainers.training.option_checks import complete_options
+    from trainers.training.planning.option_checks import complete_options
 
     default = click.core.ParameterSource.DEFAULT
     given = {name for name in options if context.get_parameter_source(name) is not default}
@@ -94,7 +94,7 @@ def doctor(
 
 
 def _plan(dataset: str, options: TrainOptions) -> TrainingPlan:
-    from trainers.training.plan import plan_training
+    from trainers.training.planning import plan_training
 
     # A plan needs an empty folder for its run, but this plan never runs.
     with tempfile.TemporaryDirectory() as folder:

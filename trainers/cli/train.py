@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from trainers.cross_validation.plan import FoldsPlan
     from trainers.cross_validation.request import TrainRequest
-    from trainers.training.plan import TrainingPlan
+    from trainers.training.planning import TrainingPlan
 
 # Printed below the options; \b keeps click from joining the lines.
 _EXAMPLES = """\b

@@ -16,7 +16,7 @@ from trainers.runs.create import require_empty
 from trainers.runs.fold_folders import fold_location
 from trainers.runs.run_dir import is_run
 from trainers.runs.run_folder import open_run_folder
-from trainers.training.plan import TrainingPlan, plan_training
+from trainers.training.planning import TrainingPlan, plan_training
 
 if TYPE_CHECKING:
     from trainers.options import TrainOptions

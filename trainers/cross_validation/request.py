@@ -16,8 +16,8 @@ from trainers.options import Fold, RecipeName, TrainOptions
 from trainers.recipes import ChosenRun, RecipeRequest, choose_run
 from trainers.runs.fold_folders import find_folds, fold_location
 from trainers.runs.resume import find_run, merge_options
-from trainers.training.option_checks import complete_options
-from trainers.training.plan import TrainingPlan, plan_training
+from trainers.training.planning import TrainingPlan, plan_training
+from trainers.training.planning.option_checks import complete_options
 
 if TYPE_CHECKING:
     from trainers.config import RunConfig

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from trainers.cross_validation.plan import FoldsPlan
     from trainers.runs.result import TrainingResult
     from trainers.runs.run_folder import RunFolder
-    from trainers.training.plan import TrainingPlan
+    from trainers.training.planning import TrainingPlan
     from trainers.training.progress import Progress
 
 

@@ -20,7 +20,7 @@ from trainers.training.phase_setup import set_up_phase
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trainers.training.plan import TrainingPlan
+    from trainers.training.planning import TrainingPlan
 
 
 class ProfiledTraining(msgspec.Struct, frozen=True):

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from trainers.input.pipeline import RecordSource
     from trainers.training.phase_setup import PhaseSetup
-    from trainers.training.plan import TrainingPlan
+    from trainers.training.planning import TrainingPlan
 
 
 _WARM_UP_PART = 0.5

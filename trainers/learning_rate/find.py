@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from trainers.models.build import Network
     from trainers.training.phase_setup import PhaseSetup
-    from trainers.training.plan import TrainingPlan
+    from trainers.training.planning import TrainingPlan
 
 _FIRST, _LAST = 1e-7, 1.0
 _STEPS = 100

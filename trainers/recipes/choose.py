@@ -13,7 +13,7 @@ from trainers.models import is_reference
 from trainers.models.catalog import FIGURES
 from trainers.models.registry import find_model
 from trainers.options import Augmentation, RecipeName, TrainOptions
-from trainers.training.option_checks import complete_options, reads_features
+from trainers.training.planning.option_checks import complete_options, reads_features
 
 if TYPE_CHECKING:
     from trainers.recipes.facts import Facts

@@ -14,7 +14,7 @@ from trainers.recipes.trial import read_batches, set_up_trial, trial_network
 if TYPE_CHECKING:
     from trainers.models.build import Network
     from trainers.training.phase_setup import PhaseSetup
-    from trainers.training.plan import TrainingPlan
+    from trainers.training.planning import TrainingPlan
 
 STEPS = 20
 _FIRST_STEPS = 2  # they include the compilation of the step

@@ -22,7 +22,7 @@ from trainers.recipes.time_plan import (
     least_seconds,
     main_seconds,
 )
-from trainers.training.plan import plan_training
+from trainers.training.planning import plan_training
 
 if TYPE_CHECKING:
     import os
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from trainers.recipes.choose import Recipe
     from trainers.recipes.facts import Facts
     from trainers.recipes.time_plan import Speed
-    from trainers.training.plan import TrainingPlan
+    from trainers.training.planning import TrainingPlan
 
 _RESERVE = 1.5
 _LEAST_HEAD_EPOCHS = 10

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from trainers.models.build import Network
     from trainers.options import TrainOptions
     from trainers.training.phase_setup import PhaseSetup
-    from trainers.training.plan import TrainingPlan
+    from trainers.training.planning import TrainingPlan
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from trainers.tasks.intervals import format_accuracy
 
 if TYPE_CHECKING:
     from trainers.runs.run_dir import Run
-    from trainers.training.plan import TrainingPlan
+    from trainers.training.planning import TrainingPlan
 
 
 _MAP = "val_mean_average_precision"

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trainers.models.build import Network
-    from trainers.training.phases import Phase
-    from trainers.training.plan import TrainingPlan
+    from trainers.training.planning import TrainingPlan
+    from trainers.training.planning.phases import Phase
 
 
 def summarize_training(plan: TrainingPlan) -> TrainingSummary:

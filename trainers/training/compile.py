@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from trainers.options import Precision, TrainOptions
     from trainers.tasks import Task
     from trainers.tasks.validation_metric import ValidationMetric
-    from trainers.training.phases import Phase
+    from trainers.training.planning.phases import Phase
 
 _AVERAGES = 8  # the initial values then count e^-8, 0.03 %
 _LEAST_MOMENTUM = 0.5

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from trainers.options import KeptWeights
     from trainers.tasks import Findings
     from trainers.training.checkpoints import TrainingState
-    from trainers.training.phases import Phase
-    from trainers.training.plan import TrainingPlan
+    from trainers.training.planning import TrainingPlan
+    from trainers.training.planning.phases import Phase
     from trainers.training.progress import Progress
 
 _SAVE_SECONDS = 15.0

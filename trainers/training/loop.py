@@ -32,7 +32,7 @@ from trainers.training.metric_state import (
     to_numpy,
 )
 from trainers.training.phase_setup import shard_source
-from trainers.training.phases import split_steps
+from trainers.training.planning.phases import split_steps
 from trainers.training.signals import StopRequest, defer_signals
 from trainers.training.validation import Validation, diverged
 
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from trainers.runs.run_dir import Run
     from trainers.training.epoch_logger import EpochLogger
     from trainers.training.phase_setup import PhaseSetup
-    from trainers.training.phases import Phase, StepRange
-    from trainers.training.plan import TrainingPlan
+    from trainers.training.planning import TrainingPlan
+    from trainers.training.planning.phases import Phase, StepRange
 
 _METRIC_SECONDS = 0.5
 

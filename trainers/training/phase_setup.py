@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from trainers.input.tensor_files import ArraySource
     from trainers.models.build import Network
     from trainers.options import TrainOptions
-    from trainers.training.phases import Phase
-    from trainers.training.plan import TrainingPlan
+    from trainers.training.planning import TrainingPlan
+    from trainers.training.planning.phases import Phase
 
 _IN_MEMORY_BYTES = 1 << 30
 

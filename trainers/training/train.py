@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from trainers.models.build import Network
     from trainers.training.loop import TrainingLoop
     from trainers.training.phase_setup import PhaseSetup
-    from trainers.training.plan import TrainingPlan
+    from trainers.training.planning import TrainingPlan
     from trainers.training.progress import Progress
 
 
@@ -42,7 +42,7 @@ def train(
         print(result.val_accuracy)
 
     Args:
-        plan: the result of `trainers.training.plan.plan_training`.
+        plan: the result of `trainers.training.planning.plan_training`.
         on_message: called with each line that the user should read.
         progress: the object that is notified of each step and epoch; by default, `on_message` is
             called with one line per epoch.

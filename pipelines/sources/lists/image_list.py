@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from pipelines.options import ConvertOptions
 from pipelines.sources.base import SourceFilter, Sources
+from pipelines.sources.cells import find_separator
 from pipelines.sources.column_names import may_have_role
 from pipelines.sources.lists.columns import Roles, choose_columns
 from pipelines.sources.lists.describe import describe_ignored, describe_list
@@ -153,7 +154,7 @@ class _ListSources:
                 f"the list has {pluralize(self._repeated, 'row')} twice; each image is stored once"
             )
         self._note_missing_targets()
-        self._note_numbers()
+        self._note_labels()
         self._sources.notes += describe_ignored(part.roles for part in self._parts)
         roles = self._parts[0].roles
         self._sources.understood = describe_list(
@@ -171,17 +172,23 @@ class _ListSources:
             ]
             self._sources.notes += note_missing_targets(texts, name, self._parts[0].table.path)
 
-    def _note_numbers(self) -> None:
-        """Add a note if the classes are numbers with decimals, which are rarely classes."""
-        roles = self._parts[0].roles
+    def _note_labels(self) -> None:
+        """Add a note if the classes are numbers with decimals, or seem to be several labels."""
         texts = {text for part in self._parts for row in part.rows for text in row.labels}
+        names = self._parts[0].roles.labels
         # The name of the column or field is known only for lists.
-        is_list = self._parts[0].table.kind == "list"
-        if is_list and len(roles.labels) == 1 and is_quantity(texts):
-            column = escape_for_display(roles.labels[0])
+        if self._parts[0].table.kind == "list" and len(names) == 1 and is_quantity(texts):
+            column = escape_for_display(names[0])
             self._sources.notes.append(
                 f"the labels in the column {column} are numbers with decimals: to predict the "
                 f"numbers themselves, convert with --target-column {column}"
+            )
+        found = None if self._options.is_multi_label else find_separator(texts)
+        if found is not None:
+            text, separator = found
+            self._sources.notes.append(
+                f"{escape_for_display(text)} is one class: if these are several labels, convert "
+                f"with --label-separator '{separator}'"
             )
 
     def _read(self, part: ListPart, row: ListRow, locator: Locator) -> None:

@@ -40,13 +40,14 @@ def image_folder(options: ConvertOptions) -> str:
     """Return the folder of `--image-folder` below the source; empty for the source itself.
 
     Raises:
-        InputNotFoundError: the folder is local and does not exist.
+        InputNotFoundError: the source is a local folder, and this folder does not exist.
         UsageError: the folder is not below the source.
     """
     given = options.image_folder
     if given is None:
         return ""
-    if is_url(options.source):
+    # A folder in a store or in a container is only a part of the keys.
+    if is_url(options.source) or not os.path.isdir(local_path(options.source) or options.source):  # noqa: PTH112
         folder = given.removeprefix(options.source.rstrip("/") + "/")
     else:
         source = os.path.abspath(local_path(options.source) or options.source)  # noqa: PTH100

@@ -33,7 +33,7 @@ from trainers.prediction import Predictor, find_images
 from trainers.prediction.image_files import encode_image
 from trainers.prediction.option_checks import check_reject_below
 from trainers.runs.run_dir import open_run
-from trainers.training.plan import plan_training
+from trainers.training.planning import plan_training
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

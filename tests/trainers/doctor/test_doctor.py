@@ -26,14 +26,14 @@ from trainers.doctor.profile import amortize_warmup, profile_inputs, time_calls
 from trainers.doctor.system_info import Gpu, describe_system, inspect_system, parse_gpus
 from trainers.input.pipeline import ShardSource
 from trainers.options import Augmentation, TrainOptions
-from trainers.training.plan import plan_training
+from trainers.training.planning import plan_training
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from trainers.training.phase_setup import PhaseSetup
-    from trainers.training.plan import TrainingPlan
+    from trainers.training.planning import TrainingPlan
 
 QUICK = ("--seconds", 0.02, "--batch-size", 8, "--image-size", 16)
 STAGES = [*INPUT_STAGES, "input", "augment", "step", "training"]

@@ -21,7 +21,7 @@ from trainers.features.manifest import SkippedRecord, decode_manifest, encode_ma
 from trainers.features.store import FeatureStore
 from trainers.input.tensor_files import ArrayFormat
 from trainers.options import TrainOptions
-from trainers.training.plan import plan_training
+from trainers.training.planning import plan_training
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -72,7 +72,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def run_training(data: Path, tmp_path: Path, **options: Any) -> Any:
-    from trainers.training.plan import plan_training
+    from trainers.training.planning import plan_training
     from trainers.training.progress import NullProgress
     from trainers.training.train import train
 

@@ -21,7 +21,7 @@ from trainers.input.dataset import as_tf_dataset
 from trainers.input.selection import check_shards, select_split
 from trainers.options import TrainOptions
 from trainers.runs.create import create_run
-from trainers.training.plan import plan_training
+from trainers.training.planning import plan_training
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from tests.trainers.training.test_resume import run_plan, stop_at_step
 from trainers.options import TrainOptions
 from trainers.runs.create import create_run
 from trainers.runs.history import EpochMetrics
-from trainers.training.plan import plan_training
+from trainers.training.planning import plan_training
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -25,7 +25,7 @@ from trainers.models.registry import register_model
 from trainers.options import Augmentation, TrainOptions
 from trainers.runs.run_dir import open_run
 from trainers.runs.thresholds import read_thresholds
-from trainers.training.plan import plan_training
+from trainers.training.planning import plan_training
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -168,7 +168,7 @@ def test_plan_training_balanced_several_labels_is_an_error(few: Path, tmp_path: 
 _ON_JAX = """
 import sys
 from trainers.options import TrainOptions
-from trainers.training.plan import plan_training
+from trainers.training.planning import plan_training
 from trainers.training.train import train
 
 options = TrainOptions(epochs=1, batch_size=8, learning_rate=2e-3, seed=3)

@@ -16,7 +16,8 @@ from records.storage import open_storage
 from shardmill.cli import shardmill
 from tests.trainers.conftest import make_source
 from tests.trainers.shard_executor import Here
-from trainers.prediction.batch_job import CsvShard, PredictionWorker, predict_to_csv_shards
+from trainers.prediction.batch_job import CsvShard, predict_to_csv_shards
+from trainers.prediction.batch_worker import PredictionWorker
 from trainers.prediction.image_files import find_images
 from trainers.runs.run_dir import Run, open_run
 

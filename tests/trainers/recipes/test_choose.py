@@ -12,7 +12,7 @@ from trainers.models import MODELS, find_model
 from trainers.options import RECIPE_NAMES, Augmentation, RecipeName, TrainOptions
 from trainers.recipes.choose import SETTINGS, Choices, choose_cache, choose_options
 from trainers.recipes.facts import Facts, find_model_of
-from trainers.training.option_checks import check_options, complete_options
+from trainers.training.planning.option_checks import check_options, complete_options
 
 WEIGHTS = {name: f"/weights/{name}.h5" for name in ("mobilenet_v2", "resnet50", "vgg16")}
 PHOTOS, DIGITS = Facts(1000, 480, 640, {}), Facts(60_000, 28, 28, {})

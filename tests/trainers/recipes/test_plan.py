@@ -17,7 +17,7 @@ from trainers.options import TrainOptions
 from trainers.recipes import plan as recipe_plan
 from trainers.recipes.time_plan import Speed
 from trainers.runs.create import create_run
-from trainers.training.plan import TrainingPlan
+from trainers.training.planning import TrainingPlan
 
 if TYPE_CHECKING:
     from trainers.cross_validation.request import TrainRequest

@@ -9,7 +9,7 @@ import pytest
 from tests.trainers.drawn import DISCS
 from trainers.evaluation import RegressionEvaluation, evaluate
 from trainers.options import TrainOptions
-from trainers.training.plan import plan_training
+from trainers.training.planning import plan_training
 
 if TYPE_CHECKING:
     from pathlib import Path

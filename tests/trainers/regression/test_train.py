@@ -21,7 +21,7 @@ from trainers.evaluation.evaluate import evaluate
 from trainers.models.registry import register_model
 from trainers.options import Augmentation, TrainOptions
 from trainers.runs.run_dir import open_run
-from trainers.training.plan import TrainingPlan, plan_training
+from trainers.training.planning import TrainingPlan, plan_training
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -317,7 +317,7 @@ def test_train_metric_with_the_name_of_another_one_is_an_error(
 _ON_JAX = """
 import sys
 from trainers.options import TrainOptions
-from trainers.training.plan import plan_training
+from trainers.training.planning import plan_training
 from trainers.training.train import train
 
 options = TrainOptions(target="area", epochs=1, batch_size=8, learning_rate=2e-3, seed=3)

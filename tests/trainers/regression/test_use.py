@@ -29,7 +29,7 @@ from trainers.plots.augment_preview import draw_variants, make_variants, preview
 from trainers.prediction import FilePrediction, Prediction, Predictor, find_images
 from trainers.prediction.batch_job import predict_to_csv_shards
 from trainers.runs.run_dir import open_run
-from trainers.training.plan import plan_training
+from trainers.training.planning import plan_training
 
 
 @pytest.fixture(scope="module")

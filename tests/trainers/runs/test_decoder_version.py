@@ -30,7 +30,7 @@ from trainers.options import TrainOptions
 from trainers.prediction.predictor import Predictor
 from trainers.runs.create import create_run
 from trainers.runs.run_dir import CONFIG, WEIGHTS
-from trainers.training.plan import plan_training
+from trainers.training.planning import plan_training
 
 if TYPE_CHECKING:
     from pathlib import Path

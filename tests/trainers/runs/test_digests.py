@@ -120,7 +120,7 @@ def test_commands_refuse_finite_damage_of_weights_and_swapped_names(
     from trainers.models.weights_path import find_weights
     from trainers.prediction.predictor import Predictor
     from trainers.training.checkpoints import latest_checkpoint, read_state
-    from trainers.training.plan import plan_training
+    from trainers.training.planning import plan_training
 
     path = tmp_path / "run"
     shutil.copytree(run_path, path)

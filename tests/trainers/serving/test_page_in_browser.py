@@ -16,7 +16,7 @@ from tests.trainers.conftest import draw_shape, encode, make_source
 from tests.trainers.serving.in_thread import Served, serving
 from trainers.options import TrainOptions
 from trainers.serving.limits import Limits
-from trainers.training.plan import plan_training
+from trainers.training.planning import plan_training
 from trainers.training.train import train
 
 pytestmark = pytest.mark.slow

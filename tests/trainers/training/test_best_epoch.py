@@ -27,7 +27,7 @@ from trainers.runs.thresholds import (
     replaced_thresholds,
 )
 from trainers.tasks import Findings
-from trainers.training.plan import plan_training
+from trainers.training.planning import plan_training
 
 if TYPE_CHECKING:
     from pathlib import Path

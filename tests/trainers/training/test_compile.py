@@ -11,7 +11,7 @@ import pytest
 from trainers.options import OPTIMIZERS, TrainOptions
 from trainers.tasks import find_task
 from trainers.training.compile import build_optimizer, compile_model, shorten_moving_averages
-from trainers.training.phases import Phase
+from trainers.training.planning.phases import Phase
 
 PHASE = Phase("all", 0, 100, 0.01)
 

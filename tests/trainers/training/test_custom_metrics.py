@@ -16,7 +16,7 @@ from trainers.input.selection import count_classes
 from trainers.models import register_model
 from trainers.models.registry import REGISTERED
 from trainers.options import TrainOptions
-from trainers.training.plan import plan_training
+from trainers.training.planning import plan_training
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

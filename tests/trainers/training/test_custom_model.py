@@ -18,7 +18,7 @@ from trainers.models import find_model, register_model, require_model, resolve_m
 from trainers.models.registry import REGISTERED
 from trainers.options import TrainOptions
 from trainers.runs.run_dir import open_run
-from trainers.training.plan import plan_training
+from trainers.training.planning import plan_training
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

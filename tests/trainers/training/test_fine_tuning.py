@@ -17,7 +17,7 @@ from tests.trainers.training.test_resume import assert_same_run, run_plan, stop_
 from trainers.options import Augmentation, TrainOptions
 from trainers.runs.history import read_history
 from trainers.runs.run_dir import open_run
-from trainers.training.plan import plan_training
+from trainers.training.planning import plan_training
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

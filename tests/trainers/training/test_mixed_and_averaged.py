@@ -19,7 +19,7 @@ from tests.trainers.training.test_resume import (
 )
 from trainers.evaluation import Evaluation, evaluate
 from trainers.options import Augmentation, TrainOptions
-from trainers.training.plan import plan_training
+from trainers.training.planning import plan_training
 
 if TYPE_CHECKING:
     from pathlib import Path

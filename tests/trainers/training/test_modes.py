@@ -16,7 +16,7 @@ from tests.trainers.conftest import write_shapes
 from tests.trainers.training.test_resume import read_weights, run_plan
 from trainers.evaluation import Evaluation
 from trainers.options import Augmentation, TrainOptions
-from trainers.training.plan import plan_training
+from trainers.training.planning import plan_training
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -30,7 +30,7 @@ from trainers.runs.history import read_history
 from trainers.runs.result import find_result
 from trainers.runs.run_dir import open_run
 from trainers.training.checkpoints import read_state
-from trainers.training.plan import TrainingPlan, plan_training
+from trainers.training.planning import TrainingPlan, plan_training
 from trainers.training.progress import NullProgress
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from trainers.input.selection import Selection
     from trainers.runs.result import TrainingResult
     from trainers.training.phase_setup import PhaseSetup
-    from trainers.training.phases import Phase
+    from trainers.training.planning.phases import Phase
 
 ROOT = Path(__file__).parents[3]
 # Everything that has a state: dropout, augmentation, a schedule, Adam, metrics, the order.

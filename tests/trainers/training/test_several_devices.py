@@ -15,7 +15,7 @@ _TRAIN = """
 import sys
 import trainers.backend, trainers.training.train
 from trainers.options import TrainOptions
-from trainers.training.plan import plan_training
+from trainers.training.planning import plan_training
 from trainers.training.progress import NullProgress
 
 options = TrainOptions(epochs=2, batch_size=8, image_size=(24, 24), checkpoint_steps=5, seed=3)
@@ -89,7 +89,7 @@ from tests.trainers.models import custom_model
 from tests.trainers.training.test_custom_metrics import METRICS, OPTIONS
 from tests.trainers.training.test_resume import assert_same_run, run_plan, stop_at_step
 from trainers.models import register_model
-from trainers.training.plan import plan_training
+from trainers.training.planning import plan_training
 
 folder = Path(sys.argv[1])
 data = SHAPES.make_dataset(folder, 48, shards=1)

@@ -32,7 +32,7 @@ from trainers.options import TrainOptions
 from trainers.options_file import encode_options
 from trainers.runs.history import EpochMetrics
 from trainers.runs.run_dir import open_run
-from trainers.training.plan import TrainingPlan, plan_training
+from trainers.training.planning import TrainingPlan, plan_training
 from trainers.training.progress import NullProgress
 
 if TYPE_CHECKING:
@@ -263,7 +263,8 @@ def test_plan_training_memory_cache_too_large_is_refused(
 ) -> None:
     options = msgspec.structs.replace(SHORT, cache="memory")
     monkeypatch.setattr(
-        "trainers.training.plan.os.sysconf", {"SC_PHYS_PAGES": 10, "SC_PAGE_SIZE": 4096}.get
+        "trainers.training.planning.make_plan.os.sysconf",
+        {"SC_PHYS_PAGES": 10, "SC_PAGE_SIZE": 4096}.get,
     )
     with pytest.raises(UsageError, match="use --cache disk"):
         plan_training(shapes, tmp_path / "run", options)
@@ -292,7 +293,7 @@ from pathlib import Path
 from trainers.options import TrainOptions
 from trainers.backend import start_backend
 print(start_backend())
-from trainers.training.plan import plan_training
+from trainers.training.planning import plan_training
 from trainers.training.train import train
 options = TrainOptions(epochs=3, batch_size=8, image_size=(24, 32), learning_rate=3e-3, seed=3)
 print(train(plan_training(sys.argv[1], sys.argv[2], options), on_message=print))

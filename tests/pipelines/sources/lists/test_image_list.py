@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,25 @@ def test_image_list_missing_file_or_label_is_rejected(find: Find, root: Path) ->
         ("x", "cat", "unreadable"),
         ("x/b.png", None, "no-class"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("labels", "noted"),
+    [
+        (("cat", "dog", "cat|dog"), "cat|dog is one class: .* --label-separator '\\|'"),
+        (("cat;dog", "dog; cow", "cow;cat"), "cat;dog is one class: .* --label-separator ';'"),
+        (("cat|black", "dog|white", "cow"), None),
+        (("cat, black", "dog, black", "cat, white"), None),
+    ],
+)
+def test_image_list_label_of_parts_that_are_labels_is_noted(
+    find: Find, labels: tuple[str, ...], noted: str | None
+) -> None:
+    keys = ("a.png", "x/b.png", "x/c.png")
+    rows = "".join(f'{key},"{label}"\n' for key, label in zip(keys, labels, strict=True))
+    notes = [note for note in find(f"path,label\n{rows}").notes if "--label-separator" in note]
+    assert len(notes) == (noted is not None)
+    assert noted is None or re.match(noted, notes[0])
 
 
 def test_image_list_classes_and_exclude_options_exclude_rows(find: Find, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 from pipelines.options import ConvertOptions
 from pipelines.sources import Sources, list_sources
 from records.errors import InputNotFoundError, UsageError
-from tests.pipelines.pictures import make_file
+from tests.pipelines.pictures import PICTURE, make_file
+from tests.pipelines.sources.containers.forms import zip_bytes
 
 _WNIDS = ("n01440764", "n01443537", "n01484850")
 
@@ -85,6 +86,17 @@ def test_list_of_labels_with_image_folder_names_its_images(tmp_path: Path) -> No
     source = make_images(tmp_path / "photos", ["x/a.png", "x/b.png", "y/c.png"])
     found = find(source, "cat\ndog\n", image_folder="x")
     assert {image.key for image in found.images} == {b"x/a.png", b"x/b.png"}
+
+
+def test_list_of_labels_with_folder_of_an_archive_names_its_images(tmp_path: Path) -> None:
+    files = [(name, PICTURE) for name in ("x/a.png", "x/b.png", "y/c.png")]
+    source = make_file(tmp_path, "photos.zip", zip_bytes(files))
+    found = find(source, "cat\ndog\n", image_folder="x")
+    assert {image.key for image in found.images} == {b"x/a.png", b"x/b.png"}
+    paths = "path,label\na.png,cat\nb.png,dog\n"
+    assert len(find(source, paths, image_folder="x/").images) == 2
+    with pytest.raises(UsageError, match="--image-folder is not below the source"):
+        find(source, paths, image_folder="../x")
 
 
 @pytest.mark.parametrize("content", ["label\n", "|" * 100, "n01440764", "\n\n"])

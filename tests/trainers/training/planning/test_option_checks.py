@@ -7,7 +7,11 @@ import pytest
 from records.errors import UsageError
 from trainers.models import find_model
 from trainers.options import Augmentation, TrainOptions
-from trainers.training.option_checks import check_options, choose_learning_rates, choose_weights
+from trainers.training.planning.option_checks import (
+    check_options,
+    choose_learning_rates,
+    choose_weights,
+)
 
 FLIP, CROP = Augmentation(flip="horizontal"), Augmentation(crop=0.3)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from trainers.input.selection import count_steps
 from trainers.options import TrainOptions
-from trainers.training.phases import Phase, StepRange, plan_phases, split_steps
+from trainers.training.planning.phases import Phase, StepRange, plan_phases, split_steps
 
 
 def phases(epoch_steps: int = 10, **options: object) -> tuple[Phase, ...]:

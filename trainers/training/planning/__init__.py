@@ -1,0 +1,6 @@
+"""Planning of a run: its records, its configuration and its phases, without Keras."""
+
+from trainers.training.planning.make_plan import plan_training
+from trainers.training.planning.plan import TrainingPlan
+
+__all__ = ["TrainingPlan", "plan_training"]
