@@ -158,14 +158,14 @@ def test_rate_factors_fall_from_group_to_group(network: Network) -> None:
     assert find_rate_factors(network, TrainOptions(mode="finetune")) is None
 
 
-def test_check_groups_one_group_cannot_be_unfrozen_gradually(network: Network) -> None:
-    from trainers.models.freezing import check_groups
+def test_prepare_groups_one_group_cannot_be_unfrozen_gradually(network: Network) -> None:
+    from trainers.models.freezing import prepare_groups
 
     options = TrainOptions(mode="finetune", unfreeze=6, unfreeze_epochs=2)
     with pytest.raises(UsageError, match=r"one group.*--unfreeze-epochs 2 with --unfreeze 6"):
-        check_groups(network, options)
-    check_groups(network, TrainOptions(mode="finetune", unfreeze_epochs=2))
-    check_groups(build("cnn", 16), TrainOptions())
+        prepare_groups(network, options)
+    prepare_groups(network, TrainOptions(mode="finetune", unfreeze_epochs=2))
+    prepare_groups(build("cnn", 16), TrainOptions())
 
 
 def test_freeze_base_network_without_base_is_refused() -> None:
