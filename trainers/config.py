@@ -87,6 +87,9 @@ class HubBackbone(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scale: tuple[_Factor, _Factor, _Factor]
     offset: tuple[_Factor, _Factor, _Factor]
 
+    def __hash__(self) -> int:
+        return hash(encode_canonical(self))
+
 
 class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The parameters from which a network is built.

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from trainers.options import TrainOptions
 
 _FIXED = keras_layers.BatchNormalization | keras_layers.Normalization
+_UNUSED = {"mask_token"}
+"""The names of weights that only the pretraining of a transformer uses."""
 LayerCount = int | Literal["all"]
 """A number of layers at the end of `backbone.layers`, including pooling and activations."""
 
@@ -53,6 +55,8 @@ def unfreeze_backbone(network: Network, layers: LayerCount, part: Fraction = Fra
         layer.trainable = id(layer) in trained
         for inner in layer._flatten_layers(include_self=False):  # noqa: SLF001 # see list_blocks
             inner.trainable = inner.trainable and not isinstance(inner, _FIXED)
+    for weight in backbone.weights:
+        weight.trainable = weight.trainable and weight.name not in _UNUSED
 
 
 def group_layers(network: Network, layers: LayerCount) -> list[list[keras.Layer]]:

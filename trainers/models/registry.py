@@ -257,8 +257,10 @@ def find_model(name: str) -> ModelSpec:
 
 
 def _hub(preset: str) -> ModelSpec:
-    if not preset:
-        raise UsageError("no preset of KerasHub", expected="keras-hub:PRESET", got=HUB_PREFIX)
+    if not preset or not preset.isprintable():
+        raise UsageError(
+            "no preset of KerasHub", expected="keras-hub: and a printable name", got=repr(preset)
+        )
     # Like other deep networks without batch normalization, transformers use 1e-4 from scratch.
     module, side_px = "trainers.models.hub.network", 224
     return ModelSpec(module, (side_px, side_px), 1, 1e-4, "application", channels=3, preset=preset)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import keras
+import msgspec
 from keras import layers
 
 from records.errors import CorruptDataError, InputNotFoundError, UsageError
@@ -88,7 +89,7 @@ def load_preset(backbone: keras.Model, preset: str) -> None:
             raise UsageError(
                 "the weights of the preset do not fit its backbone",
                 path=str(path),
-                got=str(error).partition("\n")[0],
+                got=str(error).partition("\n")[0].rstrip(":"),
                 hint="omit --image-size: most transformers have one size of images",
             ) from error
 
@@ -118,8 +119,9 @@ def _create(saved: SavedObject) -> keras.Model:
 
 def _create_part(value: Any) -> Any:
     """Return an argument; the vision encoder and the text encoder of a backbone are backbones."""
-    is_part = isinstance(value, dict) and {"class_name", "config"} <= {*value}
-    return _create(SavedObject(value["class_name"], value["config"])) if is_part else value
+    if isinstance(value, list):
+        return [*map(_create_part, value)]
+    return _create(msgspec.convert(value, SavedObject)) if isinstance(value, dict) else value
 
 
 def _has_class_token(backbone: keras.Model) -> bool:

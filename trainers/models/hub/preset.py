@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -37,6 +38,10 @@ _LARGEST_BYTES = 1 << 20
 _EXTRA = "keras-hub"
 _NOT_ARGUMENTS = {"name", "trainable", "dtype", "image_shape"}
 """Arguments that the run determines: the precision policy, and the size of its images."""
+_EXPECTED = (
+    "a folder, a name of KerasHub, such as vit_base_patch16_224_imagenet, or a handle, such as "
+    "hf://keras/vit_base_patch16_224_imagenet"
+)
 _CONVERT = (
     "if it is a model of Hugging Face in another format, load it with "
     "keras_hub.models.Backbone.from_preset, and call save_to_preset"
@@ -163,13 +168,13 @@ def find_file(preset: str, name: str) -> Path | None:
         UsageError: the extra is not installed.
         InputNotFoundError: the preset does not exist, or cannot be downloaded.
     """
-    if Path(preset).is_dir():
+    if os.path.isdir(preset):  # noqa: PTH112 # Path.is_dir may raise
         path = Path(preset, name)
         return path if path.is_file() else None
-    if Path(preset).exists() or preset.startswith((".", "/", "~")):
-        raise InputNotFoundError("preset not found", path=preset, expected="a folder")
     start_backend()
-    require_extra("keras_hub", _EXTRA)
+    known = require_extra("keras_hub", _EXTRA).models.Backbone.presets
+    if "://" not in preset and preset not in known:
+        raise InputNotFoundError("preset not found", path=preset, expected=_EXPECTED)
     from keras_hub.src.utils.preset_utils import get_file
 
     try:
@@ -180,7 +185,7 @@ def find_file(preset: str, name: str) -> Path | None:
         return None
     except Exception as error:  # each hub raises exceptions of its own
         raise InputNotFoundError(
-            "the preset is neither a folder, nor can KerasHub download it",
+            "KerasHub cannot download the preset",
             path=escape_for_display(preset),
             got=str(error).partition("\n")[0],
         ) from error
