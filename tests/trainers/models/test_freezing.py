@@ -189,3 +189,29 @@ def test_count_parameters_vgg16_recipe_equals_known_counts(pooling: str, feature
     unfreeze_backbone(network, 4)
     assert trainable(network) == ["block5_conv1", "block5_conv2", "block5_conv3"]
     assert count_parameters(network) == (backbone + head, block_5 + head)
+
+
+def test_group_layers_transformer_has_one_group_per_block() -> None:
+    import keras
+    from keras import layers
+
+    from trainers.models.freezing import group_layers, unfreeze_backbone
+
+    class Encoder(layers.Layer):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = [layers.Dense(4, name=f"block_{number}") for number in range(2)]
+            self.final_norm = layers.LayerNormalization(name="norm")
+
+        def call(self, tokens: Any) -> Any:
+            return self.final_norm(self.blocks[1](self.blocks[0](tokens)))
+
+    image = keras.Input((6, 4))
+    backbone = keras.Model(image, Encoder()(layers.Dense(4, name="embedding")(image)))
+    network = Network(backbone, backbone=backbone)
+    names = [[layer.name for layer in group] for group in group_layers(network, "all")]
+    assert names == [["norm", "block_1"], ["block_0"], ["embedding"]]
+    unfreeze_backbone(network, 2)
+    assert [*dict.fromkeys(weight.path.split("/")[-2] for weight in backbone.trainable_weights)] == [
+        "block_1", "norm",
+    ]  # fmt: skip

@@ -91,13 +91,13 @@ def resolve_preset(spec: ModelSpec) -> tuple[ModelSpec, Preset | None]:
     """
     if spec.preset is None:
         return spec, None
+    check_extra("keras_hub", _EXTRA)
     preset = read_preset(spec.preset)
     return dataclasses.replace(spec, size_px=preset.size_px), preset
 
 
 def read_preset(preset: str) -> Preset:
     """Return the backbone of images in a preset. Raises as `resolve_preset`."""
-    check_extra("keras_hub", _EXTRA)
     saved = image_part(read_config(preset))
     shape = saved.config.get("image_shape")
     if shape is None:
