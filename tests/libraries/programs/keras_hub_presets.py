@@ -1,4 +1,4 @@
-"""Presets of tiny backbones, photos of two colors, and checks of networks: `NAME [FOLDER]`."""
+"""Presets of tiny backbones, and checks of their networks: `NAME FOLDER`."""
 
 from __future__ import annotations
 

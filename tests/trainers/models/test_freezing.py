@@ -209,9 +209,8 @@ def test_group_layers_transformer_has_one_group_per_block() -> None:
     image = keras.Input((6, 4))
     backbone = keras.Model(image, Encoder()(layers.Dense(4, name="embedding")(image)))
     network = Network(backbone, backbone=backbone)
-    names = [[layer.name for layer in group] for group in group_layers(network, "all")]
-    assert names == [["norm", "block_1"], ["block_0"], ["embedding"]]
+    groups = [[layer.name for layer in group] for group in group_layers(network, "all")]
+    assert groups == [["norm", "block_1"], ["block_0"], ["embedding"]]
     unfreeze_backbone(network, 2)
-    assert [*dict.fromkeys(weight.path.split("/")[-2] for weight in backbone.trainable_weights)] == [
-        "block_1", "norm",
-    ]  # fmt: skip
+    names = [weight.path.split("/")[-2] for weight in backbone.trainable_weights]
+    assert [*dict.fromkeys(names)] == ["block_1", "norm"]

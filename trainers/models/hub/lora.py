@@ -17,15 +17,19 @@ if TYPE_CHECKING:
     import keras
 
 
+_MORE_NAMES = ("q_proj", "v_proj", "query_proj", "value_proj")
+"""Names of layers of queries and values that KerasHub does not adapt by default, as in DINOv3."""
+
+
 def enable_lora(backbone: keras.Model, rank: int) -> None:
     """Add matrices to the layers of the queries and of the values of all attention layers.
 
     They do not change the output: one of the two matrices of a layer is 0.
 
     Raises:
-        UsageError: the backbone has no such layers.
+        UsageError: the backbone does not have these layers.
     """
-    backbone.enable_lora(rank)  # a method of KerasHub, which knows the names of the layers
+    backbone.enable_lora(rank, [*backbone.default_lora_layer_names(), *_MORE_NAMES])
     if not any(lora_layers(backbone)):
         raise UsageError(
             f"{type(backbone).__name__} has no attention layers for LoRA",

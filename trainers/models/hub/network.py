@@ -100,7 +100,7 @@ def _create(saved: SavedObject) -> keras.Model:
     kind = getattr(models, saved.class_name, None)
     if not (isinstance(kind, type) and issubclass(kind, models.Backbone)):
         raise UsageError(
-            "KerasHub has no such backbone",
+            "backbone not found in KerasHub",
             got=escape_for_display(saved.class_name),
             hint="install the version of keras-hub that wrote the preset",
         )

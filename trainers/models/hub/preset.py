@@ -183,7 +183,7 @@ def find_file(preset: str, name: str) -> Path | None:
             return Path(get_file(preset, name))
     except FileNotFoundError:
         return None
-    except Exception as error:  # each hub raises exceptions of its own
+    except Exception as error:  # each hub raises its own exceptions
         raise InputNotFoundError(
             "KerasHub cannot download the preset",
             path=escape_for_display(preset),
