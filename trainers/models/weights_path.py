@@ -29,7 +29,7 @@ def require_weights(weights: str | None, model: str) -> None:
     """Check that a model has weights: `imagenet`, `preset`, those of a file or a run, or random.
 
     Raises:
-        InputNotFoundError, UsageError: as `find_weights`; or the model has a preset with other weights.
+        InputNotFoundError, UsageError: as `find_weights`; or a preset has other weights.
     """
     if weights is None:
         return
