@@ -49,7 +49,8 @@ def shardmill(folder: Path, *arguments: str) -> dict[str, object]:
 
 def refusal(folder: Path, *arguments: str) -> str:
     """Return the error message of a training run."""
-    command = [interpreter("keras-hub"), "-m", "shardmill", "train", "data", "refused", *arguments]
+    train: tuple[str, ...] = ("-m", "shardmill", "train", "data", "refused")
+    command: list[str | Path] = [interpreter("keras-hub"), *train, *arguments]
     ended = subprocess.run(
         command, cwd=folder, env=library_environ(), capture_output=True, text=True, check=False
     )

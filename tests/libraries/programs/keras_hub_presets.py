@@ -6,12 +6,16 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 import shardmill as sm
 from trainers.backend import start_backend
+
+if TYPE_CHECKING:
+    from trainers.options import Pooling
 
 start_backend()
 
@@ -72,13 +76,14 @@ def check_features(folder: Path) -> None:
 
     pixels = np.random.default_rng(3).integers(0, 256, (4, SIDE_PX, SIDE_PX, 3), np.uint8)
 
-    def features(preset: str, pooling: str) -> np.ndarray:
+    def features(preset: str, pooling: Pooling) -> np.ndarray:
         found, shape = read_preset(str(folder / preset)), ImageShape(SIDE_PX, SIDE_PX)
         name = f"keras-hub:{folder / preset}"
         network = build_network(
             Architecture(name, shape, 2, pooling=pooling, backbone=found.backbone)
         )
         load_backbone(network, name, "preset")
+        assert network.extractor is not None
         return np.asarray(network.extractor(pixels))
 
     def own(preset: str, **options: object) -> keras.Model:
@@ -102,7 +107,7 @@ def check_features(folder: Path) -> None:
 
 def check_scores(folder: Path) -> None:
     """Compare the scores of exports of a run with those of predictions."""
-    import onnxruntime
+    import onnxruntime  # type: ignore[import-untyped]
     import tensorflow as tf
 
     records = sm.open_dataset(folder / "data")["test"][:]
