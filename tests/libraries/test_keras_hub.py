@@ -23,7 +23,9 @@ LORA = (
     "--learning-rate", "0.01", "--ema", "0.9",
 )  # fmt: skip
 
-pytestmark = pytest.mark.slow
+# Each process imports TensorFlow, and compiles for each phase.
+_LIMIT_S = 600
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * _LIMIT_S)]
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the dataset `data` and presets of tiny backbones."""
     path: Path = tmp_path_factory.mktemp("keras-hub")
     for name in ("write_photos", "write_presets"):
-        run_python("keras-hub", path, *PROGRAM, name, path)
+        check(path, name)
     return path
 
 
@@ -41,9 +43,15 @@ def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path / "kaggle"))
 
 
+def check(folder: Path, name: str) -> None:
+    """Run a function of the program."""
+    run_python("keras-hub", folder, *PROGRAM, name, folder, timeout_s=_LIMIT_S)
+
+
 def shardmill(folder: Path, *arguments: str) -> dict[str, object]:
     """Return the report of a command."""
-    printed = run_python("keras-hub", folder, "-m", "shardmill", *arguments, "--json")
+    command = ("-m", "shardmill", *arguments, "--json")
+    printed = run_python("keras-hub", folder, *command, timeout_s=_LIMIT_S)
     return json.loads(printed)  # type: ignore[no-any-return]
 
 
@@ -59,11 +67,11 @@ def refusal(folder: Path, *arguments: str) -> str:
 
 
 def test_keras_hub_network_has_the_features_of_keras_hub(folder: Path) -> None:
-    run_python("keras-hub", folder, *PROGRAM, "check_features", folder)
+    check(folder, "check_features")
 
 
 def test_keras_hub_preset_name_is_read_from_the_cache_of_kaggle(folder: Path) -> None:
-    run_python("keras-hub", folder, *PROGRAM, "check_cache", folder)
+    check(folder, "check_cache")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +113,7 @@ def test_keras_hub_lora_killed_run_resumes_exactly_and_exports_merged_weights(fo
         evaluated = shardmill(folder, "evaluate", "run", "--split", "validation")
         assert evaluated["loss"] == pytest.approx(whole["val_loss"], abs=1e-5)
         assert evaluated["accuracy"] == whole["val_accuracy"] == 1
-        run_python("keras-hub", folder, *PROGRAM, "check_scores", folder)
+        check(folder, "check_scores")
     finally:
         shutil.move(folder / "moved", folder / "vit")
 
