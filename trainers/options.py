@@ -50,7 +50,7 @@ OPTIMIZERS = (
     "adam", "adamw", "sgd", "rmsprop", "nadam", "adamax", "adagrad", "adadelta", "adafactor",
     "lion",
 )  # fmt: skip
-"""The names of the Keras optimizers, in lower case; FTRL is for linear models: weights start at 0."""
+"""The names of the Keras optimizers, in lower case, but FTRL: it starts all weights at 0."""
 _FOLD = re.compile(r"([1-9][0-9]{0,2})/([1-9][0-9]{0,2})")
 
 
