@@ -47,6 +47,7 @@ def train(
     head_dropout: float = 0.0,
     head_epochs: int | None = None,
     unfreeze_epochs: int = 0,
+    lora: int | None = None,
     features: str | PathLike[str] | None = None,
     dropout: float | None = None,
     l2: float = 0.0,
@@ -100,20 +101,24 @@ def train(
         run: the folder or URL of the run; without `resume` it must be absent or empty.
         target: the name of a column of numbers that the dataset keeps, which the model predicts
             instead of classes. Images without a value are left out.
-        model: the name of a model, registered or built in, or `package.module:builder`; None means
-            `cnn`.
+        model: the name of a model, registered or built in, `keras-hub:` and a preset of
+            KerasHub, or `package.module:builder`; None means `cnn`.
         mode: the mode: `scratch`, `transfer` (a new head on a frozen backbone) or `finetune`; None
             means `scratch`.
         weights: the initial weights of the backbone: `imagenet`, `none`, a weights file or a run
-            folder. None means `imagenet`, except for `scratch`, which starts from random weights.
+            folder. None means `imagenet`, or the weights of the preset of KerasHub, except for
+            `scratch`, which starts from random weights.
         unfreeze: the number of last backbone layers that `finetune` trains, or `all`.
-        pooling: the pooling of the backbone's feature map before the head.
+        pooling: the pooling of the backbone's feature map or tokens before the head; `token` is the
+            class token.
         head_units: the number of units of a dense layer before the logits; 0 means none.
         head_dropout: the dropout rate before the logits.
         head_epochs: the number of epochs in which `finetune` trains only the head, before it also
             trains the backbone; None means 3.
         unfreeze_epochs: the number of epochs in which `finetune` unfreezes the backbone gradually,
             from its last group of layers to its first, before the other epochs.
+        lora: the rank of matrices that `finetune` trains in the attention layers of a backbone of
+            KerasHub, instead of its layers; None means no LoRA.
         features: the folder or URL of a feature store made by `featurize`, for `transfer`; if None,
             the features are cached automatically.
         dropout: the dropout rate of models without a backbone; None means the default of the model.
@@ -220,7 +225,7 @@ def featurize(
     output: str | PathLike[str],
     *,
     model: str,
-    weights: str | PathLike[str] = "imagenet",
+    weights: str | PathLike[str] | None = None,
     image_size: int | tuple[int, int] | None = None,
     pooling: Pooling = "avg",
     dtype: FeatureType = "float16",
@@ -239,7 +244,8 @@ def featurize(
         dataset: the folder or URL of a dataset.
         output: the folder or URL of the feature store.
         model: the name of a model with a backbone.
-        weights: the weights of the backbone: `imagenet`, `none`, a weights file or a run folder.
+        weights: the weights of the backbone: `imagenet`, `none`, a weights file or a run folder;
+            None means `imagenet`, or the weights of the preset of KerasHub.
         image_size: the input size in pixels: (height, width), or one number for a square; the
             default is that of `train`.
         pooling: the pooling of the backbone's feature map.

@@ -18,7 +18,7 @@ from records.strict_json import decode_versioned, encode_canonical
 from records.text.formatting import pluralize
 from trainers.options import Fold, Part, Pixels, Pooling, TaskName, TrainOptions
 
-FORMAT_VERSION = 8
+FORMAT_VERSION = 9
 
 Decoder = Literal[1, 2]
 DECODER: Decoder = 2
@@ -61,11 +61,41 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deviation: Annotated[float, msgspec.Meta(gt=0, le=_LARGEST)]
 
 
+_Scalar = (
+    None
+    | bool
+    | Annotated[int, msgspec.Meta(ge=-(2**16), le=2**16)]
+    | Annotated[float, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)]
+    | Annotated[str, msgspec.Meta(max_length=100)]
+)
+_List = Annotated[list[_Scalar], msgspec.Meta(max_length=1000)]
+_Factor = Annotated[float, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)]
+
+
+class HubBackbone(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A backbone of KerasHub, and its preprocessing: pixel (0–255) × scale + offset.
+
+    Attributes:
+        class_name: the class in `keras_hub.models`.
+        arguments: the arguments of the class, except the shape of the images and the data type.
+        scale: the factor of each channel.
+        offset: the number that is added to each channel.
+    """
+
+    class_name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9]{0,99}$")]
+    arguments: dict[str, _Scalar | list[_Scalar | _List]]
+    scale: tuple[_Factor, _Factor, _Factor]
+    offset: tuple[_Factor, _Factor, _Factor]
+
+    def __hash__(self) -> int:
+        return hash(encode_canonical(self))
+
+
 class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The parameters from which a network is built.
 
     Attributes:
-        model: the name of a built-in or registered model.
+        model: the name of a built-in or registered model, or `keras-hub:` and a preset.
         shape: the shape of the input images.
         classes: the number of classes; 1 if the model predicts a number.
         dropout: the dropout rate of a CNN; None means the default of the model.
@@ -76,6 +106,8 @@ class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         l2: the factor of the L2 penalty on the kernels.
         task: the task that the network learns; `classification` in runs of format version 3.
         target: the column that the network predicts, if the task is `regression`.
+        backbone: the backbone of a preset of KerasHub, which the run needs no more; None for other
+            models.
     """
 
     model: str
@@ -88,6 +120,7 @@ class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     l2: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     task: TaskName = "classification"
     target: Target | None = None
+    backbone: HubBackbone | None = None
 
 
 class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,6 +12,7 @@ from trainers.options import Augmentation, Mode, Schedule
 Kind = Literal["cnn", "cnn-bn", "application", "custom"]
 """The kinds of models; each model in `trainers.models.registry` names its kind."""
 HEAD_LEARNING_RATE = 1e-3
+LORA_LEARNING_RATE = 1e-3
 
 
 class Defaults(NamedTuple):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from records.dataset import Dataset
     from trainers.config import RunConfig, Target
     from trainers.input.selection import Selection
+    from trainers.models.hub.preset import Preset
     from trainers.options import TrainOptions
 
 
@@ -42,6 +43,12 @@ def note_groups(options: TrainOptions) -> Iterator[str]:
             "the learning rate of each group of layers is that of the group before it, from the "
             f"head on, multiplied by {options.layer_decay:g}; --summary lists the groups"
         )
+
+
+def note_preset(preset: Preset | None) -> Iterator[str]:
+    """Yield a line about a preset that does not describe the pixels of its images."""
+    if preset is not None and not preset.has_converter:
+        yield "the preset has no image_converter.json: pixels are scaled to 0–1"
 
 
 def note_skipped(skipped: Collection[tuple[str, int]]) -> Iterator[str]:

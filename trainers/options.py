@@ -16,6 +16,7 @@ Pixels = Annotated[int, msgspec.Meta(ge=1, le=65_500)]
 Units = Annotated[int, msgspec.Meta(ge=0, le=2**16)]
 _MOST_FOLDS = 100
 UnfreezeEpochs = Annotated[int, msgspec.Meta(ge=0, le=100)]
+LoraRank = Annotated[int, msgspec.Meta(ge=1, le=1024)]
 LayerDecay = Annotated[float, msgspec.Meta(gt=0, le=1)]
 Folds = Annotated[int, msgspec.Meta(ge=2, le=_MOST_FOLDS)]
 Mistakes = Annotated[int, msgspec.Meta(ge=0, le=100)]
@@ -25,7 +26,8 @@ Amount = Annotated[float, msgspec.Meta(ge=0, le=_MOST)]
 PositiveAmount = Annotated[float, msgspec.Meta(gt=0, le=_MOST)]
 Part = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 Mode = Literal["scratch", "transfer", "finetune"]
-Pooling = Literal["avg", "max", "flatten"]
+Pooling = Literal["avg", "max", "flatten", "token"]
+"""The pooling of a feature map or of a sequence of tokens; `token` is the class token."""
 FeatureType = Literal["float16", "float32"]
 """The data type of stored features."""
 Schedule = Literal["constant", "cosine", "one-cycle"]
@@ -148,6 +150,8 @@ class TrainOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             trains the backbone.
         unfreeze_epochs: the number of epochs in which `finetune` unfreezes the backbone gradually,
             from its last group of layers to its first, before the main phase.
+        lora: the rank of the matrices that `finetune` trains in the attention layers, instead of
+            the layers of the backbone; None means no LoRA.
         features: the location of a feature store from `featurize`, for `transfer` without
             augmentation; None means a store in the cache, which is created if it is missing.
         dropout: the dropout rate of CNNs; None means the default of the model.
@@ -212,6 +216,7 @@ class TrainOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     head_dropout: Part = 0.0
     head_epochs: NotNegative = 3
     unfreeze_epochs: UnfreezeEpochs = 0
+    lora: LoraRank | None = None
     features: str | None = None
     dropout: Part | None = None
     l2: Amount = 0.0

@@ -24,6 +24,7 @@ _EXTRAS = {
     "jax": "jax",
     "jinja2": "report",
     "keras": "train",
+    "keras_hub": "keras-hub",
     "matplotlib": "plot",
     "mlflow": "mlflow",
     "openvino": "openvino",

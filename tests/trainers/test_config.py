@@ -188,9 +188,22 @@ def test_run_config_of_format_version_7_trains_all_layers_alike_and_logs_nothing
     assert found.loggers == ("tensorboard",)
 
 
+def test_run_config_of_format_version_8_has_no_preset_and_no_lora() -> None:
+    content = json.loads(encode_config(CONFIG))
+    del content["options"]["lora"], content["architecture"]["backbone"]
+    found = decode_config(json.dumps({**content, "format_version": 8}).encode(), path="")
+    assert (found.options.lora, found.architecture.backbone) == (None, None)
+
+
 @pytest.mark.parametrize(
     "changes",
-    [{"layer_decay": 0}, {"layer_decay": 1.1}, {"unfreeze_epochs": 101}, {"log": ["csv"]}],
+    [
+        {"lora": 0},
+        {"layer_decay": 0},
+        {"layer_decay": 1.1},
+        {"unfreeze_epochs": 101},
+        {"log": ["csv"]},
+    ],
 )
 def test_run_config_fine_tuning_or_logger_out_of_range_is_refused(
     changes: dict[str, object],

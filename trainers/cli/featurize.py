@@ -40,11 +40,10 @@ writable, 74 storage failed, 75 folder in use.
 @click.option("--model", type=ModelName(), required=True, help="Name of the backbone.")
 @click.option(
     "--weights",
-    type=Location("imagenet", "none"),
-    default="imagenet",
-    show_default=True,
+    type=Location("imagenet", "preset", "none"),
+    show_default="imagenet; preset with keras-hub",
     metavar="NAME|PATH",
-    help="Weights of the backbone: imagenet, none, a weights file, or a run folder.",
+    help="Weights of the backbone: imagenet, preset, none, a weights file, or a run folder.",
 )
 @click.option(
     "--image-size",
@@ -58,7 +57,7 @@ writable, 74 storage failed, 75 folder in use.
     type=click.Choice(get_args(Pooling)),
     default="avg",
     show_default=True,
-    help="Pooling of the backbone's feature map.",
+    help="Pooling of the backbone's feature map or tokens.",
 )
 @click.option(
     "--dtype",

@@ -19,6 +19,7 @@ from trainers.options import (
     Augmentation,
     Cache,
     LoggerName,
+    LoraRank,
     Mode,
     Pooling,
     Precision,
@@ -72,7 +73,8 @@ _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
         _option(
             "--model",
             ModelName(),
-            "Name of a built-in model, or package.module:builder for your own model.",
+            "Name of a built-in model, keras-hub:PRESET for a backbone of KerasHub, or "
+            "package.module:builder for your own model.",
         ),
         _option(
             "--mode",
@@ -81,8 +83,9 @@ _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
         ),
         _option(
             "--weights",
-            Location("imagenet", "none"),
-            "Initial weights of the backbone: imagenet, none, a weights file, or a run folder.",
+            Location("imagenet", "preset", "none"),
+            "Initial weights of the backbone: imagenet, preset, none, a weights file, or a run "
+            "folder.",
             metavar="NAME|PATH",
         ),
         _option(
@@ -91,7 +94,7 @@ _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
             "Number of layers at the end of the backbone that finetune trains.",
             metavar="N|all",
         ),
-        _option("--pooling", Pooling, "Pooling of the backbone's feature map before the head."),
+        _option("--pooling", Pooling, "Pooling of the backbone's feature map or tokens."),
         _option(
             "--head-units",
             Count(Units),
@@ -110,6 +113,12 @@ _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
             Count(UnfreezeEpochs),
             "Number of epochs in which finetune unfreezes the backbone gradually, from the end on.",
             metavar="N",
+        ),
+        _option(
+            "--lora",
+            Count(LoraRank),
+            "Rank of matrices that finetune trains in the attention layers, instead of the layers.",
+            metavar="RANK",
         ),
         _option("--features", Location(), "Feature store that featurize wrote.", metavar="STORE"),
         _option(

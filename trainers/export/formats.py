@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from records.errors import UsageError
 from records.runtime.extras import install_command
+
+if TYPE_CHECKING:
+    from trainers.config import RunConfig
 
 ExportPrecision = Literal["float32", "float16", "int8"]
 """The type of the stored weights; with `int8`, also of the activations."""
@@ -59,6 +62,14 @@ class ExportFormat:
     extra: tuple[str, str] | None = None
     batch: int | None = None
     precisions: tuple[ExportPrecision, ...] = field(default=("float32",))
+
+    def program_of(self, config: RunConfig) -> Program:
+        """Return the example program; a Keras file needs the layers of its backbone."""
+        program = self.program
+        if self.module != "trainers.export.keras_format" or config.architecture.backbone is None:
+            return program
+        imports = (*program.imports, "import keras_hub  # has the layers of the model")
+        return replace(program, packages=f"{program.packages} keras-hub", imports=imports)
 
 
 FORMATS: dict[str, ExportFormat] = {

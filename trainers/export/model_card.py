@@ -18,7 +18,7 @@ from records.storage import local_path
 from records.text.formatting import pluralize
 from records.text.markdown import code, fenced, inline, table
 from records.version import __version__
-from trainers.export.formats import FORMATS, ExportPrecision
+from trainers.export.formats import FORMATS, ExportPrecision, Program
 from trainers.export.preprocessing import PREPROCESSING, describe_preprocessing
 from trainers.export.sample_code import write_program
 from trainers.runs.result import read_result
@@ -71,7 +71,7 @@ def make_model_card(
     parts = [
         _header(run, name),
         _introduction(run, name, precision),
-        _usage(preprocessing, name),
+        _usage(preprocessing, FORMATS[name].program_of(run.config)),
         _signature(preprocessing, name),
         _data(run, find_manifest(run)),
         _figures(run, agreement),
@@ -117,8 +117,7 @@ def _introduction(run: Run, name: str, precision: ExportPrecision) -> str:
     )
 
 
-def _usage(preprocessing: Preprocessing, name: str) -> str:
-    program = FORMATS[name].program
+def _usage(preprocessing: Preprocessing, program: Program) -> str:
     packages = program.packages if program.call is None else f"numpy pillow {program.packages}"
     return "\n".join(
         [

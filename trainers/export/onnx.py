@@ -9,7 +9,7 @@ import json
 import logging
 import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -77,8 +77,19 @@ def convert(scored: keras.Model, config: RunConfig) -> onnx.ModelProto:
             input_names=[image.name],
             output_names=[output.name],
             tensors_to_rename={image.name: _INPUT, output.name: output_name(config)},
+            custom_op_handlers={"Erfc": (_convert_erfc, [])},
         )
     return converted
+
+
+def _convert_erfc(graph: Any, node: Any, _name: str, _arguments: Any) -> None:
+    """Replace erfc, a part of GELU that neither ONNX nor tf2onnx has, by 1 - erf."""
+    node.type, node.domain = "Erf", ""
+    kind = np.float16 if graph.get_dtype(node.input[0]) == onnx.TensorProto.FLOAT16 else np.float32
+    one = graph.make_const(f"{node.name}/one", np.array(1, kind))
+    negative = graph.insert_new_node_on_output("Neg", node.output[0])
+    added = graph.insert_new_node_on_output("Add", negative.output[0])
+    added.input.append(one.output[0])
 
 
 @contextmanager

@@ -10,12 +10,14 @@ import tensorflow as tf
 import xxhash
 
 from records.errors import UsageError
+from records.strict_json import encode_canonical
 from trainers.config import DECODER
 from trainers.features.manifest import FeatureSpec, SkippedRecord
 from trainers.input.bad_records import TF_READ_ERRORS, SkippedRecords, locate_bad_records
 from trainers.input.parallelism import parallel_map
 from trainers.input.pipeline import ShardSource, keep_selected
 from trainers.input.selection import Selection
+from trainers.models.registry import HUB_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -78,7 +80,7 @@ def make_spec(
 ) -> FeatureSpec:
     """Return the specification of the features that an extractor computes from a dataset."""
     return FeatureSpec(
-        model=architecture.model,
+        model=_name_backbone(architecture),
         weights=digest_weights(extractor),
         shape=architecture.shape,
         pooling=architecture.pooling,
@@ -88,6 +90,14 @@ def make_spec(
         decoder=decoder,
         multi_hot=len(dataset.labels) if dataset.is_multi_label else 0,
     )
+
+
+def _name_backbone(architecture: Architecture) -> str:
+    """Return the name of a model; of a preset, its backbone, because the preset may change."""
+    if architecture.backbone is None:
+        return architecture.model
+    digest = xxhash.xxh3_128_hexdigest(encode_canonical(architecture.backbone))
+    return f"{HUB_PREFIX}{architecture.backbone.class_name}/{digest}"
 
 
 def digest_weights(model: keras.Model) -> str:

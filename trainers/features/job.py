@@ -85,7 +85,7 @@ def featurize(
     from trainers.features.extract import build_extractor_network, get_extractor, make_spec
 
     started_at = time.monotonic()
-    network = build_extractor_network(plan.architecture, plan.options.weights)
+    network = build_extractor_network(plan.architecture, plan.options.source_of_weights)
     extractor = get_extractor(network, plan.options.model)
     spec = make_spec(plan.dataset, extractor, plan.architecture, plan.options.dtype)
     store = FeatureStore(open_storage(plan.out), spec, plan.shards)

@@ -16,7 +16,8 @@ from trainers.config import Architecture
 from trainers.input.image_size import resolve_image_size
 from trainers.input.selection import check_shards, select_split
 from trainers.models import find_model
-from trainers.models.weights_path import IMAGENET, find_weights
+from trainers.models.hub.preset import resolve_preset
+from trainers.models.weights_path import pretrained_weights, require_weights
 from trainers.options import FeatureType, Pixels, Pooling
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ class FeaturizeOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         model: the backbone, a name in `trainers.models.MODELS`.
-        weights: the weights of the backbone: `imagenet`, `none`, a weights file or a run folder.
+        weights: the weights of the backbone: `imagenet`, `none`, a weights file or a run folder;
+            None means `imagenet`, or the weights of the preset.
         image_size: (height, width) in pixels; None means the size of the dataset if it has one (see
             `resolve_image_size`), otherwise the default input size of the model.
         pooling: the pooling of the backbone's feature map: avg, max or flatten.
@@ -41,12 +43,17 @@ class FeaturizeOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     model: str
-    weights: str = "imagenet"
+    weights: str | None = None
     image_size: tuple[Pixels, Pixels] | None = None
     pooling: Pooling = "avg"
     dtype: FeatureType = "float16"
     batch_size: Positive = 32
     skip_bad: NotNegative = 0
+
+    @property
+    def source_of_weights(self) -> str:
+        """Return the weights of the backbone; without an option, those of the model."""
+        return self.weights or pretrained_weights(self.model)
 
 
 @dataclass(frozen=True)
@@ -91,14 +98,20 @@ def plan_backbone(dataset: Dataset, options: FeaturizeOptions) -> Architecture:
     training = select_split(dataset, "train")
     selections = (select_split(dataset, split) for split in dataset if dataset[split])
     check_shards(dataset, *selections, sizes=not options.skip_bad)
-    shape = resolve_image_size(dataset, training, options.image_size, spec)
-    return Architecture(options.model, shape, classes=len(dataset.labels), pooling=options.pooling)
+    spec, preset = resolve_preset(spec)
+    return Architecture(
+        options.model,
+        resolve_image_size(dataset, training, options.image_size, spec),
+        classes=len(dataset.labels),
+        pooling=options.pooling,
+        backbone=None if preset is None else preset.backbone,
+    )
 
 
 def _find_backbone(options: FeaturizeOptions) -> ModelSpec:
     spec = find_model(options.model)
-    if options.weights not in {IMAGENET, "none"}:
-        find_weights(options.weights, options.model)
+    weights = options.source_of_weights
+    require_weights(None if weights == "none" else weights, options.model)
     if not spec.has_backbone:
         raise UsageError(
             "this model has no backbone to extract features with",

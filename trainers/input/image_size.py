@@ -22,7 +22,8 @@ def resolve_image_size(
     A dataset that was converted with `--resize` has the size of `--resize`. Any other dataset has a
     size if all training images have the same size, and this size is not larger than the default of
     the model. If the size of the dataset is too small for the model, it is increased to the
-    smallest size that the model supports.
+    smallest size that the model supports. The backbone of a preset has one size: the default of its
+    spec.
 
     Raises:
         UsageError: the requested size is too small for the model.
@@ -36,6 +37,8 @@ def resolve_image_size(
                 got=f"{image_size[0]}x{image_size[1]}",
             )
         return ImageShape(*image_size, channels)
+    if spec.preset is not None:
+        return ImageShape(*spec.size_px, channels)
     size = dataset_size(dataset, training)
     is_resized = dataset.manifest.settings.images.resize is not None
     if size is None or not (

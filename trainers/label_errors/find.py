@@ -173,7 +173,7 @@ def _load(
     source = load_or_extract(
         dataset,
         selections,
-        build_extractor_network(architecture, options.weights),
+        build_extractor_network(architecture, options.source_of_weights),
         architecture,
         store=None,
         skip_bad=options.skip_bad,

@@ -45,10 +45,13 @@ def find_learning_rate(plan: TrainingPlan) -> LearningRateCurve:
         trial_network(plan) as network,
         locate_bad_records(plan.dataset, plan.training, on_message=lambda _: None),
     ):
+        from trainers.models.freezing import prepare_groups
+
         if plan.weights is not None:
             from trainers.models.pretrained import load_backbone
 
             load_backbone(network, options.model, plan.weights)
+        prepare_groups(network, options)
         constant = msgspec.structs.replace(options, schedule="constant", warmup_steps=0)
         setup = set_up_trial(plan, network, constant)
         for loss in _train(plan, setup, network, rates):

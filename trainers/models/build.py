@@ -13,6 +13,7 @@ from trainers.models.registry import find_model
 
 if TYPE_CHECKING:
     from trainers.config import Architecture, Target
+    from trainers.options import Pooling
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Network:
         model: the uncompiled model from uint8 (batch, *shape) to float32 logits (batch, classes),
             or to the value of a target (batch, 1). The model itself scales the pixels, so that
             every caller passes the same input.
-        backbone: the classifier of `keras.applications` without its top; None for other models.
+        backbone: the classifier of `keras.applications` without its top, or the backbone of
+            KerasHub; None for other models.
         extractor: the model from uint8 (batch, *shape) to the pooled features of the backbone
             (batch, features).
         head: the model from features to logits.
@@ -123,6 +125,50 @@ def logits(x: keras.KerasTensor, outputs: int, architecture: Architecture) -> ke
     return layers.Dense(
         outputs, dtype="float32", kernel_regularizer=_penalty(architecture), name="logits"
     )(x)
+
+
+def add_head(
+    image: keras.KerasTensor,
+    backbone: keras.Model,
+    features: keras.KerasTensor,
+    architecture: Architecture,
+    *,
+    name: str,
+) -> Network:
+    """Return a network with pooling and a head: a dense layer, dropout and the logits.
+
+    Args:
+        image: the input, uint8 (batch, *shape).
+        backbone: the backbone.
+        features: the output of the backbone: a feature map (batch, height, width, channels), a
+            sequence of tokens (batch, tokens, features), or features (batch, features).
+        architecture: the architecture with the options of the head.
+        name: the name of the model.
+    """
+    pooled = _pool(features, architecture.pooling)
+    units = architecture.head_units
+    x = dense(pooled, units, architecture) if units else pooled
+    output = logits(dropout(x, architecture.head_dropout), architecture.classes, architecture)
+    return Network(
+        keras.Model(image, output, name=name),
+        backbone=backbone,
+        extractor=keras.Model(image, pooled, name="extractor"),
+        head=keras.Model(pooled, output, name="head"),
+    )
+
+
+def _pool(features: keras.KerasTensor, pooling: Pooling) -> keras.KerasTensor:
+    kinds = {
+        "avg": (layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D),
+        "max": (layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D),
+        "flatten": (layers.Flatten, layers.Flatten),
+    }
+    # In float32, so that a head receives the same type of features at every precision policy.
+    options = {"dtype": "float32", "name": "features"}
+    if features.ndim == 2 or pooling == "token":
+        token = features if features.ndim == 2 else features[:, 0]
+        return layers.Activation("linear", **options)(token)
+    return kinds[pooling][features.ndim - 3](**options)(features)
 
 
 def _penalty(architecture: Architecture) -> keras.regularizers.Regularizer | None:

@@ -15,7 +15,7 @@ import msgspec
 
 from records.text.escaping import escape_surrogates
 from records.text.formatting import align, pluralize
-from trainers.models.registry import ENTRY_POINTS, MODELS, REGISTERED
+from trainers.models.registry import ENTRY_POINTS, HUB_PREFIX, MODELS, REGISTERED
 
 if TYPE_CHECKING:
     from trainers.models.registry import ModelSpec
@@ -142,6 +142,7 @@ class ModelList(msgspec.Struct, frozen=True):
             *align([names, *map(_describe, self.models)], right=" >>>>>"),
             f"parameters: without the logits; top-1: accuracy on ImageNet ({self.accuracy_source})",
             f"ImageNet weights of {found} in {self.weights_folder}; Keras downloads the others",
+            f"{HUB_PREFIX}PRESET: a backbone of KerasHub, from a preset (a folder or a name)",
         ]
 
     def __repr__(self) -> str:

@@ -11,11 +11,15 @@ from keras import layers as keras_layers
 
 from records.errors import UsageError
 from records.text.formatting import pluralize
+from trainers.models.hub.lora import enable_lora, lora_layers, train_matrices
 
 if TYPE_CHECKING:
     from trainers.models.build import Network
     from trainers.options import TrainOptions
 
+_FIXED = keras_layers.BatchNormalization | keras_layers.Normalization
+_UNUSED = {"mask_token"}
+"""The names of weights that only the pretraining of a transformer uses."""
 LayerCount = int | Literal["all"]
 """A number of layers at the end of `backbone.layers`, including pooling and activations."""
 
@@ -39,13 +43,20 @@ def unfreeze_backbone(network: Network, layers: LayerCount, part: Fraction = Fra
     Raises:
         UsageError: as `group_layers`.
     """
+    backbone = _require_backbone(network)
     groups = group_layers(network, layers)
     chosen = groups[: count_groups(part, len(groups))]
     trained = {id(layer) for group in chosen for layer in group}
-    backbone = _require_backbone(network)
     backbone.trainable = True
-    for layer in backbone.layers:
+    if any(lora_layers(backbone)):
+        train_matrices(backbone)
+        return
+    for layer in list_blocks(backbone):
         layer.trainable = id(layer) in trained
+        for inner in layer._flatten_layers(include_self=False):  # noqa: SLF001 # see list_blocks
+            inner.trainable = inner.trainable and not isinstance(inner, _FIXED)
+    for weight in backbone.weights:
+        weight.trainable = weight.trainable and weight.name not in _UNUSED
 
 
 def group_layers(network: Network, layers: LayerCount) -> list[list[keras.Layer]]:
@@ -53,7 +64,9 @@ def group_layers(network: Network, layers: LayerCount) -> list[list[keras.Layer]
 
     The outputs of the layers of a group have the same height and width: a group is a stage of the
     backbone. A layer with a smaller output than a layer after it, such as one of a
-    squeeze-and-excitation block, belongs to the group of the later one.
+    squeeze-and-excitation block, belongs to the group of the later one. In a transformer, each
+    block is a group, with a layer normalization after it. With LoRA, the adapted layers are the
+    only group.
 
     Args:
         network: a network with a backbone.
@@ -64,23 +77,18 @@ def group_layers(network: Network, layers: LayerCount) -> list[list[keras.Layer]
             to train.
     """
     backbone = _require_backbone(network)
-    count = len(backbone.layers) if layers == "all" else layers
-    if count > len(backbone.layers):
+    if adapted := [*lora_layers(backbone)]:
+        return [adapted]
+    every = list_blocks(backbone)
+    count = len(every) if layers == "all" else layers
+    if count > len(every):
         raise UsageError(
             "the backbone has fewer layers than requested",
-            expected=f"at most {len(backbone.layers)}",
+            expected=f"at most {len(every)}",
             got=count,
         )
-    groups: list[list[keras.Layer]] = []
-    most_pixels = 0
-    for layer in backbone.layers[: -count - 1 : -1]:
-        if not _can_train(layer):
-            continue
-        pixels = _count_pixels(layer)
-        if pixels > most_pixels:
-            groups.append([])
-            most_pixels = pixels
-        groups[-1].append(layer)
+    last = [layer for layer in every[: -count - 1 : -1] if _can_train(layer)]
+    groups = _group_stages(last) if backbone.output.ndim == 4 else _group_blocks(last)
     if not groups:
         raise UsageError(
             f"no weights to train in the last {pluralize(count, 'layer')} of the backbone",
@@ -89,19 +97,56 @@ def group_layers(network: Network, layers: LayerCount) -> list[list[keras.Layer]
     return groups
 
 
+def list_blocks(backbone: keras.Model) -> list[keras.Layer]:
+    """Return the layers of a backbone in order, and the blocks of an encoder instead of it."""
+    found: list[keras.Layer] = []
+    for layer in backbone.layers:
+        if type(layer).__name__.endswith("Encoder"):
+            # Keras has no other list of the layers in a layer.
+            found += layer._flatten_layers(include_self=False, recursive=False)  # noqa: SLF001
+        else:
+            found.append(layer)
+    return found
+
+
+def _group_stages(last: list[keras.Layer]) -> list[list[keras.Layer]]:
+    groups: list[list[keras.Layer]] = []
+    most_pixels = 0
+    for layer in last:
+        pixels = _count_pixels(layer)
+        if pixels > most_pixels:
+            groups.append([])
+            most_pixels = pixels
+        groups[-1].append(layer)
+    return groups
+
+
+def _group_blocks(last: list[keras.Layer]) -> list[list[keras.Layer]]:
+    groups: list[list[keras.Layer]] = []
+    is_complete = True
+    for layer in last:
+        if is_complete:
+            groups.append([])
+        groups[-1].append(layer)
+        is_complete = not isinstance(layer, keras_layers.LayerNormalization)
+    return groups
+
+
 def count_groups(part: Fraction, groups: int) -> int:
     """Return the number of groups that train in a phase, at least one."""
     return max(math.floor(part * groups), 1)
 
 
-def check_groups(network: Network, options: TrainOptions) -> None:
-    """Check that the options of fine-tuning fit the backbone, before the head trains.
+def prepare_groups(network: Network, options: TrainOptions) -> None:
+    """Enable LoRA if requested; check that the options of fine-tuning fit the backbone.
 
     Raises:
-        UsageError: as `group_layers`, or one group cannot be unfrozen gradually.
+        UsageError: as `group_layers` or `enable_lora`, or one group cannot be unfrozen gradually.
     """
     if options.mode != "finetune":
         return
+    if options.lora is not None:
+        enable_lora(_require_backbone(network), options.lora)
     groups = group_layers(network, options.unfreeze)
     if options.unfreeze_epochs and len(groups) == 1:
         raise UsageError(
@@ -142,8 +187,7 @@ def _require_backbone(network: Network) -> keras.Model:
 
 
 def _can_train(layer: keras.Layer) -> bool:
-    fixed = keras_layers.BatchNormalization | keras_layers.Normalization
-    return bool(layer.weights) and not isinstance(layer, fixed)
+    return bool(layer.weights) and not isinstance(layer, _FIXED)
 
 
 def _count_pixels(layer: keras.Layer) -> int:
@@ -153,5 +197,5 @@ def _count_pixels(layer: keras.Layer) -> int:
 
 
 def _min_count(backbone: keras.Model) -> int:
-    places = enumerate(reversed(backbone.layers), start=1)
+    places = enumerate(reversed(list_blocks(backbone)), start=1)
     return next(place for place, layer in places if _can_train(layer))

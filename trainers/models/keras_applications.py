@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 import keras
 from keras import layers, ops
 
-from trainers.models.build import Network, dense, dropout, logits
+from trainers.models.build import Network, add_head
 from trainers.models.registry import find_model
 
 if TYPE_CHECKING:
     from trainers.config import Architecture
-    from trainers.options import Pooling
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
@@ -26,14 +25,8 @@ def build(architecture: Architecture) -> Network:
     """
     image = keras.Input(architecture.shape.array_shape, dtype="uint8", name="image")
     backbone = build_backbone(architecture.model, architecture.shape.array_shape)
-    features = _pool(backbone(preprocess(image, architecture.model)), architecture.pooling)
-    logits = _classify(features, architecture)
-    return Network(
-        keras.Model(image, logits, name=architecture.model),
-        backbone=backbone,
-        extractor=keras.Model(image, features, name="extractor"),
-        head=keras.Model(features, logits, name="head"),
-    )
+    feature_map = backbone(preprocess(image, architecture.model))
+    return add_head(image, backbone, feature_map, architecture, name=architecture.model)
 
 
 def build_backbone(
@@ -77,22 +70,3 @@ def _scale_for_efficientnet(pixels: keras.KerasTensor) -> keras.KerasTensor:
     scale = [deviation**-0.5 for deviation in _IMAGENET_DEVIATION]
     offset = [255 * mean * (1 - part) for mean, part in zip(_IMAGENET_MEAN, scale, strict=True)]
     return layers.Rescaling(scale, offset, dtype="float32")(pixels)
-
-
-def _pool(feature_map: keras.KerasTensor, pooling: Pooling) -> keras.KerasTensor:
-    kinds = {
-        "avg": layers.GlobalAveragePooling2D,
-        "max": layers.GlobalMaxPooling2D,
-        "flatten": layers.Flatten,
-    }
-    # In float32, so that a head receives the same type of features at every precision policy.
-    return kinds[pooling](dtype="float32", name="features")(feature_map)
-
-
-def _classify(features: keras.KerasTensor, architecture: Architecture) -> keras.KerasTensor:
-    x = (
-        dense(features, architecture.head_units, architecture)
-        if architecture.head_units
-        else features
-    )
-    return logits(dropout(x, architecture.head_dropout), architecture.classes, architecture)

@@ -43,8 +43,7 @@ def load_network(run: Run) -> Network:
     network = build_network(architecture)
     model = network.model
     with run.checked_file(run.weights_file) as path, open_weights(path) as file:
-        if find_model(architecture.model).custom is not None:
-            # A custom layer may contain further layers, whose weights only Keras finds in the file.
+        if find_model(architecture.model).has_nested_layers:
             model.load_weights(path)
         else:
             _set_weights(run, file, model)

@@ -13,6 +13,7 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING
 
 from records.errors import InputNotFoundError, UsageError
+from trainers.models.hub.network import load_preset
 from trainers.models.keras_applications import build_backbone
 from trainers.models.load import open_weights
 from trainers.models.registry import find_model
@@ -44,7 +45,7 @@ def load_backbone(network: Network, model: str, weights: str) -> None:
     Args:
         network: a network with a backbone.
         model: the name of the model in `MODELS`.
-        weights: `imagenet`, or the path of a weights file or a run folder.
+        weights: `imagenet`, `preset`, or the path of a weights file or a run folder.
 
     Raises:
         InputNotFoundError: the file does not exist, or the ImageNet weights cannot be downloaded.
@@ -53,7 +54,10 @@ def load_backbone(network: Network, model: str, weights: str) -> None:
     """
     if network.backbone is None:
         raise UsageError(f"the model {model} has no backbone to load weights into")
-    if weights == IMAGENET:
+    preset = find_model(model).preset
+    if preset is not None:
+        load_preset(network.backbone, preset)
+    elif weights == IMAGENET:
         _copy_imagenet(network.backbone, model)
     else:
         _load_file(network.backbone, model, find_weights(weights, model))

@@ -65,6 +65,8 @@ class ModelSpec:
         application: the classifier in `keras.applications`, as `module.Class`; None for other
             models.
         custom: the arguments of `register_model`; None for a built-in model.
+        preset: the preset of KerasHub: a folder, or a name or handle that KerasHub downloads; None
+            for other models. `trainers.models.hub.preset` knows the size of its images.
     """
 
     module: str
@@ -75,11 +77,17 @@ class ModelSpec:
     channels: Literal[1, 3] | None = None
     application: str | None = None
     custom: CustomModel | None = None
+    preset: str | None = None
 
     @property
     def has_backbone(self) -> bool:
         """Return whether the model consists of a pretrained backbone and a head."""
-        return self.application is not None
+        return self.application is not None or self.preset is not None
+
+    @property
+    def has_nested_layers(self) -> bool:
+        """Return whether layers may contain layers, whose weights only Keras finds in a file."""
+        return self.custom is not None or self.preset is not None
 
 
 def _cnn(
@@ -154,6 +162,8 @@ MODELS: dict[str, ModelSpec] = {
 # fmt: on
 
 
+HUB_PREFIX = "keras-hub:"
+"""The prefix of models whose backbone is a preset of KerasHub, as in `keras-hub:FOLDER`."""
 _KINDS = "cnn, cnn-512, cnn-bn or a classifier of keras.applications, such as inception_v3"
 REGISTERED: dict[str, ModelSpec] = {}
 
@@ -233,6 +243,8 @@ def find_model(name: str) -> ModelSpec:
     Raises:
         UsageError: no model has this name; the message contains similar names.
     """
+    if is_preset(name):
+        return _hub(name.removeprefix(HUB_PREFIX))
     if name not in MODELS and name not in REGISTERED:
         _load_entry_point(name)
     found = MODELS.get(name) or REGISTERED.get(name)
@@ -244,9 +256,24 @@ def find_model(name: str) -> ModelSpec:
     return found
 
 
+def _hub(preset: str) -> ModelSpec:
+    if not preset or not preset.isprintable():
+        raise UsageError(
+            "no preset of KerasHub", expected="keras-hub: and a printable name", got=repr(preset)
+        )
+    # Like other deep networks without batch normalization, transformers use 1e-4 from scratch.
+    module, side_px = "trainers.models.hub.network", 224
+    return ModelSpec(module, (side_px, side_px), 1, 1e-4, "application", channels=3, preset=preset)
+
+
+def is_preset(model: str) -> bool:
+    """Return whether the backbone of a model is a preset of KerasHub."""
+    return model.startswith(HUB_PREFIX)
+
+
 def is_registered(name: str) -> bool:
     """Return whether a model has this name, without loading entry points."""
-    return name in MODELS or name in REGISTERED
+    return name in MODELS or name in REGISTERED or is_preset(name)
 
 
 def is_reference(model: str) -> bool:

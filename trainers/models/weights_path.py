@@ -8,13 +8,39 @@ import h5py
 
 from records.errors import InputNotFoundError, UsageError
 from records.storage import is_url, redact_url
+from records.text.escaping import escape_for_display
+from trainers.models.registry import is_preset
 from trainers.runs.run_dir import WEIGHTS, open_run
 
 IMAGENET = "imagenet"
+PRESET = "preset"
 _EXPECTED = "imagenet, a .weights.h5 or .h5 file of Keras, or a run folder"
 _WRITE_WEIGHTS = (
     "if you trust the model, load it with Keras and call model.save_weights('NAME.weights.h5')"
 )
+
+
+def pretrained_weights(model: str) -> str:
+    """Return the name of the pretrained weights of a model: `imagenet` or `preset`."""
+    return PRESET if is_preset(model) else IMAGENET
+
+
+def require_weights(weights: str | None, model: str) -> None:
+    """Check that a model has weights: `imagenet`, `preset`, those of a file or a run, or random.
+
+    Raises:
+        InputNotFoundError, UsageError: as `find_weights`; or a preset has other weights.
+    """
+    if weights is None:
+        return
+    if is_preset(model) and weights != PRESET:
+        raise UsageError(
+            "a model of KerasHub has the weights of its preset",
+            got=f"--weights {escape_for_display(weights)}",
+            hint="omit --weights, or use --weights none for random weights",
+        )
+    if weights != pretrained_weights(model):
+        find_weights(weights, model)
 
 
 def find_weights(weights: str, model: str) -> Path:

@@ -175,11 +175,11 @@ def _pick(name: RecipeName, recipe: Recipe, facts: Facts) -> str | None:
 
 def _choose_mode(recipe: Recipe, facts: Facts, choices: Choices) -> None:
     model = choices.options.model
-    has_backbone = not is_reference(model) and find_model(model).has_backbone
+    spec = None if is_reference(model) else find_model(model)
     weights = choices.options.weights
-    if not has_backbone or weights == "none":
+    if spec is None or not spec.has_backbone or weights == "none":
         choices.choose("mode", "scratch", "random weights")
-    elif weights is None and model not in facts.weights:
+    elif weights is None and model not in facts.weights and spec.preset is None:
         reason = "no pretrained weights on this machine: --weights imagenet downloads them"
         choices.choose("mode", "scratch", reason)
     elif recipe.is_finetuned:

@@ -10,6 +10,7 @@ from records.text.formatting import pluralize
 from trainers.input.image_size import resolve_image_size
 from trainers.input.selection import select_for_training
 from trainers.models import find_model, is_reference
+from trainers.models.hub.preset import resolve_preset
 from trainers.options import Augmentation, RecipeName
 from trainers.recipes.choose import SETTINGS, Choices, choose_cache, choose_options
 from trainers.recipes.facts import find_facts
@@ -126,7 +127,7 @@ def _choose(request: RecipeRequest, recipe: Recipe, data: _Data, options: TrainO
     choose_options(request.name, recipe, data.facts, choices)
     model = choices.options.model
     if not is_reference(model):
-        spec = find_model(model)
+        spec, _ = resolve_preset(find_model(model))
         size = choices.options.image_size
         shape = resolve_image_size(data.dataset, data.training, size, spec)
         if size is None:

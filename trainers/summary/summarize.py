@@ -26,7 +26,7 @@ def summarize_training(plan: TrainingPlan) -> TrainingSummary:
 
     # These modules import Keras, so the backend must be started first.
     from trainers.models.build import build_network
-    from trainers.models.freezing import check_groups, count_parameters
+    from trainers.models.freezing import count_parameters, prepare_groups
     from trainers.summary.memory import count_weights, list_layers, output_shape
     from trainers.training.compile import set_precision
 
@@ -34,7 +34,7 @@ def summarize_training(plan: TrainingPlan) -> TrainingSummary:
     check_batch_size(options.batch_size, backend, validation_images=plan.validation.records)
     precision = set_precision(options.precision, backend)
     network = build_network(plan.config.architecture)
-    check_groups(network, options)
+    prepare_groups(network, options)
     phases = tuple(_summarize_phase(plan, network, phase) for phase in plan.phases)
     parameters, trained_parameters = count_parameters(network)
     return TrainingSummary(

@@ -4,7 +4,8 @@
 
 A checkpoint is a Keras weights file of the model and its optimizer. The group `random/` contains
 the states of random layers, the group `metrics/` the variables of the metrics, and the group
-`best/` the weights of the best epoch so far. A file attribute contains the state of the run as
+`best/` the weights of the best epoch so far. With LoRA, `lora/` contains the weights of the adapted
+layers, which Keras saves merged. A file attribute contains the state of the run as
 JSON. The input needs no state: its order follows from seed and step.
 """
 
@@ -21,6 +22,7 @@ from keras import ops
 
 from records.errors import CorruptDataError
 from records.strict_json import decode_json
+from trainers.models.hub.lora import lora_weights
 from trainers.models.load import check_weights
 from trainers.models.weights_file import encode_weights
 from trainers.runs.history import EpochMetrics
@@ -40,6 +42,7 @@ _STATE = "shardmill"
 _RANDOM = "random"
 _METRICS = "metrics"
 _BEST = "best"
+_LORA = "lora"
 _PATTERN = "step-*.weights.h5"
 _HINT = "remove this file to resume from the previous checkpoint"
 
@@ -117,6 +120,7 @@ def save_checkpoint(
         _write_arrays(file, _RANDOM, map(ops.convert_to_numpy, _list_random_states(model)))
         _write_arrays(file, _METRICS, arrays.metrics)
         _write_arrays(file, _BEST, arrays.best)
+        _write_arrays(file, _LORA, map(ops.convert_to_numpy, lora_weights(model)))
 
     run.write(name, encode_weights(model, add_state))
     for older in list_checkpoints(run)[:-keep]:
@@ -169,6 +173,8 @@ def restore_model(
         with h5py.File(path, "r") as file:
             for number, variable in enumerate(_list_random_states(model)):
                 variable.assign(file[f"{_RANDOM}/{number}"][()])
+            for number, variable in enumerate(lora_weights(model)):
+                variable.assign(file[f"{_LORA}/{number}"][()])
             return Arrays(_read_arrays(file, _METRICS), _read_arrays(file, _BEST))
 
 

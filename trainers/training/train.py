@@ -72,7 +72,7 @@ def train(
 
     from trainers.input.bad_records import locate_bad_records
     from trainers.models.build import build_network
-    from trainers.models.freezing import check_groups
+    from trainers.models.freezing import prepare_groups
     from trainers.models.pretrained import load_backbone
     from trainers.training.checkpoints import (
         TrainingState,
@@ -105,7 +105,7 @@ def train(
         network = build_network(plan.config.architecture)
         if plan.weights is not None:
             load_backbone(network, options.model, plan.weights)
-        check_groups(network, options)
+        prepare_groups(network, options)
         checkpoint = latest_checkpoint(run)
         state = read_state(run, checkpoint) if checkpoint else TrainingState(options.seed)
         plan = plan.shortened(*state.shortened)

@@ -18,9 +18,9 @@ from trainers.runs.run_dir import open_run
 
 pytest.importorskip("tf2onnx", reason="needs shardmill[onnx]: no tf2onnx")
 
-# The smallest classifier of each family of keras.applications; tf2onnx cannot convert ConvNeXt.
+# The smallest classifier of each family of keras.applications.
 FAMILIES = (
-    "densenet121", "efficientnet_b0", "efficientnet_v2_b0", "inception_v3",
+    "convnext_tiny", "densenet121", "efficientnet_b0", "efficientnet_v2_b0", "inception_v3",
     "mobilenet", "mobilenet_v2", "mobilenet_v3_small", "nasnet_mobile", "resnet50", "vgg16",
     "xception",
 )  # fmt: skip

@@ -158,14 +158,14 @@ def test_rate_factors_fall_from_group_to_group(network: Network) -> None:
     assert find_rate_factors(network, TrainOptions(mode="finetune")) is None
 
 
-def test_check_groups_one_group_cannot_be_unfrozen_gradually(network: Network) -> None:
-    from trainers.models.freezing import check_groups
+def test_prepare_groups_one_group_cannot_be_unfrozen_gradually(network: Network) -> None:
+    from trainers.models.freezing import prepare_groups
 
     options = TrainOptions(mode="finetune", unfreeze=6, unfreeze_epochs=2)
     with pytest.raises(UsageError, match=r"one group.*--unfreeze-epochs 2 with --unfreeze 6"):
-        check_groups(network, options)
-    check_groups(network, TrainOptions(mode="finetune", unfreeze_epochs=2))
-    check_groups(build("cnn", 16), TrainOptions())
+        prepare_groups(network, options)
+    prepare_groups(network, TrainOptions(mode="finetune", unfreeze_epochs=2))
+    prepare_groups(build("cnn", 16), TrainOptions())
 
 
 def test_freeze_base_network_without_base_is_refused() -> None:
@@ -189,3 +189,28 @@ def test_count_parameters_vgg16_recipe_equals_known_counts(pooling: str, feature
     unfreeze_backbone(network, 4)
     assert trainable(network) == ["block5_conv1", "block5_conv2", "block5_conv3"]
     assert count_parameters(network) == (backbone + head, block_5 + head)
+
+
+def test_group_layers_transformer_has_one_group_per_block() -> None:
+    import keras
+    from keras import layers
+
+    from trainers.models.freezing import group_layers, unfreeze_backbone
+
+    class Encoder(layers.Layer):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = [layers.Dense(4, name=f"block_{number}") for number in range(2)]
+            self.final_norm = layers.LayerNormalization(name="norm")
+
+        def call(self, tokens: Any) -> Any:
+            return self.final_norm(self.blocks[1](self.blocks[0](tokens)))
+
+    image = keras.Input((6, 4))
+    backbone = keras.Model(image, Encoder()(layers.Dense(4, name="embedding")(image)))
+    network = Network(backbone, backbone=backbone)
+    groups = [[layer.name for layer in group] for group in group_layers(network, "all")]
+    assert groups == [["norm", "block_1"], ["block_0"], ["embedding"]]
+    unfreeze_backbone(network, 2)
+    names = [weight.path.split("/")[-2] for weight in backbone.trainable_weights]
+    assert [*dict.fromkeys(names)] == ["block_1", "norm"]

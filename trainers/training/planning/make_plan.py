@@ -25,11 +25,13 @@ from trainers.input.selection import (
 )
 from trainers.input.shard_cache import check_limit
 from trainers.models import ModelSpec, find_model, is_reference, resolve_model
-from trainers.models.weights_path import IMAGENET, find_weights
+from trainers.models.hub.preset import resolve_preset
+from trainers.models.weights_path import require_weights
 from trainers.notes import (
     describe_model,
     note_classes,
     note_groups,
+    note_preset,
     note_skipped,
     note_splits,
     note_target,
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from records.dataset import Dataset
     from trainers.features.manifest import FeatureManifest
     from trainers.input.selection import Selection
+    from trainers.models.hub.preset import Preset
     from trainers.options import TrainOptions
 
 
@@ -88,6 +91,7 @@ def plan_training(
     options = msgspec.structs.replace(options, model=resolve_model(options.model, name))
     spec = find_model(options.model)
     check_options(options, spec)
+    spec, preset = resolve_preset(spec)
     run_location = os.fspath(run)
     if found is None:
         require_empty(run, dataset=location, resume=resume)
@@ -101,12 +105,11 @@ def plan_training(
         skipped = store.skipped_in((*training.shards, *validation.shards))
     check_shards(dataset, training, validation, sizes=not (options.skip_bad or skipped))
     # The scale of a target depends on all records, because --resume may name another store.
-    architecture = _choose_architecture(options, spec, dataset, training)
+    architecture = _choose_architecture(options, spec, preset, dataset, training)
     check_task(options, spec, architecture, dataset.labels)
     training, validation = training.excluding(skipped), validation.excluding(skipped)
     weights = choose_weights(options)
-    if weights not in {None, IMAGENET}:
-        find_weights(str(weights), options.model)
+    require_weights(weights, options.model)
     rate, head_rate = choose_learning_rates(options, spec)
     find_phases = partial(
         plan_phases,
@@ -144,6 +147,7 @@ def plan_training(
         (
             *config.choices,
             describe_model(config),
+            *note_preset(preset),
             *note_groups(options),
             *note_splits(training, validation, options.fold),
             *advise_on_batches(training.records, options),
@@ -195,7 +199,11 @@ def _find_restarts(
 
 
 def _choose_architecture(
-    options: TrainOptions, spec: ModelSpec, dataset: Dataset, training: Selection
+    options: TrainOptions,
+    spec: ModelSpec,
+    preset: Preset | None,
+    dataset: Dataset,
+    training: Selection,
 ) -> Architecture:
     target = None
     if options.target is not None:
@@ -213,6 +221,7 @@ def _choose_architecture(
         l2=options.l2,
         task=dataset.manifest.settings.task if target is None else "regression",
         target=target,
+        backbone=None if preset is None else preset.backbone,
     )
 
 

@@ -9,9 +9,10 @@ import msgspec
 
 from records.errors import UsageError
 from trainers.augment.spec import check_colors, format_augmentation
-from trainers.defaults import HEAD_LEARNING_RATE, find_defaults
+from trainers.defaults import HEAD_LEARNING_RATE, LORA_LEARNING_RATE, find_defaults
 from trainers.loggers import check_loggers
 from trainers.models import find_model, is_reference
+from trainers.models.weights_path import pretrained_weights
 from trainers.options import Fold
 from trainers.tasks import find_task
 from trainers.tasks.class_weights import check_class_weights
@@ -40,6 +41,7 @@ def check_options(options: TrainOptions, spec: ModelSpec) -> None:
     _check_mixing(options, spec)
     _check_validation(options)
     _check_backbone(options, spec)
+    _check_preset(options, spec)
     _check_input(options)
 
 
@@ -94,16 +96,21 @@ def _name(options: TrainOptions) -> str:
 
 
 def choose_weights(options: TrainOptions) -> str | None:
-    """Return the initial weights of the backbone: `imagenet` or a path; None if random."""
+    """Return the initial weights of the backbone: a name or a path; None if random."""
     if options.mode == "scratch" or options.weights == "none":
         return None
-    return options.weights or "imagenet"
+    return options.weights or pretrained_weights(options.model)
 
 
 def choose_learning_rates(options: TrainOptions, spec: ModelSpec) -> tuple[float, float]:
     """Return two learning rates: of the main phase, and of a head phase before it."""
-    default = find_defaults(spec.kind, options.mode).rate(spec.learning_rate)
-    return options.learning_rate or default, HEAD_LEARNING_RATE
+    return options.learning_rate or _default_rate(options, spec), HEAD_LEARNING_RATE
+
+
+def _default_rate(options: TrainOptions, spec: ModelSpec) -> float:
+    if options.lora is not None:
+        return LORA_LEARNING_RATE
+    return find_defaults(spec.kind, options.mode).rate(spec.learning_rate)
 
 
 def complete_options(options: TrainOptions, given: Container[str]) -> TrainOptions:
@@ -127,7 +134,7 @@ def complete_options(options: TrainOptions, given: Container[str]) -> TrainOptio
         "augment": defaults.augment,
     }
     if spec is not None:
-        values["learning_rate"] = defaults.rate(spec.learning_rate)
+        values["learning_rate"] = _default_rate(options, spec)
     missing = {name: value for name, value in values.items() if name not in given}
     return msgspec.structs.replace(options, **missing)
 
@@ -197,12 +204,41 @@ def _check_backbone(options: TrainOptions, spec: ModelSpec) -> None:
         ("--unfreeze", options.unfreeze != "all"),
         ("--unfreeze-epochs", options.unfreeze_epochs > 0),
         ("--layer-decay", options.layer_decay is not None),
+        ("--lora", options.lora is not None),
     ):
         if is_given and options.mode != "finetune":
             raise UsageError(
                 f"{flag} has an effect only with --mode finetune",
                 got=f"--mode {options.mode}",
                 hint=f"omit {flag}, or use --mode finetune",
+            )
+
+
+def _check_preset(options: TrainOptions, spec: ModelSpec) -> None:
+    if options.pooling == "token" and spec.preset is None:
+        raise UsageError(
+            f"{options.model} has a feature map, and no class token",
+            got="--pooling token",
+            hint="use --pooling avg, or a transformer: --model keras-hub:PRESET",
+        )
+    if options.lora is None:
+        return
+    if spec.preset is None:
+        raise UsageError(
+            f"{options.model} has no attention layers for LoRA",
+            got=f"--lora {options.lora}",
+            hint="omit --lora, or use a transformer: --model keras-hub:PRESET",
+        )
+    for flag, is_given in (
+        ("--unfreeze", options.unfreeze != "all"),
+        ("--unfreeze-epochs", options.unfreeze_epochs > 0),
+        ("--layer-decay", options.layer_decay is not None),
+    ):
+        if is_given:
+            raise UsageError(
+                "with --lora, the layers of the backbone stay frozen",
+                got=f"{flag} with --lora",
+                hint=f"omit {flag} or --lora",
             )
 
 

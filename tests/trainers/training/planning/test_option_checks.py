@@ -6,6 +6,7 @@ import pytest
 
 from records.errors import UsageError
 from trainers.models import find_model
+from trainers.models.weights_path import require_weights
 from trainers.options import Augmentation, TrainOptions
 from trainers.training.planning.option_checks import (
     check_options,
@@ -30,6 +31,13 @@ FLIP, CROP = Augmentation(flip="horizontal"), Augmentation(crop=0.3)
         (
             {"model": "vgg16", "mode": "transfer", "layer_decay": 0.5},
             "--layer-decay has an effect only with --mode finetune, got --mode transfer",
+        ),
+        ({"pooling": "token"}, "cnn has a feature map, and no class token"),
+        ({"model": "vgg16", "mode": "finetune", "lora": 4}, "vgg16 has no attention layers"),
+        ({"model": "keras-hub:a", "lora": 4}, "--lora has an effect only with --mode finetune"),
+        (
+            {"model": "keras-hub:a", "mode": "finetune", "lora": 4, "layer_decay": 0.5},
+            "stay frozen, got --layer-decay with --lora",
         ),
         ({"features": "store"}, "requires --mode transfer"),
         (
@@ -60,6 +68,7 @@ def test_check_options_conflicting_options_are_refused(
         {"model": "vgg16", "mode": "finetune", "unfreeze": 4, "head_units": 8, "cache": "disk"},
         {"model": "vgg16", "mode": "finetune", "unfreeze_epochs": 2, "layer_decay": 0.5},
         {"model": "vgg16", "head_dropout": 0.5},
+        {"model": "keras-hub:a", "mode": "finetune", "lora": 4, "pooling": "token"},
     ],
 )
 def test_check_options_compatible_options_are_accepted(options: dict[str, object]) -> None:
@@ -72,6 +81,13 @@ def test_choose_weights_default_is_imagenet_unless_scratch() -> None:
     assert choose_weights(TrainOptions(mode="transfer")) == "imagenet"
     assert choose_weights(TrainOptions(mode="finetune", weights="none")) is None
     assert choose_weights(TrainOptions(mode="finetune", weights="a.h5")) == "a.h5"
+    assert choose_weights(TrainOptions(mode="transfer", model="keras-hub:a")) == "preset"
+
+
+def test_require_weights_preset_has_no_other_weights() -> None:
+    require_weights("preset", "keras-hub:a")
+    with pytest.raises(UsageError, match="the weights of its preset, got --weights imagenet"):
+        require_weights("imagenet", "keras-hub:a")
 
 
 def test_choose_learning_rates_option_sets_main_phase() -> None:
