@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import faulthandler
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +43,6 @@ def serving(run: Path, name: str, limits: Limits) -> Iterator[Served]:
             server.should_exit = True
             thread.join(SECONDS)
             if thread.is_alive():
-                faulthandler.dump_traceback(sys.__stderr__)
+                faulthandler.dump_traceback(2)
         assert not thread.is_alive()
     assert state.open_requests == 0
