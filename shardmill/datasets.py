@@ -278,6 +278,7 @@ def extract(
     Raises:
         InputNotFoundError: there is no finished dataset.
         CorruptDataError: a record is corrupt.
+        UsageError: the output is inside the dataset, or at a URL that is not local.
         OutputError: the output exists or cannot be written.
     """
     from pipelines.extract import extract as run

@@ -50,9 +50,9 @@ NONE_OF_THESE = "none of these"
 """The text for an image that shows none of the classes of a model."""
 OPTIMIZERS = (
     "adam", "adamw", "sgd", "rmsprop", "nadam", "adamax", "adagrad", "adadelta", "adafactor",
-    "lion", "ftrl",
+    "lion",
 )  # fmt: skip
-"""The names of the Keras optimizers, in lower case."""
+"""The names of the Keras optimizers, in lower case, but FTRL: it starts all weights at 0."""
 _FOLD = re.compile(r"([1-9][0-9]{0,2})/([1-9][0-9]{0,2})")
 
 

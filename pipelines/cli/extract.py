@@ -22,8 +22,8 @@ _EPILOG = """\b
 Example:
   shardmill extract data/ photos-again/
 
-Exit codes: 0 done, 66 no finished dataset, or damaged, 73 OUTPUT exists or
-cannot be written, 74 storage failed.
+Exit codes: 0 done, 2 usage error, 66 no finished dataset, or damaged, 73 OUTPUT
+exists or cannot be written, 74 storage failed.
 """
 
 

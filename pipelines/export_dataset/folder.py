@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.export_dataset.report import ExportReport
-from pipelines.extract import extract, options_to_convert
+from pipelines.extract import extract, options_to_convert, require_absent, require_local
 from records.errors import UsageError
 from records.exchange.formats import FOLDER
 from records.runtime.shard_worker import LOCAL, OnProgress, RunnerConfig
@@ -50,7 +51,9 @@ def export_folder(
     started_at = time.monotonic()
     splits = opened.values() if split is None else [opened[split]]
     images = sum(each.info.records for each in splits)
-    if not dry_run:
+    if dry_run:
+        require_absent(Path(require_local(output)))
+    else:
         extract(dataset, output, _counter(images, on_progress), split=split, processes=processes)
     return ExportReport(
         status="planned" if dry_run else "exported",

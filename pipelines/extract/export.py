@@ -17,12 +17,12 @@ from pathlib import Path
 from pipelines.extract.metadata import MetadataWriter, WrittenImage, has_metadata
 from pipelines.extract.paths import relative_path
 from records.dataset import Dataset, Record, Split, open_dataset
-from records.errors import OutputError
+from records.errors import OutputError, UsageError
 from records.exchange.image_file import image_file
 from records.format.layout import SplitName
 from records.runtime.processes import divide_cpus, process_map
 from records.runtime.shard_worker import ProgressCallback
-from records.storage import is_in_memory
+from records.storage import is_in_memory, local_path, redact_url
 from records.storage.atomic import atomic_folder
 from records.storage.errors import HINT_FIX, starts_over, translate_write_errors
 from records.storage.exclusive import require_outside
@@ -52,7 +52,7 @@ def extract(
 
     Args:
         dataset: the path or URL of a dataset.
-        out: the path of the new folder.
+        out: the path or `file://` URL of the new folder.
         on_images: a callback that receives the number of images written since the previous call.
         split: the split whose images are written; by default, all splits.
         processes: the number of processes that write files; by default, it follows from the usable
@@ -60,11 +60,13 @@ def extract(
 
     Raises:
         InputNotFoundError: there is no finished dataset.
-        UsageError: `out` is inside the dataset, or the dataset does not have the split.
+        UsageError: `out` is inside the dataset or at another URL, or the dataset does not have the
+            split.
         CorruptDataError: a record is damaged, or its key leads out of the folder.
         OutputError: `out` already exists, or cannot be written.
     """
     opened = open_dataset(dataset)
+    out = require_local(out)
     require_outside(out, opened.location)
     splits = opened.values() if split is None else [opened[split]]
     wanted = {each.name for each in splits}
@@ -161,12 +163,33 @@ def create_file(path: Path, content: bytes) -> None:
         stream.write(content)
 
 
+def require_local(out: str) -> str:
+    """Return the path of a local output. Raises UsageError for a URL that is not local."""
+    path = local_path(out)
+    if path is None:
+        raise UsageError(
+            "image files are written only to a local folder",
+            got=escape_for_display(redact_url(out)),
+            hint="choose a local folder, and upload it, or use `shardmill export-dataset`",
+        )
+    return path
+
+
+def require_absent(out: Path) -> None:
+    """Raise OutputError if the output exists."""
+    if os.path.lexists(out):
+        raise OutputError(
+            "the folder already exists",
+            path=escape_for_display(str(out)),
+            hint="choose another name",
+        )
+
+
 @contextmanager
 def _new_folder(out: Path) -> Iterator[Path]:
     """Yield a folder that becomes `out` when the block succeeds. `out` must not exist."""
+    require_absent(out)
     path = escape_for_display(str(out))
-    if os.path.lexists(out):
-        raise OutputError("the folder already exists", path=path, hint="choose another name")
     with ExitStack() as stack:
         with translate_write_errors(path, hint=HINT_FIX):
             folder = stack.enter_context(atomic_folder(out))

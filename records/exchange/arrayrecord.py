@@ -9,16 +9,17 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
+from records.exchange.temporary_files import translate_temporary_errors
 from records.exchange.tfds import encode_record
 from records.format.tfds_metadata import tfds_files
 from records.runtime.extras import require_extra
 from records.storage import COPY_STEP_BYTES
-from records.storage.errors import translate_write_errors
 
 if TYPE_CHECKING:
     from records.dataset import Record
@@ -39,13 +40,19 @@ def write(file: BinaryIO, records: Iterable[Record], manifest: Manifest) -> None
     library = require_extra("array_record.python.array_record_module", "arrayrecord")
     with tempfile.TemporaryDirectory(prefix="shardmill-") as folder:
         path = Path(folder) / f"new{_EXTENSION}"
-        writer = library.ArrayRecordWriter(str(path), _OPTIONS)
+        with translate_temporary_errors():
+            writer = library.ArrayRecordWriter(str(path), _OPTIONS)
         try:
             for record in records:
-                writer.write(encode_record(record, manifest.settings.columns))
-        finally:
+                encoded = encode_record(record, manifest.settings.columns)
+                with translate_temporary_errors():
+                    writer.write(encoded)
+        except BaseException:
+            with suppress(RuntimeError):
+                writer.close()
+            raise
+        with translate_temporary_errors():
             writer.close()
-        with translate_write_errors(str(path)):
             stream = path.open("rb")
         with stream:
             shutil.copyfileobj(stream, file, COPY_STEP_BYTES)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from records.errors import UsageError
 from records.exchange.fields import field_names
 from records.exchange.image_file import image_file, key_as_path
+from records.exchange.temporary_files import translate_temporary_errors
 from records.storage import COPY_STEP_BYTES
 from records.text.formatting import pluralize
 
@@ -46,7 +47,12 @@ class _Column(NamedTuple):
 
 
 def write(file: BinaryIO, records: Iterable[Record], manifest: Manifest) -> None:
-    """Write an MDS shard; see `FormatModule.write`. Raises UsageError if it is over 4 GiB."""
+    """Write an MDS shard; see `FormatModule.write`.
+
+    Raises:
+        UsageError: the shard would be over 4 GiB.
+        OutputError, StorageError: the temporary file cannot be written.
+    """
     names, columns = field_names(manifest), _columns(manifest)
     is_multi_label = manifest.settings.is_multi_label
     config = json.dumps(_config(columns), sort_keys=True).encode()
@@ -55,7 +61,8 @@ def write(file: BinaryIO, records: Iterable[Record], manifest: Manifest) -> None
         for record in records:
             values = _values(record, names, is_multi_label)
             sample = _encode([(column.encoding, values[column.name]) for column in columns])
-            samples.write(sample)
+            with translate_temporary_errors():
+                samples.write(sample)
             sizes.append(len(sample))
         first = 4 * (len(sizes) + 2) + len(config)
         offsets = list(accumulate(sizes, initial=first))
@@ -67,7 +74,8 @@ def write(file: BinaryIO, records: Iterable[Record], manifest: Manifest) -> None
                 hint="pass a smaller --file-mb or --images-per-file",
             )
         file.write(struct.pack(f"<{len(offsets) + 1}I", len(sizes), *offsets) + config)
-        samples.seek(0)
+        with translate_temporary_errors():
+            samples.seek(0)
         while block := samples.read(COPY_STEP_BYTES):
             file.write(block)
 

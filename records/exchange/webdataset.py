@@ -5,12 +5,15 @@
     daisy/17.json   the key, the labels, the names of the classes, and the columns
 
 WebDataset takes the path up to the first dot of the last part as the name of a sample, and ends the
-sample at the next name. So a name has no dot there, and differs from the previous one.
+sample at the next name. So a name has no dot there, and differs from the previous one. WebDataset
+skips files in folders such as `__meta__`, and files whose path has a line break and dots: `%5F`
+replaces the first underscore, and `%0A` the line break.
 """
 
 from __future__ import annotations
 
 import io
+import re
 import tarfile
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, BinaryIO
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 _EXTENSIONS: dict[ImageFormat, tuple[bytes, ...]] = {"jpeg": (b"jpg", b"jpeg"), "png": (b"png",)}
 """The extensions that WebDataset decodes, the usual one first."""
 _DOT = b"%2E"
+_UNDERSCORE = b"%5F"
+_SKIPPED_FOLDER = re.compile(rb"__[^/]*__/")
 
 
 def write(file: BinaryIO, records: Iterable[Record], manifest: Manifest) -> None:
@@ -60,7 +65,8 @@ def sample_name(key: bytes, kind: ImageFormat, previous: bytes) -> tuple[bytes, 
     """Return the name of the sample of an image, and the extension of its file.
 
     Together they are the key, unless it has another extension, more dots in its last part, parts
-    that are not names, or the name of the previous sample. Then `%2E` replaces dots.
+    that are not names, or the name of the previous sample. Then `%2E` replaces dots. In names that
+    WebDataset skips, `%5F` or `%0A` replaces a character.
 
     Args:
         key: the key of the image.
@@ -68,11 +74,14 @@ def sample_name(key: bytes, kind: ImageFormat, previous: bytes) -> tuple[bytes, 
         previous: the name of the previous sample.
     """
     # A key is a path or a URL; the protocol of a URL is removed.
-    parts = key.replace(b"\0", b"%00").rpartition(b"://")[2].split(b"/")
+    path = key.replace(b"\0", b"%00").replace(b"\n", b"%0A").rpartition(b"://")[2]
+    parts = path.split(b"/")
     *folders, base = [part for part in parts if part] or [b"image"]
     folder = b"".join(
         (part.replace(b".", _DOT) if part in {b".", b".."} else part) + b"/" for part in folders
     )
+    if _SKIPPED_FOLDER.match(folder):
+        folder = folder.replace(b"_", _UNDERSCORE, 1)
     stem, _, extension = base.rpartition(b".")
     is_plain = stem and b"." not in stem and extension.lower() in _EXTENSIONS[kind]
     if is_plain and folder + stem != previous:

@@ -43,7 +43,12 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def feature(self) -> str:
         """The name of the feature in a record."""
-        return _PREFIX + self.name
+        return column_feature(self.name)
+
+
+def column_feature(name: str) -> str:
+    """Return the name of the feature of a column in a record."""
+    return _PREFIX + name
 
 
 Columns = tuple[Column, ...]

@@ -9,11 +9,11 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
-from threading import Condition, Semaphore, Thread
+from threading import Semaphore, Thread
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -221,86 +221,3 @@ class _BoundedQueue(Generic[_Result]):
         """Stop the producer after the next result."""
         self._stopped = True
         self._room.release()
-
-
-def made_ahead(
-    items: Iterable[_Item], size_of: Callable[[_Item], int], *, limit: int
-) -> Generator[_Item, None, None]:
-    """Yield items that a thread makes while this thread uses those before them.
-
-    An item is in use until the next one is requested, so this thread must not keep it longer.
-
-    Args:
-        items: the items; the thread iterates over them.
-        size_of: a function that returns the size of an item.
-        limit: the total size of the items made and in use, up to which the thread makes one more.
-
-    Raises the errors of `items`, after the items before them.
-    """
-    made = _MadeItems(size_of, limit)
-    thread = Thread(target=made.fill, args=(items,), daemon=True)
-    thread.start()
-    try:
-        yield from made
-    finally:
-        made.stop()
-        if not sys.is_finalizing():  # then daemon threads no longer run
-            thread.join()
-
-
-class _MadeItems(Generic[_Item]):
-    """The items of `made_ahead`, from their thread to the thread that uses them."""
-
-    def __init__(self, size_of: Callable[[_Item], int], limit: int) -> None:
-        self._size_of = size_of
-        self._limit = limit
-        self._changed = Condition()
-        self._waiting: deque[tuple[_Item, int]] = deque()
-        self._size = 0
-        self._stopped = self._ended = False
-        self._error: BaseException | None = None
-
-    def fill(self, items: Iterable[_Item]) -> None:
-        """Make all items, on their thread."""
-        try:
-            for item in items:
-                with self._changed:
-                    size = self._size_of(item)
-                    self._waiting.append((item, size))
-                    del item  # from now on, it is in memory only while it is used
-                    self._size += size
-                    self._changed.notify()
-                    self._changed.wait_for(lambda: self._stopped or self._size <= self._limit)
-                    if self._stopped:
-                        return
-        except BaseException as error:  # raised again in the thread that uses the items
-            self._error = error
-        finally:
-            with self._changed:
-                self._ended = True
-                self._changed.notify()
-
-    def __iter__(self) -> Iterator[_Item]:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._ended)
-                if not self._waiting:
-                    break
-                item, size = self._waiting.popleft()
-            yield item
-            del item
-            with self._changed:
-                self._size -= size
-                self._changed.notify()
-        error, self._error = self._error, None
-        if error is not None:
-            try:
-                raise error
-            finally:
-                del error  # a cycle with this frame would keep what the items hold
-
-    def stop(self) -> None:
-        """Make the thread end after the item that it makes."""
-        with self._changed:
-            self._stopped = True
-            self._changed.notify()

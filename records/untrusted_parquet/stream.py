@@ -31,9 +31,11 @@ ReadRange = Callable[[int, int], bytes]
 _MAGIC_BYTES = 4
 _MOST_FOOTER_BYTES = 4 << 20
 _MOST_PAGE_BYTES = 256 << 20
-_BATCH_BYTES = _MOST_PAGE_BYTES
-"""The largest size of the values of a column in a batch; each may be as long as a page."""
+_BATCH_BYTES = 64 << 20
+"""The size that the values of a column in a batch may have; each may be as long as a page."""
 _BATCH_ROWS = 64
+_LEAST_ROWS = 4
+"""The number of rows in a batch if pages are large: a batch of one row costs as much as 64 rows."""
 _BLOCK_BYTES = 64 << 10
 _BUFFER_BYTES = 1 << 20
 _UNBUFFERED_BYTES = 16 << 20
@@ -64,7 +66,7 @@ class ParquetStream:
             sizes = read_page_sizes(content)
             self._allowed_bytes = max(GROWTH_ALLOWED_BYTES, MAX_GROWTH * size_bytes)
             require_growth(sum(column.page_bytes for column in sizes.columns), self._allowed_bytes)
-            self._batch_rows = max(1, min(_BATCH_ROWS, _BATCH_BYTES // _largest_page(sizes)))
+            self._batch_rows = _choose_batch_rows(sizes)
             self._rows = sizes.rows
             self._sizes = sizes
             self._file = pq.ParquetFile(
@@ -133,12 +135,14 @@ def _require_distinct(names: Sequence[str]) -> None:
         raise ValueError("two columns have the same name")
 
 
-def _largest_page(sizes: FileSizes) -> int:
-    """Return the size of the largest page: a row has at most that many bytes."""
+def _choose_batch_rows(sizes: FileSizes) -> int:
+    """Return the number of rows per batch, so that a batch has few times the size of a page."""
     largest_bytes = max((column.largest_page_bytes for column in sizes.columns), default=1)
     if largest_bytes > _MOST_PAGE_BYTES:
         raise ValueError(f"a page has more than {_MOST_PAGE_BYTES:,} bytes")
-    return max(1, largest_bytes)
+    largest_bytes = max(1, largest_bytes)  # a row has at most that many bytes
+    least_rows = max(1, min(_LEAST_ROWS, _MOST_PAGE_BYTES // largest_bytes))
+    return max(least_rows, min(_BATCH_ROWS, _BATCH_BYTES // largest_bytes))
 
 
 class _Content:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipelines.extract import extract
 from records.dataset import open_dataset
-from records.errors import CorruptDataError, InputNotFoundError, OutputError
+from records.errors import CorruptDataError, InputNotFoundError, OutputError, UsageError
 from records.format.image_options import ImageOptions
 from records.images import decode_pixels, decode_record_image
 from records.storage import open_storage
@@ -156,6 +156,20 @@ def test_extract_existing_output_is_refused_and_unchanged(
         extract(str(output), str(out))
     assert os.path.lexists(out)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "out", "source"]
+
+
+def test_extract_to_url_writes_to_local_folder_or_is_refused(
+    convert: Convert, output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    convert()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert extract(str(output), f"file://{tmp_path}/out%201") == 21
+    assert len(content_of(tmp_path / "out 1")) == 21
+    with pytest.raises(UsageError, match="only to a local folder") as found:
+        extract(str(output), "s3://key:secret@bucket/out")
+    assert "secret" not in str(found.value)
+    assert not list((tmp_path / "here").iterdir())
 
 
 def test_extract_dataset_not_found_is_refused(tmp_path: Path) -> None:

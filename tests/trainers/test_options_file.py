@@ -73,6 +73,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "optimizer": st.sampled_from(OPTIMIZERS),
     "learning_rate": st.none() | _ABOVE_0,
     "layer_decay": st.none() | st.floats(0, 1, exclude_min=True),
+    "lora": st.none() | st.integers(1, 1024),
     "schedule": st.sampled_from(["constant", "cosine", "one-cycle"]),
     "warmup_steps": _COUNT,
     "label_smoothing": _PART,

@@ -81,9 +81,12 @@ def measure_class_means(
             directions = normalize(sums)
             found.append(similarities(features[left:], directions[logits[left:].argmax(axis=1)]))
         left = max(left - len(labels), 0)
-    if sums is None or not found or not np.isfinite(sums).all():
+    if sums is None or not found:
         return None
-    return ClassMeans(normalize(sums), threshold_of(np.concatenate(found)))
+    similar = np.concatenate(found)
+    if not (np.isfinite(sums).all() and np.isfinite(similar).all()):
+        return None
+    return ClassMeans(normalize(sums), threshold_of(similar))
 
 
 def _batches(

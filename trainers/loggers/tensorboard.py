@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from records.errors import OutputError
 from trainers.runs.run_dir import TENSORBOARD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from trainers.loggers.base import Outcome
     from trainers.runs.history import EpochMetrics
@@ -33,6 +34,9 @@ class TensorBoardLogger:
 
     Args:
         run: the run.
+
+    Raises:
+        OutputError: the file cannot be written.
     """
 
     def __init__(self, run: Run) -> None:
@@ -43,7 +47,8 @@ class TensorBoardLogger:
             folder = Path(tempfile.mkdtemp(prefix="shardmill-"))
             weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self._folder = folder
-        self._writer = tf.summary.create_file_writer(str(self._folder))
+        with self._translate_errors():
+            self._writer = tf.summary.create_file_writer(str(self._folder))
 
     def write_step(self, step: int, metrics: Mapping[str, float]) -> None:
         """See `RunLogger.write_step`."""
@@ -60,11 +65,16 @@ class TensorBoardLogger:
         """See `RunLogger.close`; the files are complete after each epoch."""
 
     def _write(self, step: int, metrics: Mapping[str, float]) -> None:
-        try:
-            with self._writer.as_default():
-                for name, value in metrics.items():
-                    tf.summary.scalar(name, value, step=step)
+        with self._translate_errors(), self._writer.as_default():
+            for name, value in metrics.items():
+                tf.summary.scalar(name, value, step=step)
             self._writer.flush()
+
+    @contextmanager
+    def _translate_errors(self) -> Iterator[None]:
+        """Translate the errors of TensorFlow. Raises OutputError."""
+        try:
+            yield
         except tf.errors.OpError as error:
             raise OutputError(
                 "the logs of TensorBoard cannot be written",

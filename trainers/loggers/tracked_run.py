@@ -10,11 +10,14 @@ import msgspec
 from records.storage import redact_url
 from records.text.escaping import escape_surrogates
 from records.version import __version__
+from trainers.config import encode_config
+from trainers.options_file import encode_options
 from trainers.runs.run_dir import CONFIG, CURVES, HISTORY, OPTIONS, RESULT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from trainers.options import TrainOptions
     from trainers.runs.run_dir import Run
 
 Parameter = str | int | float | bool
@@ -71,11 +74,26 @@ def _list_parameters(run: Run) -> Iterator[tuple[str, Parameter]]:
 
 
 def small_files(run: Run) -> dict[str, bytes]:
-    """Return the files that describe a run, and not its weights, by name."""
+    """Return the files that describe a run, and not its weights, by name, without credentials."""
+    options = _without_credentials(run.config.options)
+    redacted = {
+        CONFIG: encode_config(msgspec.structs.replace(run.config, options=options)),
+        OPTIONS: encode_options(options),
+    }
     contents = {}
     for name in _FILES:
         found = run.folder.stat(name)
         if found is not None and found.size_bytes <= _MOST_FILE_BYTES:
+            if name in redacted:
+                contents[name] = redacted[name]
+                continue
             with run.folder.open(name) as stream:
                 contents[name] = stream.read()
     return contents
+
+
+def _without_credentials(options: TrainOptions) -> TrainOptions:
+    """Return options without the credentials in their URLs, such as those of weights."""
+    values = msgspec.structs.asdict(options)
+    texts = {name: redact_url(value) for name, value in values.items() if isinstance(value, str)}
+    return msgspec.structs.replace(options, **texts)

@@ -106,8 +106,10 @@ class TrackerLogger:
     def close(self, outcome: Outcome) -> None:
         """See `RunLogger.close`."""
         self._attempt(self._send, f"{pluralize(len(self._pending), 'epoch')} may be missing there")
-        files = small_files(self._run)
-        self._attempt(lambda: self._tracker.end(outcome, files), "the run has no end there")
+        # The storage of the run may fail, too: all of its files are written.
+        self._attempt(
+            lambda: self._tracker.end(outcome, small_files(self._run)), "the run has no end there"
+        )
 
     def _send(self) -> None:
         while self._pending:

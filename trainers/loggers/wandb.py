@@ -84,7 +84,8 @@ class WandbTracker:
 
     def _require_key(self) -> None:
         """Check that a key is known: without one, the client would ask for it, and wait."""
-        mode = os.environ.get("WANDB_MODE", "online")
+        # `wandb offline` saves the mode in a file of settings.
+        mode = os.environ.get("WANDB_MODE") or self._wandb.setup().settings.mode
         if mode not in _WITHOUT_SERVER and not self._wandb.login(prompt=False):
             raise UsageError(
                 "no key for Weights & Biases",

@@ -30,6 +30,7 @@ from trainers.prediction.batch_worker import (
     ListedFile,
     PredictionWorker,
     publish_run,
+    read_prediction_files,
     stage_chunk,
 )
 
@@ -116,7 +117,9 @@ def predict_to_csv_shards(
         CorruptDataError: the weights of the run are damaged.
         StorageError: storage failed after retries.
     """
-    storage, key = open_storage(out), collection_key(run, files, top_k, reject_below)
+    # Read once: `train` may write new weights while this job starts.
+    contents = read_prediction_files(run)
+    storage, key = open_storage(out), collection_key(contents, files, top_k, reject_below)
     chunks = _split(files)
     folder = ContentAddressedDir(storage, key, MANIFEST, tuple(chunks), _ANOTHER)
     if folder.is_finished():
@@ -126,7 +129,8 @@ def predict_to_csv_shards(
         if not folder.is_finished():
             folder.check()
             folder.begin()
-            publish_run(run, storage)
+            publish_run(contents, storage)
+            del contents
             folders = _publish_chunks(chunks, storage)
             custom = find_model(run.config.architecture.model).custom
             reference = custom.reference if custom else None
@@ -142,13 +146,23 @@ def predict_to_csv_shards(
 
 
 def collection_key(
-    run: Run, files: Sequence[ImageFile], top_k: int, reject_below: RejectBelow | None = None
+    contents: Mapping[str, bytes],
+    files: Sequence[ImageFile],
+    top_k: int,
+    reject_below: RejectBelow | None = None,
 ) -> str:
-    """Return the hash of all inputs of the predictions, except the content of the files."""
+    """Return the hash of all inputs of the predictions, except the content of the files.
+
+    Args:
+        contents: the files of the run, as `read_prediction_files` returns them.
+        files: the files to predict.
+        top_k: as in `predict_to_csv_shards`.
+        reject_below: as in `predict_to_csv_shards`.
+    """
     rejects = "" if reject_below is None else f" {reject_below!r}"
     digest = xxhash.xxh3_128(f"{_KEY_VERSION} {top_k}{rejects}\n".encode())
-    for name in run.prediction_files.values():
-        digest.update(xxhash.xxh3_128_digest(run.read(name)))
+    for content in contents.values():
+        digest.update(xxhash.xxh3_128_digest(content))
     for file in files:
         digest.update(xxhash.xxh3_128_digest(os.fsencode(file.name)))
     return str(digest.hexdigest())

@@ -1,10 +1,8 @@
-"""The worker of a prediction job: it writes the CSV shard of a chunk of files."""
+"""Worker of a prediction job, which writes one CSV shard."""
 
 from __future__ import annotations
 
-import csv
 import functools
-import io
 import os
 import tempfile
 import threading
@@ -26,7 +24,7 @@ from trainers.runs.digests import DIGESTS, encode_digests
 from trainers.runs.run_dir import open_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from records.storage import StagedFile, Storage
     from trainers.options import RejectBelow
@@ -87,9 +85,9 @@ class PredictionWorker:
                 files = [self._find(listed) for listed in _read_chunk(out, name)]
                 with create_recorded(out, name) as stream:
                     self.write_rows(stream, files, count)
-                return _count_rows(out, name)
+                return count_rows(out, name)
         require_own(out, name)
-        facts = _count_rows(out, name)
+        facts = count_rows(out, name)
         count(facts["files"])
         return facts
 
@@ -115,9 +113,13 @@ class PredictionWorker:
         return ImageFile(name, self.folders[listed.folder], path)
 
 
-def publish_run(run: Run, out: Storage) -> None:
-    """Copy to the work folder those files of a run that predictions need."""
-    contents = {copy: run.read(name) for copy, name in run.prediction_files.items()}
+def read_prediction_files(run: Run) -> dict[str, bytes]:
+    """Return the files of a run that predictions need, by their names in a copy of the run."""
+    return {copy: run.read(name) for copy, name in run.prediction_files.items()}
+
+
+def publish_run(contents: Mapping[str, bytes], out: Storage) -> None:
+    """Write the files of a run that predictions need to the work folder."""
     for name, content in {**contents, DIGESTS: encode_digests(contents)}.items():
         out.replace(f"{_RUN}/{name}", content)
 
@@ -148,8 +150,12 @@ def _open_predictor(
         return Predictor(run, reject_below=reject_below)
 
 
-def _count_rows(out: Storage, name: str) -> dict[str, int]:
+def count_rows(out: Storage, name: str) -> dict[str, int]:
     """Return the number of files of a finished chunk, and the number of those with a prediction."""
-    text = io.StringIO(out.read(name).decode(), newline="")
-    reasons = [row[-1] for row in csv.reader(text)][1:]
-    return {"files": len(reasons), "predicted_files": reasons.count("")}
+    # The module `csv` refuses long cells, such as the names of 10,000 predicted classes. Rows end
+    # outside of quotes, where cells contain no commas; the last cell is the reason.
+    unquoted = out.read(name).split(b'"')[::2]
+    rows, predicted_files = (
+        sum(part.count(end) for part in unquoted) for end in (b"\r\n", b",\r\n")
+    )
+    return {"files": rows - 1, "predicted_files": predicted_files}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from records.errors import UsageError
 from records.text.escaping import escape_for_display
+from trainers.models import MODELS
 from trainers.runs.run_dir import CLASS_MEANS
 from trainers.runs.thresholds import find_reject_below
 
@@ -60,7 +61,10 @@ def _explain_missing(run: Run) -> tuple[str, str]:
     if not run.is_finished:
         resume = "resume it with `shardmill train DATASET RUN --resume`"
         return "this run is not finished, and has no class means yet", resume
-    return "this run has no class means", "train a new run with `shardmill train DATASET RUN`"
+    remedy = "train a new run with `shardmill train DATASET RUN`"
+    if run.config.architecture.model not in MODELS:
+        remedy = "train a functional Keras model whose last layer is Dense"
+    return "this run has no class means", remedy
 
 
 def check_top_k(top_k: int, run: Run) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -159,6 +160,34 @@ def test_export_damaged_record_leaves_no_file_of_it(data: Path, tmp_path: Path) 
     assert not list((tmp_path / "out").glob("test-*"))
 
 
+def open_full_file(**_: Any) -> IO[bytes]:
+    return Path("/dev/full").open("r+b", buffering=0)
+
+
+class FullFolder(tempfile.TemporaryDirectory[str]):
+    """A temporary folder without space for the file that is written to it."""
+
+    def __enter__(self) -> str:
+        folder = super().__enter__()
+        (Path(folder) / "new.array_record").symlink_to("/dev/full")
+        return folder
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a full device")
+@pytest.mark.parametrize("name", ["mds", "arrayrecord"])
+def test_export_with_full_temporary_folder_names_this_folder(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr("records.exchange.mds._BUFFER_BYTES", 1)
+    monkeypatch.setattr(tempfile, "TemporaryFile", open_full_file)
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", FullFolder)
+    with pytest.raises(OutputError, match="temporary files cannot be written") as found:
+        export(data, tmp_path / "out", name, processes=1)
+    assert found.value.path == tempfile.gettempdir()
+    assert "TMPDIR" in str(found.value.hint)
+    assert not (tmp_path / "out" / "export.json").exists()
+
+
 def test_export_to_and_from_memory(data: Path, tmp_path: Path, memory: Any) -> None:
     for path in data.rglob("*"):
         if path.is_file():
@@ -172,6 +201,13 @@ def test_export_to_and_from_memory(data: Path, tmp_path: Path, memory: Any) -> N
     assert {
         name.removeprefix("/out/"): memory.cat(name) for name in memory.find("/out")
     } == expected
+
+
+def test_export_folder_dry_run_refuses_what_the_export_refuses(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    for dry_run in (True, False):
+        with pytest.raises(OutputError, match="the folder already exists"):
+            export_dataset(str(data), str(tmp_path / "out"), format="folder", dry_run=dry_run)
 
 
 @pytest.mark.parametrize(

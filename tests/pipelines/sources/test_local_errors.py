@@ -11,6 +11,7 @@ import pytest
 from pipelines.sources.local_errors import stat_entry
 from pipelines.sources.walk import walk_local
 from records.errors import StorageError
+from tests.clock import replace_time
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +39,7 @@ class FailingEntry:
 
 @pytest.fixture(autouse=True)
 def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("records.storage.retry.time.sleep", lambda _seconds: None)
+    replace_time(monkeypatch, "records.storage.retry", sleep=lambda _seconds: None)
 
 
 @pytest.mark.parametrize("times", [1, 2, 99])

@@ -22,6 +22,10 @@ from records.exchange.webdataset import sample_name
         (b"/x.png", "png", b"", b"x", b"png"),
         (b"", "png", b"", b"image", b"png"),
         (b"\xff.png", "png", b"", b"\xff", b"png"),
+        (b"__cat__/17.png", "png", b"", b"%5F_cat__/17", b"png"),
+        (b"a/__cat__/17.png", "png", b"", b"a/__cat__/17", b"png"),
+        (b"__17__.png", "png", b"", b"__17__", b"png"),
+        (b"a.b\nc/17.png", "png", b"", b"a.b%0Ac/17", b"png"),
     ],
 )  # fmt: skip
 def test_sample_name_has_no_dot_and_differs_from_previous(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from records.runtime.parallel_map import (
-    made_ahead,
     parallel_flat_map,
     parallel_map,
     parallel_map_if_blocking,
@@ -196,73 +195,3 @@ def test_parallel_map_interrupt_while_a_thread_starts_is_raised(
     monkeypatch.setattr("records.runtime.parallel_map.Thread", Interrupted)
     with pytest.raises(KeyboardInterrupt):
         list(parallel_map(str, range(50), threads=3))
-
-
-class TestMadeAhead:
-    def test_made_ahead_yields_items_in_order(self) -> None:
-        assert list(made_ahead(range(100), int, limit=50)) == list(range(100))
-        assert list(made_ahead([], len, limit=1)) == []
-
-    @pytest.mark.parametrize(("limit", "most"), [(0, 1), (1, 2), (5, 6)])
-    def test_made_ahead_items_that_exist_have_at_most_one_more_than_the_limit(
-        self, limit: int, most: int
-    ) -> None:
-        class Batch:
-            alive = 0
-
-            def __init__(self) -> None:
-                Batch.alive += 1
-                assert Batch.alive <= most + 1  # the last one that the thread has yielded
-
-            def __del__(self) -> None:
-                Batch.alive -= 1
-
-        def batches() -> Iterator[Batch]:
-            for _ in range(50):
-                yield Batch()
-
-        for batch in made_ahead(batches(), lambda _batch: 1, limit=limit):
-            assert batch.alive <= most + 1
-            del batch
-        assert Batch.alive == 0
-
-    def test_made_ahead_item_is_made_while_the_one_before_is_used(self) -> None:
-        made = threading.Event()
-
-        def items() -> Iterator[int]:
-            yield 1
-            made.set()
-            yield 2
-
-        results = made_ahead(items(), int, limit=1)
-        assert next(results) == 1
-        assert made.wait(60)
-        assert list(results) == [2]
-
-    def test_made_ahead_error_is_raised_after_the_items_before_it(self) -> None:
-        def items() -> Iterator[int]:
-            yield from range(3)
-            raise ValueError("of the fourth")
-
-        results = made_ahead(items(), int, limit=100)
-        assert [next(results) for _ in range(3)] == [0, 1, 2]
-        with pytest.raises(ValueError, match="of the fourth"):
-            next(results)
-
-    @pytest.mark.parametrize("limit", [0, 1000])
-    def test_made_ahead_closed_early_ends_its_thread_and_its_items(self, limit: int) -> None:
-        ended = threading.Event()
-
-        def endless() -> Iterator[int]:
-            try:
-                while True:
-                    yield 1
-            finally:
-                ended.set()
-
-        threads = threading.active_count()
-        results = made_ahead(endless(), int, limit=limit)
-        next(results)
-        results.close()
-        assert threading.active_count() == threads
-        assert ended.is_set()

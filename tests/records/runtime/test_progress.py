@@ -1,19 +1,19 @@
 """Progress: lines in a log, nothing when quiet or short."""
 
 import json
-import time
 
 import pytest
 
 from records.runtime.logging import set_log_format
 from records.runtime.progress import progress_bar, progress_callback
+from tests.clock import replace_time
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Advance the clock by half a minute with each reading."""
     times = iter(range(0, 10_000, 30))
-    monkeypatch.setattr(time, "monotonic", lambda: next(times))
+    replace_time(monkeypatch, "records.runtime.progress", monotonic=lambda: next(times))
 
 
 def test_progress_short_work_prints_nothing_in_log(capfd: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,7 @@ from records.storage import open_storage, write_file
 from records.storage.fsspec import FsspecStorage
 from records.storage.remote.patience import forget_outages
 from records.storage.retry import RetryPolicy
+from tests.clock import replace_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +46,7 @@ def with_status(status: int) -> Exception:
 @pytest.fixture
 def fail(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
     """Return a function that lets the next reads of a storage fail, and counts all reads."""
-    monkeypatch.setattr("records.storage.remote.patience.time.sleep", lambda _: None)
+    replace_time(monkeypatch, "records.storage.remote.patience", sleep=lambda _: None)
     forget_outages()
 
     def install(storage: FsspecStorage, error: Exception, times: int) -> list[int]:

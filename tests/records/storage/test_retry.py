@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from records.storage.retry import RetryPolicy, retry
+from tests.clock import replace_time
 
 NO_WAIT = RetryPolicy(attempts=3, first_wait_seconds=0)
 
@@ -53,6 +54,6 @@ def test_retry_policy_waits_grow_by_factor() -> None:
 
 def test_retry_waits_between_half_and_whole_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    monkeypatch.setattr("time.sleep", waits.append)
+    replace_time(monkeypatch, "records.storage.retry", sleep=waits.append)
     retry(Flaky(2), RetryPolicy(3, 10.0), is_timeout)
     assert 5 <= waits[0] <= 10 <= waits[1] <= 20

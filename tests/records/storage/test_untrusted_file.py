@@ -20,6 +20,7 @@ from records.storage import open_named_file, open_storage, read_named_file
 from records.storage.errors import RefusedFileError
 from records.storage.local import LocalStorage
 from records.storage.untrusted_file import UntrustedFolder, read_named
+from tests.clock import replace_time
 
 CONTENT = b"content"
 
@@ -196,7 +197,9 @@ class TestNamedFiles:
     ) -> None:
         os.mkfifo(tmp_path / "pipe")
         clock = iter(range(0, 10_000, 4))
-        monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
+        replace_time(
+            monkeypatch, "records.storage.untrusted_file", monotonic=lambda: float(next(clock))
+        )
         with pytest.raises(CorruptDataError, match="no process writes to this pipe"):
             read_named_file(tmp_path / "pipe")
 

@@ -124,28 +124,29 @@ def interrupt(*_: object, **__: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("weights", "task", "removed", "expected"),
+    ("weights", "changes", "removed", "expected"),
     [
-        ("last", "classification", None, "those of the best epoch.*; omit --weights last, or give"),
-        ("best", "classification", "class_means.json", "train a new run .* --reject-below 0"),
-        ("best", "multi-label", None, "any number of labels.*; omit --reject-below"),
-        ("best", "regression", None, "predicts a number.*; omit --reject-below"),
+        ("last", {}, None, "those of the best epoch.*; omit --weights last, or give"),
+        ("best", {}, "class_means.json", "train a new run .* --reject-below 0"),
+        ("best", {"model": "mine"}, "class_means.json", "last layer is Dense.* --reject-below 0"),
+        ("best", {"task": "multi-label"}, None, "any number of labels.*; omit --reject-below"),
+        ("best", {"task": "regression"}, None, "predicts a number.*; omit --reject-below"),
     ],
 )
 def test_auto_without_class_means_is_an_error_with_the_next_command(
     run_path: Path, tmp_path: Path, *,
-    weights: KeptWeights, task: str, removed: str | None, expected: str,
+    weights: KeptWeights, changes: dict[str, str], removed: str | None, expected: str,
 ) -> None:  # fmt: skip
     path = tmp_path / "run"
     shutil.copytree(run_path, path)
     if removed:
         (path / removed).unlink()
     run = open_run(path, weights)
-    architecture = msgspec.structs.replace(run.config.architecture, task=task)
+    architecture = msgspec.structs.replace(run.config.architecture, **changes)
     run = replace(run, config=msgspec.structs.replace(run.config, architecture=architecture))
     with pytest.raises(UsageError, match=expected):
         check_reject_below(run, "auto")
-    if task == "classification":
+    if "task" not in changes:
         check_reject_below(run, 0.5)
 
 
@@ -225,6 +226,17 @@ def test_class_means_larger_than_the_limit_are_left_out(
         lambda inputs: (inputs, inputs), batches, training_images=1, classes=8, batch_size=2
     )
     assert (found is not None) == is_kept
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_features_that_are_not_finite_give_no_class_means(place: int) -> None:
+    features = np.ones((3, 1, 4), np.float32)
+    features[place, 0, 0] = np.inf
+    batches = tf.data.Dataset.from_tensor_slices((features, np.zeros((3, 1), np.int64)))
+    found = measure_class_means(
+        lambda inputs: (inputs, inputs), batches, training_images=1, classes=4, batch_size=1
+    )
+    assert found is None
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from records.dataset import decode_record
 from records.errors import CorruptDataError, InputNotFoundError, UsageError
 from records.format.shard import read_shard
 from records.images import ImageOptions
+from tests.clock import replace_time
 from tests.trainers.conftest import write_shapes
 from trainers import backend
 from trainers.backend import start_backend
@@ -208,7 +209,7 @@ def test_time_calls_warmup_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> No
         now += next(durations)
         return 8
 
-    monkeypatch.setattr("trainers.doctor.profile.time.perf_counter", lambda: now)
+    replace_time(monkeypatch, "trainers.doctor.profile", perf_counter=lambda: now)
     # 100 s of tracing, then half of 4 s, then 40 times 0.1 s.
     assert time_calls(work, 4.0) == pytest.approx(80)
 

@@ -13,10 +13,12 @@ import pytest
 
 from records.errors import CorruptDataError, StorageError, UsageError
 from tests.trainers.test_config import CONFIG
+from trainers.config import decode_config
 from trainers.loggers.table import LOGGERS, check_loggers, open_loggers
 from trainers.loggers.tracked_run import TrackedRun, describe_run, small_files
 from trainers.loggers.tracker import TrackerLogger, describe_error, secret_variables
 from trainers.options import Augmentation, TrainOptions
+from trainers.options_file import encode_options
 from trainers.runs.create import create_run
 from trainers.runs.history import EpochMetrics
 from trainers.runs.run_dir import Run
@@ -112,6 +114,22 @@ def test_service_that_fails_later_gets_all_epochs_when_it_answers(
     ]
 
 
+def test_run_whose_files_cannot_be_read_at_its_end_has_no_end_there(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_run: Run) -> dict[str, bytes]:
+        raise StorageError("the store does not answer")
+
+    tracker, lines = FakeTracker(), list[str]()
+    logger = TrackerLogger("mlflow", tracker, run, lines.append)
+    monkeypatch.setattr("trainers.loggers.tracker.small_files", fail)
+    logger.close("finished")
+    assert tracker.ends == []
+    assert lines[1:] == [
+        "Service failed: StorageError: the store does not answer; the run has no end there"
+    ]
+
+
 def test_service_that_does_not_accept_a_run_is_an_error_in_one_line(run: Run) -> None:
     tracker = FakeTracker(1, "the key secret-key is wrong")
     message = r"Service does not accept the run, got ConnectionError: the key \*\*\* is wrong; omit"
@@ -166,6 +184,20 @@ def test_run_is_described_by_its_options_without_credentials(tmp_path: Path) -> 
     assert "ema" not in found.parameters
     assert len(found.parameters) <= 100  # the most that MLflow accepts at once
     assert found.tags["shardmill.dataset"] == "/data"
+
+
+def test_files_of_a_run_have_no_credentials(tmp_path: Path) -> None:
+    options = TrainOptions(features="ftp://me:word@host/store", weights="https://me:word@host/run")
+    run = create_run(tmp_path / "run", msgspec.structs.replace(CONFIG, options=options), LABELS)
+    run.write_unrecorded("options.toml", encode_options(options))
+    found = small_files(run)
+    assert [*found] == ["config.json", "options.toml"]
+    for content in found.values():
+        assert b"word" not in content
+        assert b"ftp://host/store" in content
+    kept = msgspec.structs.replace(run.config, options=TrainOptions())
+    sent = decode_config(found["config.json"], path="config.json")
+    assert msgspec.structs.replace(sent, options=TrainOptions()) == kept
 
 
 def test_large_files_and_weights_are_no_small_files(run: Run) -> None:

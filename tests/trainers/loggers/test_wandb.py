@@ -116,6 +116,22 @@ def test_run_without_a_key_is_refused_and_does_not_ask(
     assert not run.has("loggers.json")
 
 
+def test_run_in_a_folder_that_is_offline_needs_no_key(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trainers.loggers.wandb import open_logger
+
+    monkeypatch.delenv("WANDB_MODE")
+    monkeypatch.chdir(tmp_path / "local")
+    folder = tmp_path / "local" / "wandb"
+    folder.mkdir()
+    (folder / "settings").write_text("[default]\nmode = offline\n")  # as `wandb offline` does
+    logger = open_logger(run, print)
+    logger.write_epoch(2, epoch(2))
+    logger.close("finished")
+    assert len([*folder.glob("offline-run-*")]) == 1
+
+
 def test_run_with_a_disabled_client_writes_nothing(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,11 +13,12 @@ from click.testing import CliRunner
 from records.errors import InputNotFoundError, OutputError, StorageError, UsageError
 from records.runtime.shard_worker import RunnerConfig
 from records.storage import open_storage
+from records.text.csv_rows import encode_csv_row
 from shardmill.cli import shardmill
 from tests.trainers.conftest import make_source
 from tests.trainers.shard_executor import Here
-from trainers.prediction.batch_job import CsvShard, predict_to_csv_shards
-from trainers.prediction.batch_worker import PredictionWorker
+from trainers.prediction.batch_job import CsvShard, predict_to_csv_shards, read_predictions
+from trainers.prediction.batch_worker import PredictionWorker, count_rows
 from trainers.prediction.image_files import find_images
 from trainers.runs.run_dir import Run, open_run
 
@@ -84,6 +85,39 @@ def test_csv_shards_equal_single_csv_file_of_predict(
     found = [iter_rows(parts / name) for name in PARTS]
     assert [part[0] for part in found] == [header] * 3
     assert [row for part in found for row in part[1:]] == rows
+
+
+def test_csv_shards_of_a_run_that_is_training_are_those_of_the_weights_in_their_key(
+    run: Run, new: Path, parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, found = Run.read, list[str]()
+
+    def read_once(self: Run, name: str, **options: Any) -> bytes:
+        content = read(self, name, **options)
+        if self.location == run.location:
+            assert name not in found, "another process may have replaced the file"
+            found.append(name)
+        return content
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "read", read_once)
+        done = predict(run, new, tmp_path / "out")
+    assert done.key == read_predictions(open_storage(str(parts))).key
+    assert {"config.json", "model.weights.h5", "class_means.json"} <= {*found}
+
+
+def test_csv_shards_rows_are_counted_whatever_their_cells_are(tmp_path: Path) -> None:
+    rows = [
+        ("file", "classes", "reason"),
+        ('a"b,\r\n.jpg', '["' + "x" * (1 << 18) + '"]', ""),
+        ("'a.jpg", "", "corrupt: not an image,\r\n"),
+        ("b.jpg", "", "empty: it has no bytes"),
+        ("c.jpg", "[]", ""),
+        ("", "", ""),
+    ]
+    (tmp_path / "a.csv").write_bytes(b"".join(map(encode_csv_row, rows)))
+    found = count_rows(open_storage(str(tmp_path)), "a.csv")
+    assert found == {"files": 5, "predicted_files": 3}
 
 
 def test_csv_shards_finished_output_has_only_shards_and_manifest(parts: Path) -> None:

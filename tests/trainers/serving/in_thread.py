@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,5 +42,7 @@ def serving(run: Path, name: str, limits: Limits) -> Iterator[Served]:
         finally:
             server.should_exit = True
             thread.join(SECONDS)
+            if thread.is_alive():
+                faulthandler.dump_traceback(2)
         assert not thread.is_alive()
     assert state.open_requests == 0

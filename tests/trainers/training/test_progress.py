@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 
 from records.runtime.logging import set_log_format
+from tests.clock import replace_time
 from trainers.runs.history import EpochMetrics
 from trainers.training.progress import EpochBar, EpochLogProgress, Progress, choose_progress
 
@@ -41,7 +41,7 @@ def test_progress_log_long_epoch_prints_steps(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter(range(0, 1000, 40))
-    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    replace_time(monkeypatch, "trainers.training.progress", monotonic=lambda: next(clock))
     tell(EpochLogProgress(), 1)
     assert "epoch 1/1  step 2/2  accuracy 0.500  loss 1.250" in capfd.readouterr().err
 
@@ -55,7 +55,7 @@ def test_progress_resumed_run_names_the_epochs_that_it_runs(
     first: int,
 ) -> None:
     clock = iter(range(0, 10000, 80))
-    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    replace_time(monkeypatch, "trainers.training.progress", monotonic=lambda: next(clock))
     set_log_format("json")
     try:
         tell(progress(), 4, first=first)

@@ -1,4 +1,4 @@
-"""Planning of a run: its records, its configuration and its phases, without Keras."""
+"""Planning of a run: records, configuration and phases, without Keras."""
 
 from trainers.training.planning.make_plan import plan_training
 from trainers.training.planning.plan import TrainingPlan

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Container, Mapping
 
 from msgspec.structs import asdict
 
 from pipelines.sources.cells import Cell
 from pipelines.sources.containers.wanted import WantedFields
 from records.errors import UsageError
+from records.format.columns import column_feature
 from records.format.example import FeatureValue
 from records.format.schema import FeatureNames
 from records.text.escaping import escape_for_display
@@ -19,6 +20,16 @@ _SHOWN = 10
 def column_name(feature: str) -> str:
     """Return the name of the column of a feature: the last part of its path."""
     return feature.rpartition("/")[2]
+
+
+def is_hidden_by_column(feature: str, features: Container[str]) -> bool:
+    """Return whether a feature is not a column, because another one is the column of its name.
+
+    In a dataset of shardmill with a kept column `label`, the feature `column/label` is this column,
+    and `image/class/label` is the number of the class.
+    """
+    own = column_feature(column_name(feature))
+    return feature != own and own in features
 
 
 def kept_fields(
@@ -37,6 +48,8 @@ def kept_fields(
     cells: dict[str, Cell] = {}
     for feature, values in features.items():
         name = column_name(feature)
+        if is_hidden_by_column(feature, features):
+            continue
         if wanted.keeps(name, (name,) if feature in used else ()):
             cells[name] = None if name in cells else _cell(name, values, wanted)
     return cells
@@ -58,7 +71,7 @@ def _decode(value: bytes) -> str | bytes:
         return value
 
 
-def require_features(wanted: WantedFields, found: Iterable[str], path: str) -> None:
+def require_features(wanted: WantedFields, found: Collection[str], path: str) -> None:
     """Check the features that the user names.
 
     Args:
@@ -70,7 +83,11 @@ def require_features(wanted: WantedFields, found: Iterable[str], path: str) -> N
         UsageError: a name is not that of a column, or several features have it.
     """
     for flag, name in wanted.flags():
-        alike = sorted(feature for feature in found if column_name(feature) == name)
+        alike = sorted(
+            feature
+            for feature in found
+            if column_name(feature) == name and not is_hidden_by_column(feature, found)
+        )
         if "/" in name:
             raise UsageError(
                 f"{flag} names a column by the last part of the name of a feature",

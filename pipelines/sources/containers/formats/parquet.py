@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import repeat
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -37,14 +35,10 @@ from pipelines.sources.containers.wanted import WantedFields
 from pipelines.sources.one_hot import read_one_hot
 from pipelines.sources.reader import HEAD_BYTES
 from records.runtime.malloc import reuse_blocks
-from records.runtime.parallel_map import made_ahead
 from records.storage.staging import UnnamedFile
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from records.untrusted_parquet import InvalidParquetError, ParquetStream
-
-_AHEAD_BYTES = 8 << 20
-"""The size of the batches that exist, up to which another one is decoded, or copied, in advance."""
 
 
 class _Row(NamedTuple):
@@ -71,30 +65,18 @@ def list_parquet(data: ContainerBytes) -> Iterator[Entry]:
     try:
         file = _open(data)
         columns = choose_columns(file, data)
-        with closing(_batches(file, columns, data.copy)) as batches:
-            for row in _rows(batches, columns, data.wanted):
-                entry = _entry(data, row, columns, stem, offset)
-                offset += entry.size_bytes
-                del row  # with its batch
-                yield entry
+        batches = file.batches(columns.paths)
+        if data.copy is not None:
+            batches = _copied(batches, columns.image, data.copy)
+        for row in _rows(batches, columns, data.wanted):
+            entry = _entry(data, row, columns, stem, offset)
+            offset += entry.size_bytes
+            del row  # with its batch
+            yield entry
     except InvalidParquetError as error:
         raise damaged(data, escape_for_display(str(error))) from error
     if data.copy is not None:
         data.copy.finish()
-
-
-def _batches(
-    file: ParquetStream, columns: ParquetColumns, copy: UnnamedFile | None
-) -> Generator[pa.RecordBatch, None, None]:
-    """Yield all rows in batches: one thread decodes them, and another one copies their images.
-
-    Decoding and writing release the GIL, so that the rows of earlier batches are listed meanwhile.
-    """
-    batches = made_ahead(file.batches(columns.paths), attrgetter("nbytes"), limit=_AHEAD_BYTES)
-    if copy is None:
-        return batches
-    copied = _copied(batches, columns.image, copy)
-    return made_ahead(copied, attrgetter("nbytes"), limit=_AHEAD_BYTES)
 
 
 def _copied(

@@ -20,6 +20,7 @@ from pipelines.sources.containers.entry import (
 )
 from pipelines.sources.containers.formats.features import (
     column_name,
+    is_hidden_by_column,
     kept_fields,
     require_features,
 )
@@ -143,7 +144,11 @@ def _choose_features(sample: Sequence[ExampleRecord], data: ContainerBytes) -> F
     if (column := wanted.label) is not None:
         is_number = column in stats and stats[column].kind == "int64"
         requested = {"label" if is_number else "text": column}
-    candidates = [it for name, it in stats.items() if column_name(name) != wanted.target]
+    candidates = [
+        it
+        for name, it in stats.items()
+        if column_name(name) != wanted.target or is_hidden_by_column(name, stats)
+    ]
     try:
         names = choose_features(
             stats.values() if requested else candidates,

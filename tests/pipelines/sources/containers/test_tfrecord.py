@@ -38,6 +38,29 @@ def test_tfrecord_without_keys_has_file_and_number_as_key(tmp_path: Path) -> Non
     assert labels_of(listed(path)) == {"a/00000000.png": "0", "a/00000001.jpg": "1"}
 
 
+@pytest.mark.parametrize("keep_columns", [("label", "text"), "all"])
+def test_tfrecord_of_shardmill_with_a_column_named_as_its_features_keeps_the_column(
+    tmp_path: Path, keep_columns: Any
+) -> None:
+    rows = (
+        {
+            "image/encoded": [it],
+            "image/class/label": [number % 2],
+            "image/class/text": [(b"cat", b"dog")[number % 2]],
+            "column/label": [100 + number],
+            "column/text": [b"seen by %d" % number],
+        }
+        for number, it in enumerate(PICTURES)
+    )
+    write(tmp_path / "a.tfrecord", *rows)
+    found = listed(tmp_path / "a.tfrecord", keep_columns=keep_columns)
+    assert set(labels_of(found).values()) == {"cat", "dog"}
+    assert [(column.name, column.type) for column in found.columns or ()] == [
+        ("label", "int64"),
+        ("text", "string"),
+    ]
+
+
 def test_tfrecord_numbers_are_names_of_labels(tmp_path: Path) -> None:
     write(tmp_path / "a.tfrecord", *({"image": [PICTURES[n]], "label": [n % 2]} for n in range(4)))
     (tmp_path / "labels.txt").write_text("cat\ndog\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from records.runtime.storage_patience import (
 )
 from records.storage.remote import patience
 from records.storage.remote.patience import Patience, UnavailableError
+from tests.clock import replace_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,9 +29,11 @@ URL = "s3://photos"
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Replace the clock by one that only `sleep` moves; return the sleeps."""
     sleeps: list[float] = []
-    monkeypatch.setattr(time, "sleep", sleeps.append)
-    monkeypatch.setattr(
-        "records.storage.remote.patience.time.monotonic", lambda: 1000 + sum(sleeps)
+    replace_time(
+        monkeypatch,
+        "records.storage.remote.patience",
+        sleep=sleeps.append,
+        monotonic=lambda: 1000 + sum(sleeps),
     )
     monkeypatch.setattr(
         patience, "_RANDOM", type("Top", (), {"uniform": lambda _, low, top: top})()
