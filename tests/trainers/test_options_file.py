@@ -65,7 +65,6 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "head_dropout": _PART,
     "head_epochs": _COUNT,
     "unfreeze_epochs": st.integers(0, 100),
-    "lora": st.none() | st.integers(1, 1024),
     "features": st.none() | _TEXT,
     "dropout": st.none() | _PART,
     "l2": _AMOUNT,
