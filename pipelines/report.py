@@ -238,7 +238,10 @@ def _with_diff(report: Report, run: Run) -> Report:
     others = sorted({*relabelled} - {*corrected}) if corrected else relabelled
     keeps = "; the dataset keeps the stored images"
     erase = prune_command(run.output.url)
-    removes = f"; the dataset removes the stored images, and `{erase}` erases the bytes"
+    removes = (
+        f"; the dataset removes the stored images, and `{erase}` erases the bytes, with all earlier "
+        "generations"
+    )
     notes = [
         f"{pluralize(len(keys), 'file')} {what}; the first: "
         f"{escape_for_display(key_to_text(keys[0]))}"
