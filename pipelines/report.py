@@ -239,8 +239,8 @@ def _with_diff(report: Report, run: Run) -> Report:
     keeps = "; the dataset keeps the stored images"
     erase = prune_command(run.output.url)
     removes = (
-        f"; the dataset removes the stored images, and `{erase}` erases the bytes, with all earlier "
-        "generations"
+        "; the dataset removes the stored images, "
+        f"and `{erase}` erases the bytes, with all earlier generations"
     )
     notes = [
         f"{pluralize(len(keys), 'file')} {what}; the first: "
