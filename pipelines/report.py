@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Literal
 
 import msgspec
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipelines.notes import class_notes, group_notes
 from pipelines.run import Run
+from pipelines.source_differences import (
+    Differences,
+    RenamedClass,
+    RenamedFile,
+    difference_notes,
+    list_differences,
+)
 from pipelines.sources import Sources
 from records.errors import CorruptDataError
 from records.format import layout
@@ -24,16 +28,11 @@ from records.format.rejects import read_unresolved_rejects
 from records.format.skipped import SkippedFile
 from records.storage import Storage
 from records.strict_json import decode_json
-from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
-from records.text.keys import key_to_text
 from records.version import __version__
 
 SHOWN_FILES = 5
 """Number of rejects, and of skipped files, that a report lists; two files list all."""
-
-MOST_KEYS = 1000
-"""Maximum number of keys in each list of a report; its `differences` count all files."""
 
 Status = Literal["converted", "nothing-to-do", "planned", "too-many-rejects"]
 
@@ -64,35 +63,6 @@ class RunCounts(msgspec.Struct, frozen=True):
         """The counts of the generation that the run adds, without known files."""
         found = self.found - self.known
         return Counts(found, self.stored, self.rejected, self.skipped, self.excluded)
-
-
-class RenamedFile(msgspec.Struct, frozen=True):
-    """A stored file with a new key: the key in the source, and the key of its record."""
-
-    key: str
-    stored_key: str
-
-
-class RenamedClass(msgspec.Struct, frozen=True):
-    """A class of the dataset with a new name.
-
-    JSON calls the names `from` and `to`. `images` is the number of its records. If `merged` is
-    true, the dataset had a class with the new name: its records now have the label of this class.
-    """
-
-    old: str = msgspec.field(name="from")
-    new: str = msgspec.field(name="to")
-    images: int
-    merged: bool
-
-
-class Differences(msgspec.Struct, frozen=True):
-    """The numbers of stored files that differ from the source; a report lists the first of them."""
-
-    changed: int = 0
-    gone: int = 0
-    renamed: int = 0
-    relabelled: int = 0
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,7 +121,7 @@ def report_plan(run: Run, *, status: Status) -> Report:
     """Return the report of a plan before the plan is executed; count all images as stored."""
     plan, sources = run.plan, run.sources
     shards = Counter(shard.split for shard in plan.shards)
-    report = Report(
+    return Report(
         status=status,
         output=run.output.url,
         counts=count_files(sources, stored=plan.images, rejected=len(sources.rejects)),
@@ -170,11 +140,11 @@ def report_plan(run: Run, *, status: Status) -> Report:
         skipped_list=layout.generation_path(layout.SKIPPED, plan.generation)
         if status != "planned"
         else None,
-        notes=(*sources.notes, *class_notes(run), *group_notes(run)),
+        notes=(*sources.notes, *class_notes(run), *group_notes(run), *difference_notes(run)),
         generation=plan.generation,
         plan_digest=plan.digest,
+        **list_differences(run),
     )
-    return _with_diff(report, run)
 
 
 def count_files(sources: Sources, *, stored: int, rejected: int, known: int = 0) -> RunCounts:
@@ -194,7 +164,7 @@ def report_finished(run: Run, manifest: Manifest) -> Report:
     """Return the report of a run that finds its dataset complete: all its files are known."""
     sources = run.sources
     known = len(sources.images) + len(sources.rejects)
-    report = Report(
+    return Report(
         status="nothing-to-do",
         output=run.output.url,
         counts=count_files(sources, stored=0, rejected=0, known=known),
@@ -204,11 +174,11 @@ def report_finished(run: Run, manifest: Manifest) -> Report:
         understood=sources.understood,
         rejects_by_reason={},
         skipped_by_reason=_by_count(sources.left_out.reasons),
-        notes=tuple(_note_known_rejects(run.output, manifest)),
+        notes=(*_note_known_rejects(run.output, manifest), *difference_notes(run)),
         generation=manifest.generations[-1].number,
         plan_digest=run.plan.digest,
+        **list_differences(run),
     )
-    return _with_diff(report, run)
 
 
 def _note_known_rejects(output: Storage, manifest: Manifest) -> Iterator[str]:
@@ -219,97 +189,9 @@ def _note_known_rejects(output: Storage, manifest: Manifest) -> Iterator[str]:
             yield f"{pluralize(len(rejects), 'file')} rejected by earlier runs ({reasons})"
 
 
-def prune_command(url: str) -> str:
-    """Return the command that removes all earlier generations of a dataset."""
-    return shlex.join(["shardmill", "prune", url, "--older-than", "0"])
-
-
 def _by_count(reasons: Mapping[str, int]) -> dict[str, int]:
     """Return counts by reason, the most frequent first, in the same order on any storage."""
     return dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
-
-
-def _with_diff(report: Report, run: Run) -> Report:
-    """Return a report that also lists the differences between the source and the dataset."""
-    if run.diff is None:
-        return report
-    modified, deleted, relabelled = run.diff.modified, run.diff.deleted, run.diff.relabelled
-    corrected = run.diff.corrected["key"].to_pylist()
-    others = sorted({*relabelled} - {*corrected}) if corrected else relabelled
-    keeps = "; the dataset keeps the stored images"
-    erase = prune_command(run.output.url)
-    removes = (
-        "; the dataset removes the stored images, "
-        f"and `{erase}` erases the bytes, with all earlier generations"
-    )
-    notes = [
-        f"{pluralize(len(keys), 'file')} {what}; the first: "
-        f"{escape_for_display(key_to_text(keys[0]))}"
-        for keys, what in (
-            (modified, f"modified in the source{keeps}"),
-            (deleted, f"deleted from the source{removes if run.options.accept_gone else keeps}"),
-            (corrected, "with another class in the source; their records get this class"),
-            (others, f"with another group or split in the source{keeps}"),
-        )
-        if keys
-    ]
-    first = run.diff.renamed[:MOST_KEYS].to_pylist()
-    renamed = tuple(
-        RenamedFile(key_to_text(file["key"]), key_to_text(file["stored_key"])) for file in first
-    )
-    return msgspec.structs.replace(
-        report,
-        notes=(
-            *report.notes,
-            *run.diff.renames.notes,
-            *_renamed_notes(run.diff.renamed),
-            *notes,
-            *_removed_notes(run.diff.removed),
-        ),
-        differences=Differences(
-            len(modified), len(deleted), len(run.diff.renamed), len(relabelled)
-        ),
-        modified=tuple(map(key_to_text, modified[:MOST_KEYS])),
-        deleted=tuple(map(key_to_text, deleted[:MOST_KEYS])),
-        renamed=renamed,
-        relabelled=tuple(map(key_to_text, relabelled[:MOST_KEYS])),
-        removed=len(run.sources.removed),
-        corrected=len(run.sources.relabelled),
-        class_renamed=tuple(renamed_classes(run)),
-    )
-
-
-def renamed_classes(run: Run) -> Iterator[RenamedClass]:
-    """Yield the classes of the dataset that get a new name, in the order of the options."""
-    if run.base is None or run.diff is None:
-        return
-    for old, new in run.diff.renames.names.items():
-        label = run.base.labels.index(old)
-        images = sum(info.class_records[label] for info in run.base.splits.values())
-        yield RenamedClass(old, new, images, merged=label in run.diff.renames.merged)
-
-
-def _renamed_notes(renamed: pa.Table) -> Iterator[str]:
-    """Yield a note on the renamed files, with the first of them; arguments as in `SourceDiff`."""
-    if not len(renamed):
-        return
-    key, stored_key = (
-        escape_for_display(key_to_text(renamed[name][0].as_py())) for name in ("key", "stored_key")
-    )
-    note = f"{pluralize(len(renamed), 'file')} renamed in the source; the dataset keeps the records"
-    if relabelled := pc.sum(renamed["is_relabelled"]).as_py():
-        note += f", {relabelled:,} of them with another class, group or split"
-    yield f"{note}; the first: {key} (stored as {stored_key})"
-
-
-def _removed_notes(removed: Sequence[bytes]) -> Iterator[str]:
-    """Yield a note on the files that are not added, because `remove` has removed their records."""
-    if removed:
-        first = escape_for_display(key_to_text(removed[0]))
-        yield (
-            f"{pluralize(len(removed), 'file')} not added: removed from the dataset with"
-            f" `shardmill remove`; the first: {first}"
-        )
 
 
 def report_splits(splits: Mapping[SplitName, SplitInfo]) -> dict[SplitName, SplitReport]:

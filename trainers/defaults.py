@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from trainers.options import Augmentation, Mode, Schedule
 
 Kind = Literal["cnn", "cnn-bn", "application", "custom"]
-"""The kinds of models; each model in `trainers.models.registry` names its kind."""
+"""The kinds of models; each model in `trainers.models.built_in` names its kind."""
 HEAD_LEARNING_RATE = 1e-3
 LORA_LEARNING_RATE = 1e-3
 

@@ -10,6 +10,7 @@ import msgspec
 
 from records.arguments import NotNegative, Positive
 from records.errors import UsageError
+from records.text.urls import redact_location
 
 Cache = Literal["none", "memory", "disk", "shards"]
 Pixels = Annotated[int, msgspec.Meta(ge=1, le=65_500)]
@@ -254,3 +255,9 @@ class TrainOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return the loggers of the run, each once."""
         names: tuple[LoggerName, ...] = (*self.log, "tensorboard") if self.tensorboard else self.log
         return tuple(dict.fromkeys(names))
+
+    def without_credentials(self) -> TrainOptions:
+        """Return the options without the credentials in URLs, such as those of weights."""
+        values = msgspec.structs.asdict(self).items()
+        texts = {name: redact_location(value) for name, value in values if isinstance(value, str)}
+        return msgspec.structs.replace(self, **texts)

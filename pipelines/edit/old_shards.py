@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.report import prune_command
+from pipelines.source_differences import prune_command
 from records.errors import CorruptDataError
 from records.format.edits import RemovedRecord
 from records.format.index import RowForm, read_shard_index

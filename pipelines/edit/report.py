@@ -8,8 +8,9 @@ from typing import Literal
 import msgspec
 
 from pipelines.edit.plan import has_edits
-from pipelines.report import MOST_KEYS, SplitReport, report_splits
+from pipelines.report import SplitReport, report_splits
 from pipelines.run import Run
+from pipelines.source_differences import MOST_KEYS
 from records.format.layout import SplitName
 from records.format.manifest import Manifest
 from records.version import __version__

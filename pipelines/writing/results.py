@@ -11,8 +11,9 @@ import msgspec
 from pipelines.fingerprints import MOST_STORED_FILES, StoredFiles, join_stored, list_stored
 from pipelines.planning.plan import PlannedShard
 from pipelines.planning.replaced_shards import ReplacedShard
-from pipelines.report import RunCounts, count_files, renamed_classes
+from pipelines.report import RunCounts, count_files
 from pipelines.run import Run
+from pipelines.source_differences import renamed_classes
 from pipelines.writing.shard import INDEX
 from pipelines.writing.source_hashes import has_planned_files
 from records.errors import ShardmillError, StorageError

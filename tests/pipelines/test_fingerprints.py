@@ -12,8 +12,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from pipelines.compact import compact
 from pipelines.edit import remove
-from pipelines.report import RenamedFile, Report
+from pipelines.report import Report
 from pipelines.rollback import rollback
+from pipelines.source_differences import RenamedFile
 from pipelines.sources.reader import LocalFiles
 from records import open_dataset, verify
 from records.errors import OutputError, StorageError

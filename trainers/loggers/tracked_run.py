@@ -17,7 +17,6 @@ from trainers.runs.run_dir import CONFIG, CURVES, HISTORY, OPTIONS, RESULT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trainers.options import TrainOptions
     from trainers.runs.run_dir import Run
 
 Parameter = str | int | float | bool
@@ -75,7 +74,7 @@ def _list_parameters(run: Run) -> Iterator[tuple[str, Parameter]]:
 
 def small_files(run: Run) -> dict[str, bytes]:
     """Return the files that describe a run, and not its weights, by name, without credentials."""
-    options = _without_credentials(run.config.options)
+    options = run.config.options.without_credentials()
     redacted = {
         CONFIG: encode_config(msgspec.structs.replace(run.config, options=options)),
         OPTIONS: encode_options(options),
@@ -90,10 +89,3 @@ def small_files(run: Run) -> dict[str, bytes]:
             with run.folder.open(name) as stream:
                 contents[name] = stream.read()
     return contents
-
-
-def _without_credentials(options: TrainOptions) -> TrainOptions:
-    """Return options without the credentials in their URLs, such as those of weights."""
-    values = msgspec.structs.asdict(options)
-    texts = {name: redact_url(value) for name, value in values.items() if isinstance(value, str)}
-    return msgspec.structs.replace(options, **texts)

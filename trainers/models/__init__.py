@@ -1,9 +1,8 @@
 """Models: registry of names, builders, and pretrained weights."""
 
+from trainers.models.built_in import MODELS
 from trainers.models.catalog import ModelList, ModelSummary, models
 from trainers.models.registry import (
-    MODELS,
-    ModelSpec,
     find_model,
     is_preset,
     is_reference,
@@ -12,6 +11,7 @@ from trainers.models.registry import (
     require_model,
     resolve_model,
 )
+from trainers.models.spec import ModelSpec
 
 __all__ = [
     "MODELS",

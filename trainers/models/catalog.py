@@ -15,10 +15,11 @@ import msgspec
 
 from records.text.escaping import escape_surrogates
 from records.text.formatting import align, pluralize
-from trainers.models.registry import ENTRY_POINTS, HUB_PREFIX, MODELS, REGISTERED
+from trainers.models.built_in import MODELS
+from trainers.models.registry import ENTRY_POINTS, HUB_PREFIX, REGISTERED
 
 if TYPE_CHECKING:
-    from trainers.models.registry import ModelSpec
+    from trainers.models.spec import ModelSpec
 
 ACCURACY_SOURCE = "https://keras.io/api/applications/"
 _TF = "weights_tf_dim_ordering_tf_kernels"

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from records.errors import InputNotFoundError, UsageError
 from trainers.models.hub.network import load_preset
-from trainers.models.keras_applications import build_backbone
 from trainers.models.load import open_weights
+from trainers.models.networks.keras_applications import build_backbone
 from trainers.models.registry import find_model
 from trainers.models.weights_file import (
     WeightsMismatchError,

@@ -1,4 +1,4 @@
-"""Models by name: the built-in table, and models that a user registers.
+"""Models by name: the built-in models, and models that a user registers.
 
 Importing this module does not load Keras. User code runs only if the user names the code: with
 `register_model`, with `package.module:builder`, or by installing a package that has an entry point
@@ -11,18 +11,18 @@ import difflib
 import importlib
 import re
 import sys
-from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from records.errors import UsageError
 from trainers.backend import start_backend
+from trainers.models.built_in import MODELS
+from trainers.models.spec import CustomModel, ModelSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from trainers.defaults import Kind
     from trainers.runs.run_dir import Run
 
 ENTRY_POINTS = "shardmill.models"
@@ -32,139 +32,10 @@ _HINT = (
     "for a model of your own, pass --model package.module:builder, or call "
     "shardmill.register_model first"
 )
-
-
-@dataclass(frozen=True)
-class CustomModel:
-    """The Keras objects of a registered model; see `register_model`."""
-
-    builder: Callable[..., Any]
-    preprocess: Callable[[Any], Any] | None = None
-    loss: Any = None
-    metrics: tuple[Callable[[], Any], ...] = ()
-    callbacks: tuple[Callable[[], Any], ...] = ()
-
-    @property
-    def reference(self) -> str:
-        """Return the builder as `package.module:builder`."""
-        return f"{self.builder.__module__}:{self.builder.__qualname__}"
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """A model that can be trained.
-
-    Args:
-        module: the module whose `build(architecture)` returns its `Network`.
-        size_px: the default (height, width) of the input; see `trainers.input.image_size`.
-        min_side_px: the smallest height and width of the input.
-        learning_rate: the default learning rate of training from scratch with Adam, and with the
-            schedule of its kind.
-        kind: the kind of the model, which has a row of default options in `trainers.defaults`.
-        channels: the number of channels of the input; None means 1 or 3, as in the dataset.
-        application: the classifier in `keras.applications`, as `module.Class`; None for other
-            models.
-        custom: the arguments of `register_model`; None for a built-in model.
-        preset: the preset of KerasHub: a folder, or a name or handle that KerasHub downloads; None
-            for other models. `trainers.models.hub.preset` knows the size of its images.
-    """
-
-    module: str
-    size_px: tuple[int, int]
-    min_side_px: int
-    learning_rate: float
-    kind: Kind
-    channels: Literal[1, 3] | None = None
-    application: str | None = None
-    custom: CustomModel | None = None
-    preset: str | None = None
-
-    @property
-    def has_backbone(self) -> bool:
-        """Return whether the model consists of a pretrained backbone and a head."""
-        return self.application is not None or self.preset is not None
-
-    @property
-    def has_nested_layers(self) -> bool:
-        """Return whether layers may contain layers, whose weights only Keras finds in a file."""
-        return self.custom is not None or self.preset is not None
-
-
-def _cnn(
-    module: str, side_px: int, min_side_px: int, learning_rate: float, kind: Kind = "cnn"
-) -> ModelSpec:
-    return ModelSpec(
-        f"trainers.models.{module}", (side_px, side_px), min_side_px, learning_rate, kind
-    )
-
-
-def _keras(application: str, side_px: int, min_side_px: int, learning_rate: float) -> ModelSpec:
-    return ModelSpec(
-        "trainers.models.keras_applications",
-        (side_px, side_px),
-        min_side_px,
-        learning_rate,
-        "application",
-        channels=3,
-        application=application,
-    )
-
-
-# Sizes and minimum sizes of applications come from Keras. With 1e-3, the default of Adam, deep
-# networks without batch normalization do not start to learn, so VGG and ConvNeXt use 1e-4.
-# fmt: off
-MODELS: dict[str, ModelSpec] = {
-    #                                                                    side  least  learning rate
-    "cnn":                 _cnn("cnn",                                    180,  8, 1e-3),
-    "cnn-512":             _cnn("cnn_512",                                150,  8, 1e-3),
-    "cnn-bn":              _cnn("cnn_bn",                                  28, 10, 2e-3, "cnn-bn"),
-    "convnext_tiny":       _keras("convnext.ConvNeXtTiny",                224, 32, 1e-4),
-    "convnext_small":      _keras("convnext.ConvNeXtSmall",               224, 32, 1e-4),
-    "convnext_base":       _keras("convnext.ConvNeXtBase",                224, 32, 1e-4),
-    "convnext_large":      _keras("convnext.ConvNeXtLarge",               224, 32, 1e-4),
-    "convnext_xlarge":     _keras("convnext.ConvNeXtXLarge",              224, 32, 1e-4),
-    "densenet121":         _keras("densenet.DenseNet121",                 224, 32, 1e-3),
-    "densenet169":         _keras("densenet.DenseNet169",                 224, 32, 1e-3),
-    "densenet201":         _keras("densenet.DenseNet201",                 224, 32, 1e-3),
-    "efficientnet_b0":     _keras("efficientnet.EfficientNetB0",          224, 32, 1e-3),
-    "efficientnet_b1":     _keras("efficientnet.EfficientNetB1",          240, 32, 1e-3),
-    "efficientnet_b2":     _keras("efficientnet.EfficientNetB2",          260, 32, 1e-3),
-    "efficientnet_b3":     _keras("efficientnet.EfficientNetB3",          300, 32, 1e-3),
-    "efficientnet_b4":     _keras("efficientnet.EfficientNetB4",          380, 32, 1e-3),
-    "efficientnet_b5":     _keras("efficientnet.EfficientNetB5",          456, 32, 1e-3),
-    "efficientnet_b6":     _keras("efficientnet.EfficientNetB6",          528, 32, 1e-3),
-    "efficientnet_b7":     _keras("efficientnet.EfficientNetB7",          600, 32, 1e-3),
-    "efficientnet_v2_b0":  _keras("efficientnet_v2.EfficientNetV2B0",     224, 32, 1e-3),
-    "efficientnet_v2_b1":  _keras("efficientnet_v2.EfficientNetV2B1",     240, 32, 1e-3),
-    "efficientnet_v2_b2":  _keras("efficientnet_v2.EfficientNetV2B2",     260, 32, 1e-3),
-    "efficientnet_v2_b3":  _keras("efficientnet_v2.EfficientNetV2B3",     300, 32, 1e-3),
-    "efficientnet_v2_s":   _keras("efficientnet_v2.EfficientNetV2S",      384, 32, 1e-3),
-    "efficientnet_v2_m":   _keras("efficientnet_v2.EfficientNetV2M",      480, 32, 1e-3),
-    "efficientnet_v2_l":   _keras("efficientnet_v2.EfficientNetV2L",      480, 32, 1e-3),
-    "inception_resnet_v2": _keras("inception_resnet_v2.InceptionResNetV2", 299, 75, 1e-3),
-    "inception_v3":        _keras("inception_v3.InceptionV3",             299, 75, 1e-3),
-    "mobilenet":           _keras("mobilenet.MobileNet",                  224, 32, 1e-3),
-    "mobilenet_v2":        _keras("mobilenet_v2.MobileNetV2",             224, 32, 1e-3),
-    "mobilenet_v3_small":  _keras("mobilenet_v3.MobileNetV3Small",        224, 32, 1e-3),
-    "mobilenet_v3_large":  _keras("mobilenet_v3.MobileNetV3Large",        224, 32, 1e-3),
-    "nasnet_mobile":       _keras("nasnet.NASNetMobile",                  224, 32, 1e-3),
-    "nasnet_large":        _keras("nasnet.NASNetLarge",                   331, 32, 1e-3),
-    "resnet50":            _keras("resnet.ResNet50",                      224, 32, 1e-3),
-    "resnet101":           _keras("resnet.ResNet101",                     224, 32, 1e-3),
-    "resnet152":           _keras("resnet.ResNet152",                     224, 32, 1e-3),
-    "resnet50_v2":         _keras("resnet_v2.ResNet50V2",                 224, 32, 1e-3),
-    "resnet101_v2":        _keras("resnet_v2.ResNet101V2",                224, 32, 1e-3),
-    "resnet152_v2":        _keras("resnet_v2.ResNet152V2",                224, 32, 1e-3),
-    "vgg16":               _keras("vgg16.VGG16",                          224, 32, 1e-4),
-    "vgg19":               _keras("vgg19.VGG19",                          224, 32, 1e-4),
-    "xception":            _keras("xception.Xception",                    299, 71, 1e-3),
-}
-# fmt: on
-
-
 HUB_PREFIX = "keras-hub:"
 """The prefix of models whose backbone is a preset of KerasHub, as in `keras-hub:FOLDER`."""
 _KINDS = "cnn, cnn-512, cnn-bn or a classifier of keras.applications, such as inception_v3"
+
 REGISTERED: dict[str, ModelSpec] = {}
 
 
@@ -227,7 +98,7 @@ def register_model(
         tuple(callbacks),
     )
     REGISTERED[name] = ModelSpec(
-        "trainers.models.custom",
+        "trainers.models.networks.custom",
         image_size,
         min_side_px,
         learning_rate,

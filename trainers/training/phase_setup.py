@@ -160,7 +160,7 @@ def set_up_phase(
             parts,
             network,
             plan.config.architecture,
-            store=options.features,
+            store=plan.features,
             skip_bad=options.skip_bad,
             decoder=plan.config.decoder,
             on_message=on_message,
@@ -170,7 +170,7 @@ def set_up_phase(
         size_bytes = sum(part.records * source.format.record_bytes for part in parts)
         reading = IN_MEMORY if size_bytes <= _IN_MEMORY_BYTES else STREAMING
         # The plan has left out the records that a named store does not have.
-        skipped = source.skipped if options.features is None else frozenset[tuple[str, int]]()
+        skipped = source.skipped if plan.features is None else frozenset[tuple[str, int]]()
         return PhaseSetup(phase, model, metrics, source, reading, skipped=skipped)
     if options.cache == "disk":
         source = build_disk_cache(labelled, *parts, below=cache_folder(), on_message=on_message)

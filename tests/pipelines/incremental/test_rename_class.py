@@ -13,8 +13,9 @@ from click.testing import CliRunner
 import shardmill as sm
 from pipelines.compact import compact
 from pipelines.edit import relabel
-from pipelines.report import RenamedClass, Report
+from pipelines.report import Report
 from pipelines.rollback import rollback
+from pipelines.source_differences import RenamedClass
 from records import open_dataset, verify
 from records.errors import UsageError
 from records.format import layout

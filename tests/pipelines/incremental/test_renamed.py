@@ -17,7 +17,8 @@ from click.testing import CliRunner
 
 from pipelines.cli.convert import convert as convert_command
 from pipelines.incremental import hashing
-from pipelines.report import RenamedFile, Report
+from pipelines.report import Report
+from pipelines.source_differences import RenamedFile
 from pipelines.sources.containers import read_image
 from pipelines.sources.containers.byte_window import ContainerBytes
 from pipelines.sources.containers.kinds import Kind
@@ -226,7 +227,7 @@ class TestReports:
     def test_append_files_renamed_beyond_the_limit_of_a_report_are_counted(
         self, append: Convert, source: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("pipelines.report.MOST_KEYS", 5)
+        monkeypatch.setattr("pipelines.source_differences.MOST_KEYS", 5)
         append()
         for number in range(9):
             move(source, f"dog/00{number}.png", f"cat/moved-{number}.png")

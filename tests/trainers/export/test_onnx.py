@@ -12,7 +12,7 @@ from records.errors import UsageError
 from records.images import ImageOptions
 from tests.trainers.conftest import LABELS, make_source
 from trainers.config import FORMAT_VERSION, Architecture, ImageShape, RunConfig
-from trainers.models.registry import MODELS
+from trainers.models.built_in import MODELS
 from trainers.options import TrainOptions
 from trainers.runs.run_dir import open_run
 

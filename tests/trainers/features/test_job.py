@@ -44,7 +44,7 @@ def call(*arguments: object) -> Any:
     return CliRunner().invoke(shardmill, ["featurize", *map(str, arguments)])
 
 
-def make(data: Path, out: Path, options: FeaturizeOptions = OPTIONS, **given: Any) -> Any:
+def make(data: Path, out: Path | str, options: FeaturizeOptions = OPTIONS, **given: Any) -> Any:
     plan = plan_features(str(data), str(out), options)
     chosen = {"dry_run": False, "on_progress": lambda *_: None, **given}
     return featurize(plan, Here(), RunnerConfig(), **chosen)

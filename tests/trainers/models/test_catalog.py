@@ -44,7 +44,7 @@ def test_models_parameters_and_weights_equal_those_of_keras(name: str) -> None:
     from keras.src.utils import file_utils
 
     from trainers.models.build import build_network
-    from trainers.models.keras_applications import build_backbone
+    from trainers.models.networks.keras_applications import build_backbone
 
     spec = MODELS[name]
     shape = ImageShape(*spec.size_px)

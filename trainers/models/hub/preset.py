@@ -30,7 +30,7 @@ from trainers.config import HubBackbone
 from trainers.options import Pixels
 
 if TYPE_CHECKING:
-    from trainers.models.registry import ModelSpec
+    from trainers.models.spec import ModelSpec
 
 WEIGHTS = "model.weights.h5"
 _CONFIG, _CONVERTER = "config.json", "image_converter.json"

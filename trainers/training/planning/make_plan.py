@@ -120,7 +120,7 @@ def plan_training(
     restarts = _find_restarts(found, options, find_phases)
     config = RunConfig(
         format_version=FORMAT_VERSION,
-        options=options,
+        options=options.without_credentials(),
         architecture=architecture,
         learning_rate=rate,
         images=dataset.manifest.settings.images,
@@ -143,6 +143,7 @@ def plan_training(
         run_location,
         config,
         weights,
+        options.features,
         find_phases(options, restarts=restarts),
         (
             *config.choices,

@@ -37,6 +37,8 @@ class TrainingPlan:
         run_location: the path or URL of the run folder: absent, empty, or a run to resume.
         config: the configuration of the run.
         weights: the initial weights of the backbone: `imagenet` or a path; None if random.
+        features: the location of the feature store of the options; None if they name none. Unlike
+            `config`, `features` may contain credentials.
         phases: the phases of the run, in order.
         notes: the lines to show before the run starts.
         ends: the changes of the end of the last phase while the run trains, each a step and the
@@ -49,6 +51,7 @@ class TrainingPlan:
     run_location: str
     config: RunConfig
     weights: str | None
+    features: str | None
     phases: tuple[Phase, ...]
     notes: tuple[str, ...]
     ends: tuple[tuple[int, int], ...] = ()

@@ -31,7 +31,7 @@ def build(name: str = SMALL, side_px: int = 32, **other: Any) -> Network:
 def build_preprocessing(name: str) -> Any:
     import keras
 
-    from trainers.models.keras_applications import preprocess
+    from trainers.models.networks.keras_applications import preprocess
 
     image = keras.Input((32, 32, 3), dtype="uint8")
     return keras.Model(image, preprocess(image, name))

@@ -1,0 +1,1 @@
+"""Networks: one module for each architecture, with a function `build(architecture)`."""
