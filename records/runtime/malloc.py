@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 _M_TRIM_THRESHOLD = -1  # mallopt(3)
 _M_MMAP_THRESHOLD = -3
+_M_MMAP_MAX = -4
 _M_ARENA_MAX = -8
 _IMAGE_BYTES = 1 << 20
 # The batches of a table are smaller than images: with 1 MiB, planning takes 40 % more memory.
@@ -28,6 +29,7 @@ _TABLE_BYTES = 1 << 15
 _LARGEST_REUSED_BYTES = 1 << 25  # glibc accepts no larger value
 _KEPT_BYTES = 1 << 28
 _DEFAULT_BYTES = 1 << 17  # glibc's own value
+_DEFAULT_MAPPED_BLOCKS = 1 << 16  # glibc's own value
 
 _values: dict[int, int] = {}
 Item = TypeVar("Item")
@@ -60,23 +62,23 @@ def reuse_large_blocks(arenas: int) -> None:
 
 
 def reuse_blocks(items: Iterator[Item]) -> Iterator[Item]:
-    """Yield items; the blocks of up to 32 MiB that an item needs are those of an earlier one.
+    """Yield items; the memory that an item needs is that of an earlier one.
 
     Blocks that the consumer allocates are returned as before, so that those of a large table do
     not divide the memory for the items.
     """
-    returned_bytes = _values.get(_M_MMAP_THRESHOLD, _DEFAULT_BYTES)
-    kept_bytes = _values.get(_M_TRIM_THRESHOLD, 2 * returned_bytes)
+    kept_bytes = _values.get(_M_TRIM_THRESHOLD, 2 * _values.get(_M_MMAP_THRESHOLD, _DEFAULT_BYTES))
+    mapped_blocks = _values.get(_M_MMAP_MAX, _DEFAULT_MAPPED_BLOCKS)
     _set(_M_TRIM_THRESHOLD, _KEPT_BYTES)
     try:
         while True:
-            _set(_M_MMAP_THRESHOLD, _LARGEST_REUSED_BYTES)
+            _set(_M_MMAP_MAX, 0)
             try:
                 item = next(items)
             except StopIteration:
                 return
             finally:
-                _set(_M_MMAP_THRESHOLD, returned_bytes)
+                _set(_M_MMAP_MAX, mapped_blocks)
             yield item
             del item  # before the next one is made
     finally:

@@ -108,8 +108,8 @@ import resource
 from records.runtime.malloc import reuse_blocks, table_blocks_returned
 
 def decode():
-    for size in range(30):
-        yield [bytearray(b"x" * (3_000_000 - size)) for _ in range(3)]
+    for size in range(20):
+        yield [bytearray(b"x" * (BYTES - size)) for _ in range(3)]
 
 def count_page_faults(items):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -128,8 +128,11 @@ with table_blocks_returned():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a setting of glibc")
-def test_items_with_reused_blocks_cause_few_page_faults_and_leave_no_memory() -> None:
-    command = [sys.executable, "-c", _ITEMS]
+@pytest.mark.parametrize("size_bytes", [3_000_000, 40_000_000])
+def test_items_with_reused_blocks_cause_few_page_faults_and_leave_no_memory(
+    size_bytes: int,
+) -> None:
+    command = [sys.executable, "-c", f"BYTES = {size_bytes}\n{_ITEMS}"]
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
     returned, reused, held_bytes, returned_again = map(int, ended.stdout.split())
     assert reused * 5 < min(returned, returned_again)
