@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from records.dataset.small_images import decode_small, read_each
 from records.errors import CorruptDataError, ShardmillError
-from records.images.thumbnail import decode_reduced, fit_image, fit_square
+from records.images.thumbnail import fit_image, fit_square
 from records.text.formatting import format_bytes, pluralize
 from records.text.html import escape_html, name_to_html, table_to_html
 
@@ -140,7 +141,7 @@ def _classes(split: Split, totals: Sequence[int]) -> str:
 def _tiles(split: Split, numbers: Sequence[int]) -> Iterator[tuple[int, str]]:
     """Yield small images of records by their numbers, as long as there is space for them."""
     left = _MAX_CHARACTERS
-    for number, found in zip(numbers, _read(split, numbers), strict=True):
+    for number, found in zip(numbers, read_each(split, numbers), strict=True):
         tile = _damaged(found) if isinstance(found, CorruptDataError) else _tile(found)
         left -= len(tile)
         if left < 0:
@@ -148,33 +149,9 @@ def _tiles(split: Split, numbers: Sequence[int]) -> Iterator[tuple[int, str]]:
         yield number, tile
 
 
-def _read(split: Split, numbers: Sequence[int]) -> list[Record | CorruptDataError]:
-    """Return the record of each number, or the error of a damaged one."""
-    try:
-        return [*split.__getitems__(numbers)]  # of a remote dataset, in parallel
-    except CorruptDataError:
-        return [_read_one(split, number) for number in numbers]
-
-
-def _read_one(split: Split, number: int) -> Record | CorruptDataError:
-    try:
-        return split[number]
-    except CorruptDataError as error:
-        return error
-
-
 def _tile(record: Record) -> str:
     try:
-        image = decode_reduced(
-            record.image,
-            record.format,
-            record.width,
-            record.height,
-            record.channels,
-            mode="RGB",
-            side_px=_TILE_PX,
-            shrink=partial(fit_image, side_px=_TILE_PX),
-        )
+        image = decode_small(record, _TILE_PX, partial(fit_image, side_px=_TILE_PX))
     except CorruptDataError as error:
         return _damaged(error)
     # An enlarged image has few different pixels, which JPEG would blur.

@@ -15,10 +15,10 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from records.dataset.small_images import decode_small, read_each
 from records.errors import CorruptDataError
 from records.format.index import label_lists
-from records.format.layout import SPLITS, SplitName
-from records.images.thumbnail import decode_reduced
+from records.format.layout import SPLITS
 from records.report.parts import show_name
 from records.text.keys import key_to_single_line
 
@@ -236,24 +236,10 @@ class ImageSet:
             if name in self._dataset:
                 end = first + len(self._dataset[name])
                 own = [row for row in rows if first <= row < end]
-                read = self._read_split(name, [row - first for row in own])
+                read = read_each(self._dataset[name], [row - first for row in own])
                 found |= zip(own, read, strict=True)
                 first = end
         return [found[row] for row in rows]
-
-    def _read_split(self, name: SplitName, numbers: list[int]) -> list[Record | CorruptDataError]:
-        split = self._dataset[name]
-        try:
-            return [*split.__getitems__(numbers)]  # of a remote dataset, in parallel
-        except CorruptDataError:
-            return [_read_one(self._dataset, name, number) for number in numbers]
-
-
-def _read_one(dataset: Dataset, name: SplitName, number: int) -> Record | CorruptDataError:
-    try:
-        return dataset[name][number]
-    except CorruptDataError as error:
-        return error
 
 
 def _shrink(record: Record, side_px: int) -> Image.Image | CorruptDataError:
@@ -264,15 +250,6 @@ def _shrink(record: Record, side_px: int) -> Image.Image | CorruptDataError:
         return image
 
     try:
-        return decode_reduced(
-            record.image,
-            record.format,
-            record.width,
-            record.height,
-            record.channels,
-            mode="RGB",
-            side_px=side_px,
-            shrink=shrink,
-        )
+        return decode_small(record, side_px, shrink)
     except CorruptDataError as error:
         return error
