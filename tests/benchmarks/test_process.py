@@ -8,10 +8,17 @@ from benchmarks.harness.process import ProcessError, measure
 
 MB = 1 << 20
 _HOLD = "import sys, time; held = bytearray(int(sys.argv[1])); time.sleep(0.5)"
-_HOLD_IN_TWO = (
-    "import subprocess, sys; hold = [sys.executable, '-c', sys.argv[1], sys.argv[2]]\n"
-    "for child in [subprocess.Popen(hold) for _ in range(2)]: child.wait()"
-)
+_HOLD_IN_TWO = """
+import subprocess, sys, time
+hold = "import sys; held = bytearray(int(sys.argv[1])); print(flush=True); sys.stdin.read()"
+pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+children = [subprocess.Popen([sys.executable, "-c", hold, sys.argv[1]], **pipes) for _ in range(2)]
+for child in children:
+    child.stdout.readline()
+time.sleep(1)  # both have their memory, however long they took to start
+for child in children:
+    child.communicate()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +35,7 @@ def test_measure_single_process_reports_time_and_peak_memory(bare_bytes: int) ->
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at /proc")
 def test_measure_process_tree_reports_peak_memory_of_all_processes(bare_bytes: int) -> None:
-    done = measure([sys.executable, "-c", _HOLD_IN_TWO, _HOLD, str(100 * MB)])
+    done = measure([sys.executable, "-c", _HOLD_IN_TWO, str(100 * MB)])
     assert 200 * MB < done.peak_bytes < 200 * MB + 4 * bare_bytes
 
 
