@@ -6,16 +6,20 @@ import shlex
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from benchmarks.harness import environments
 from benchmarks.harness.process import ProcessError
-from benchmarks.harness.samples import write_result
+from benchmarks.harness.samples import read_result, result_path, write_result
 from benchmarks.harness.settings import FULL, QUICK, TRY, Setting
 from benchmarks.page.page import fill, make_tables, read_results
 from benchmarks.page.plot import plot_results
 from benchmarks.registry import BENCHMARKS, choose, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _ROOT = Path(__file__).resolve().parents[1]
 _SCALES = {"full": FULL, "quick": QUICK, "try": TRY}
@@ -67,6 +71,11 @@ def make_environments(names: tuple[str, ...], cache: Path) -> None:
     help="Measure only contestants whose name contains PART.",
 )
 @click.option(
+    "--add",
+    is_flag=True,
+    help="Keep the stored samples of other contestants: for accuracies, not for times.",
+)
+@click.option(
     "--data",
     type=_FOLDER,
     envvar="SHARDMILL_TEST_DATA",
@@ -81,6 +90,7 @@ def run_benchmarks(
     *,
     scale: str,
     only: tuple[str, ...],
+    add: bool,
     data: Path,
     cache: Path,
     results: Path | None,
@@ -93,16 +103,31 @@ def run_benchmarks(
     if dry_run:
         click.echo(f"{', '.join(chosen)}: {setting.scale}, results in {folder}")
         return
+    if only and not add:
+        _require_no_results(chosen, folder)
     command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
     started = time.monotonic()
     for name in chosen:
         try:
-            write_result(run(name, setting, command, only), folder)
+            result, path = run(name, setting, command, only), result_path(name, folder)
+            if add and path.exists():
+                result = read_result(path).adding(result)
+            write_result(result, folder)
         except ProcessError as error:
             raise click.ClickException(str(error)) from error
         click.echo(f"{name}: {time.monotonic() - started:.0f} s so far", err=True)
     for name, table in make_tables(read_results(folder)).items():
         click.echo(f"\n{name}\n\n{table}")
+
+
+def _require_no_results(names: Iterable[str], folder: Path) -> None:
+    """Raise UsageError if a result would be replaced by one of fewer contestants."""
+    for name in names:
+        path = result_path(name, folder)
+        if path.exists():
+            raise click.UsageError(
+                f"{path} has all contestants: use another --results, or --add for accuracies"
+            )
 
 
 @main.command("page")

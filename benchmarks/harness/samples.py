@@ -64,6 +64,23 @@ class Result(msgspec.Struct, frozen=True):
         size = max(self.sizes(case), default=0) if images is None else images
         return [each for each in self.samples if each.case == case and each.images == size]
 
+    def adding(self, new: Result) -> Result:
+        """Return this result with the samples of a new one, which replace those of its contestants.
+
+        The samples were measured at different times, so that only figures that do not depend on the
+        load of the machine may be compared, such as accuracies.
+        """
+        replaced = {each.contestant for each in new.samples} | new.failed.keys()
+        return msgspec.structs.replace(
+            new,
+            command=f"{self.command}; {new.command}",
+            versions=self.versions | new.versions,
+            failed={name: why for name, why in self.failed.items() if name not in replaced}
+            | new.failed,
+            samples=[each for each in self.samples if each.contestant not in replaced]
+            + new.samples,
+        )
+
     def cases(self) -> list[str]:
         """Return all cases, in order."""
         return list(dict.fromkeys(sample.case for sample in self.samples))
@@ -73,10 +90,15 @@ class Result(msgspec.Struct, frozen=True):
         return sorted({sample.images for sample in self.samples if sample.case == case})
 
 
+def result_path(benchmark: str, folder: Path) -> Path:
+    """Return the path of the result of a benchmark."""
+    return folder / f"{benchmark}.json"
+
+
 def write_result(result: Result, folder: Path) -> Path:
-    """Write a result to `BENCHMARK.json` in the folder, and return its path."""
+    """Write a result to its file in the folder, and return the path."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{result.benchmark}.json"
+    path = result_path(result.benchmark, folder)
     path.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
     return path
 

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
+from click.testing import CliRunner
 
+from benchmarks.__main__ import main
 from benchmarks.harness.samples import Result, Sample, write_result
 from benchmarks.inputs.pictures import COLLECTION
 from benchmarks.page.page import fill, make_tables, read_results
@@ -295,3 +298,36 @@ def test_fill_replaces_table_between_markers() -> None:
     assert fill(page, {"linear": "| new |"}) == filled
     assert fill(filled, {"linear": "| new |"}) == filled
     assert "Not measured yet." in fill(page, {})
+
+
+def test_run_only_some_contestants_refuses_to_replace_stored_results(tmp_path: Path) -> None:
+    result = msgspec.structs.replace(_accuracies({"a": 0.5, "b": 0.7}), benchmark="planning")
+    stored = write_result(result, tmp_path)
+    before = stored.read_bytes()
+    arguments = ["run", "planning", "--only", "a", "--results", str(tmp_path)]
+    ended = CliRunner().invoke(main, [*arguments, "--data", str(tmp_path)])
+    assert ended.exit_code == 2
+    assert "--add" in ended.output
+    assert stored.read_bytes() == before
+
+
+def test_adding_result_replaces_samples_of_its_contestants_and_keeps_others() -> None:
+    first = _accuracies({"a": 0.5, "b": 0.7})
+    new = _accuracies({"b": 0.8, "c": 0.6})
+    added = first.adding(new)
+    assert [(it.contestant, it.figures["accuracy"]) for it in added.samples] == [
+        ("a", 0.5), ("b", 0.8), ("c", 0.6),
+    ]  # fmt: skip
+    assert added.failed == {}
+    broken = msgspec.structs.replace(new, samples=[], failed={"a": "it does not run"})
+    assert [it.contestant for it in first.adding(broken).samples] == ["b"]
+    assert first.adding(broken).failed == broken.failed
+    assert first.adding(broken).adding(first).failed == {}
+
+
+def _accuracies(found: dict[str, float]) -> Result:
+    samples = [
+        Sample("flowers", 1, 1, name, 0, 1.0, 1.0, None, 1, {"accuracy": value})
+        for name, value in found.items()
+    ]
+    return Result("imbalance", "run", {}, {}, {}, {}, samples)
