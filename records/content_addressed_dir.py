@@ -101,6 +101,10 @@ class ContentAddressedDir:
                 hint=_HINT,
             )
 
+    def is_begun(self) -> bool:
+        """Return whether the folder is unfinished."""
+        return self._begun() is not None
+
     def begin(self) -> None:
         """Write the key, or resume the folder. The caller has called `check` and holds the lock."""
         if self._begun() is None:

@@ -91,6 +91,12 @@ def decode_strict_text(content: bytes, *, path: str) -> str:
     return text
 
 
+_MOST_KEY_PARTS = 32
+# Each part begins at a word or a quotation mark, and is read once: the search takes linear time.
+_KEY_PART = r"""(?>(?<![\w-])[\w-]+|(?<!\\)"(?>[^"\\\n]|\\.){0,1000}+"|'[^'\n]*+')"""
+_LONG_KEY = re.compile(rf"(?>{_KEY_PART}[ \t]*+\.[ \t]*+){{{_MOST_KEY_PARTS}}}", re.ASCII)
+
+
 def decode_toml(
     content: bytes, *, path: str, what: str, most_bytes: int, hint: str
 ) -> tuple[str, dict[str, Any]]:
@@ -112,6 +118,9 @@ def decode_toml(
         expected = f"at most {pluralize(most_bytes, 'byte')}"
         raise UsageError(f"{what} is too large", path=path, expected=expected)
     text = decode_strict_text(content, path=path)
+    if _LONG_KEY.search(text) is not None:  # tomllib needs quadratic time and memory
+        expected = f"keys of at most {_MOST_KEY_PARTS} parts"
+        raise UsageError(f"{what} has a key with too many parts", path=path, expected=expected)
     try:
         return text, tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also an integer with too many digits

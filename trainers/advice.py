@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from records.text.escaping import escape_for_display
+from records.text.formatting import pluralize
 from trainers.options import Augmentation
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ _GROWTH, _RISE = 3.0, 0.5
 _WORSE_THAN_GUESSING = 5.0
 """The factor to the loss of guessing from which the loss of the first epoch has exploded."""
 _SHOWN_CLASSES = 5
+_RARE = 3
+"""The factor from the images of a class to those of another one from which it is rare."""
 
 
 def advise_on_batches(images: int, options: TrainOptions) -> Iterator[str]:
@@ -28,6 +31,28 @@ def advise_on_batches(images: int, options: TrainOptions) -> Iterator[str]:
         yield (
             "all training images fit in one batch, so an epoch has one step: try --batch-size "
             f"{max(images // 8, 1)}"
+        )
+
+
+def advise_on_imbalance(
+    counts: Sequence[int], labels: Sequence[str], options: TrainOptions
+) -> Iterator[str]:
+    """Yield a line if a class is rare, and no option balances the classes.
+
+    Args:
+        counts: the number of training images of each class.
+        labels: the names of the classes.
+        options: the options of the run.
+    """
+    present = [(count, name) for count, name in zip(counts, labels, strict=True) if count]
+    if not present or options.balanced or options.class_weights != "none":
+        return
+    (most, frequent), (least, rare) = max(present), min(present)
+    if most >= _RARE * least:
+        yield (
+            f"{escape_for_display(rare)} has {pluralize(least, 'training image')}, and "
+            f"{escape_for_display(frequent)} has {most:,}: --balanced or --class-weights balanced "
+            "may help rare classes"
         )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
-from trainers.advice import list_classes
+from trainers.advice import advise_on_imbalance, list_classes
 from trainers.balance import describe_balance
 from trainers.input.selection import count_classes
 from trainers.options import Fold
@@ -68,8 +68,9 @@ def note_splits(training: Selection, validation: Selection, fold: str | None) ->
     yield trained
     if validation.split == "train":
         yield (
-            "the dataset has no validation split: holding out a tenth of train for validation, "
-            f"{pluralize(validation.records, 'image')} chosen by the hash of their keys or groups"
+            f"the dataset has no validation split: holding out {validation.records:,} of "
+            f"{pluralize(training.records + validation.records, 'image')} of train for validation, "
+            "chosen by the hash of their keys or groups"
         )
     else:
         yield f"validating on {pluralize(validation.records, 'image')} of {validation.split}"
@@ -83,8 +84,8 @@ def note_target(target: Target, unknown: int) -> Iterator[str]:
         yield f"leaving out {pluralize(unknown, 'image')} without a value of {column}"
 
 
-def note_classes(dataset: Dataset, training: Selection, *, balanced: bool = False) -> Iterator[str]:
-    """Yield lines about the classes, those without training images, and balanced epochs."""
+def note_classes(dataset: Dataset, training: Selection, options: TrainOptions) -> Iterator[str]:
+    """Yield lines about the classes, those with few or no images, and balanced epochs."""
     note = find_task(dataset.manifest.settings.task).describe_classes(dataset.labels)
     if note is not None:
         columns = dataset.manifest.settings.columns
@@ -99,5 +100,7 @@ def note_classes(dataset: Dataset, training: Selection, *, balanced: bool = Fals
     empty = [name for name, count in zip(dataset.labels, counts, strict=True) if not count]
     if empty:
         yield f"classes without training images: {list_classes(empty)}"
-    if balanced:
+    if options.balanced:
         yield describe_balance(counts, dataset.labels)
+    elif not dataset.manifest.settings.is_multi_label:
+        yield from advise_on_imbalance(counts, dataset.labels, options)

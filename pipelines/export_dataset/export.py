@@ -31,10 +31,12 @@ from records.runtime.logging import log_line
 from records.runtime.processes import divide_cpus
 from records.runtime.shard_worker import OnProgress, RunnerConfig, WorkerResult
 from records.runtime.telemetry import span
-from records.storage import absolute_location, is_in_memory, open_storage, write_file
+from records.storage import Storage, absolute_location, is_in_memory, open_storage, write_file
 from records.storage.exclusive import require_outside
+from records.storage.names import is_system_name
 from records.storage.work_folder import record_command, run_of_other_command, unfinished_command
 from records.strict_json import decode_versioned, encode_canonical
+from records.text.escaping import escape_for_display
 
 if TYPE_CHECKING:
     from records.exchange.formats import FormatName
@@ -110,6 +112,19 @@ def export_dataset(
     return export.run(runner, processes, on_progress)
 
 
+def _require_no_files(storage: Storage) -> None:
+    """Check that a folder has only hidden files, such as those of Git. Raises OutputError."""
+    names = (name for name in storage.list() if not name.startswith("."))
+    first = next((name for name in names if not is_system_name(name)), None)
+    if first is not None:
+        raise OutputError(
+            "the folder contains other files",
+            path=storage.url,
+            got=escape_for_display(first),
+            hint="choose a new or empty folder",
+        )
+
+
 class _Export:
     """An export, and its output."""
 
@@ -181,6 +196,8 @@ class _Export:
         if command not in {None, "export-dataset"}:
             raise run_of_other_command(storage, str(command))
         self._folder.check()
+        if not self._folder.is_begun():
+            _require_no_files(storage)
 
     def _write(
         self, runner: RunnerConfig, processes: int | None, on_progress: OnProgress | None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from records.errors import UsageError
 from records.text.keys import key_from_text
-from records.user_text import decode_strict_text, decode_text
+from records.user_text import decode_strict_text, decode_text, decode_toml
 
 ENCODINGS = {
     "utf-8": b"",
@@ -80,3 +82,26 @@ def test_decode_text_with_a_few_control_characters_is_text() -> None:
 def test_decode_strict_text_invalid_utf_8_names_the_line() -> None:
     with pytest.raises(UsageError, match=r"labels\.txt line 3: the file is not valid UTF-8"):
         decode_strict_text(b"cat\ndog\nd\xffg\n", path="labels.txt")
+
+
+@pytest.mark.parametrize("part", ["a", "a-1", '"a"', "'a'", '"\\\\"'])
+def test_decode_toml_key_with_many_parts_is_refused_in_linear_time(part: str) -> None:
+    def decode(text: str) -> dict[str, Any]:
+        content = text.encode()
+        return decode_toml(content, path="x.toml", what="x", most_bytes=1 << 20, hint="-")[1]
+
+    assert decode(".".join([part] * 32) + " = 1")
+    for text in (
+        ".".join([part] * 34) + " = 1",
+        "[" + " . ".join([part] * 34) + "]",
+        "x = {" + ".".join([part] * 100_000) + " = 1}",
+    ):
+        with pytest.raises(UsageError, match="a key with too many parts"):
+            decode(text)
+
+
+@pytest.mark.parametrize("repeated", ["a", '"', "'", '\\"', '"\\', '"\\\\', "a ", "a.a ", "\n"])
+def test_decode_toml_of_any_characters_takes_linear_time(repeated: str) -> None:
+    content = (repeated * 500_000)[: 1 << 20].encode()
+    with suppress(UsageError):
+        decode_toml(content, path="x.toml", what="x", most_bytes=1 << 20, hint="-")

@@ -9,6 +9,7 @@ import pytest
 from trainers.advice import (
     advise_on_batches,
     advise_on_divergence,
+    advise_on_imbalance,
     advise_on_overfitting,
     advise_on_unpredicted,
     describe_best_epoch,
@@ -123,6 +124,25 @@ def test_training_loss_that_explodes_has_advice_once(
     }
     assert [end for end in lines if lines[end] is not None] == ends
     assert all(str(lines[end]).endswith("try --learning-rate 0.002") for end in ends)
+
+
+@pytest.mark.parametrize(
+    ("counts", "options", "expected"),
+    [
+        ((24, 6, 0), TrainOptions(), "b has 6 training images, and a has 24: --balanced or"),
+        ((1, 3, 2), TrainOptions(), "a has 1 training image, and b has 3: --balanced or"),
+        ((24, 9, 0), TrainOptions(), None),
+        ((0, 0, 0), TrainOptions(), None),
+        ((24, 6, 6), TrainOptions(balanced=True), None),
+        ((24, 6, 6), TrainOptions(class_weights={"b": 4.0}), None),
+    ],
+)
+def test_rare_class_has_advice_unless_an_option_balances(
+    counts: tuple[int, ...], options: TrainOptions, expected: str | None
+) -> None:
+    lines = [*advise_on_imbalance(counts, ("a", "b", "c"), options)]
+    assert len(lines) == (expected is not None)
+    assert all(line.startswith(str(expected)) for line in lines)
 
 
 @pytest.mark.parametrize(

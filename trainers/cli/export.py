@@ -94,7 +94,7 @@ def export(
         output.log(f"wrote {written}; to load the model, copy it to the folder {folder}")
     for line in () if agreement is None else agreement.lines():
         output.log(line)
-    use = FORMATS[form].use.format(out=folder)
+    use = FORMATS[form].use.format(out=folder.rstrip("/") or "/")
     if as_json:
         print_json(
             {

@@ -131,10 +131,11 @@ def plan_export(
 ) -> ExportPlan:
     """Check the arguments of an export, before Keras loads; see `export`."""
     require_converter(name)
-    require_precision(name, precision, has_images=calibrate is not None)
     require_empty_folder(location, last=FORMATS[name].model)
     require_outside(location, run.location if isinstance(run, Run) else os.fspath(run), what="run")
     opened = open_run(run, weights)
+    dataset = opened.config.dataset
+    require_precision(name, precision, has_images=calibrate is not None, dataset=dataset)
     if calibrate is None:
         return ExportPlan(opened, location, name, precision)
 
@@ -225,7 +226,7 @@ def require_empty_folder(location: str, *, last: str) -> None:
         raise OutputError(
             "the output exists and is not overwritten",
             path=redact_url(location),
-            hint="choose a different folder, or remove this folder",
+            hint="choose a different folder",
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
@@ -154,8 +155,16 @@ def require_converter(name: str) -> None:
         raise UsageError(f"{extra[0]} is not installed", hint=install_command(extra[1]))
 
 
-def require_precision(name: str, precision: ExportPrecision, *, has_images: bool) -> None:
+def require_precision(
+    name: str, precision: ExportPrecision, *, has_images: bool, dataset: str
+) -> None:
     """Check that a format has a precision, and that only int8 has representative images.
+
+    Args:
+        name: the format.
+        precision: the precision.
+        has_images: whether the user gives a dataset with representative images.
+        dataset: the dataset of the run, for the hint.
 
     Raises:
         UsageError: the options contradict each other.
@@ -170,7 +179,7 @@ def require_precision(name: str, precision: ExportPrecision, *, has_images: bool
     if precision == "int8" and not has_images:
         raise UsageError(
             "--int8 needs images, from which it determines the ranges of the values",
-            hint="add --calibrate DATASET, with the dataset of the run",
+            hint=f"add --calibrate {shlex.quote(dataset)}, the dataset of the run",
         )
     if precision != "int8" and has_images:
         raise UsageError(

@@ -160,7 +160,7 @@ def _signature(preprocessing: Preprocessing, name: str) -> str:
 
 
 def _data(run: Run, manifest: Manifest | None) -> str:
-    lines = ["## Data", "", f"Trained on the dataset {code(run.config.dataset)}."]
+    lines = ["## Data", "", f"Trained on the dataset {code(_dataset_name(run))}."]
     result = read_result(run)
     if result is not None:
         trained = pluralize(result.training_images, "image")
@@ -219,6 +219,12 @@ def _provenance(run: Run) -> str:
     return "\n".join(["## Provenance", "", *table(["fact", "value"], rows, right=False)])
 
 
+def _dataset_name(run: Run) -> str:
+    """Return the URL of the dataset of a run, or the name of its folder: its path is private."""
+    dataset = run.config.dataset
+    return dataset if local_path(dataset) is None else dataset.rstrip("/").rpartition("/")[2]
+
+
 def describe_provenance(run: Run) -> dict[str, str]:
     """Return facts about the origin of the model of a run: texts by name."""
     config = run.config
@@ -226,7 +232,7 @@ def describe_provenance(run: Run) -> dict[str, str]:
         "model": config.architecture.model,
         "mode": config.options.mode,
         "seed": str(config.options.seed),
-        "dataset": config.dataset,
+        "dataset": _dataset_name(run),
         "dataset plans": " ".join(config.plan_digests),
         "weights SHA-256": digest_of(run.read(run.weights_file)).sha256,
         "shardmill": __version__,

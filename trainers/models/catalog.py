@@ -143,6 +143,7 @@ class ModelList(msgspec.Struct, frozen=True):
             *align([names, *map(_describe, self.models)], right=" >>>>>"),
             f"parameters: without the logits; top-1: accuracy on ImageNet ({self.accuracy_source})",
             f"ImageNet weights of {found} in {self.weights_folder}; Keras downloads the others",
+            "--weights FILE: a weights file in another folder",
             f"{HUB_PREFIX}PRESET: a backbone of KerasHub, from a preset (a folder or a name)",
         ]
 

@@ -98,7 +98,7 @@ def open_weights(path: Path) -> Iterator[h5py.File]:
         check_weights(path)
         with h5py.File(path, "r") as file:
             yield file
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
         raise CorruptDataError(
             "not a valid weights file",
             path=str(path),

@@ -104,11 +104,12 @@ class FileEvaluation(msgspec.Struct, frozen=True):
         yield from class_table(shown)
         if self.accuracy is not None:
             images = pluralize(self.images, "image")
-            yield f"accuracy {format_accuracy(self.accuracy, self.images)} on {images}"
+            best = "" if self.none_of_these is None else ", by the best class, rejected or not"
+            yield f"accuracy {format_accuracy(self.accuracy, self.images)} on {images}{best}"
         yield from self._none_of_these()
         yield from self._confusions()
         if self.unknown_folders:
-            yield f"not measured, because the folder is not a class: {self._unknown()}"
+            yield f"not in the accuracy, because the folder is not a class: {self._unknown()}"
         if self.without_prediction:
             yield f"not measured: {pluralize(self.without_prediction, 'file')} without a prediction"
 

@@ -155,6 +155,8 @@ def _fit(
     plan = plan_training(location, run, choices.options)
     on_message(f"measuring the speed of this machine: up to {STEPS} steps")
     speed = measure_speed(plan, _left_s(request))
+    if _left_s(request) <= 0:
+        on_message(f"the time of {_describe(request)} has ended: the run has the fewest steps")
     work = _work_of(plan)
     main_s = main_seconds(speed, work, _left_s(request))
     epoch_s = epoch_seconds(speed, work)

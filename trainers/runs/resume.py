@@ -62,6 +62,8 @@ def require_compatible(found: RunConfig, requested: RunConfig, *, path: str) -> 
     may_change = _MAY_CHANGE if may_extend else _MAY_CHANGE - _LENGTH
     for name in before:
         if before[name] != now[name] and name not in may_change:
+            if name in _LENGTH and None not in {before[name], now[name]}:
+                raise _length_error(found, name, before[name], now[name], path=path)
             raise UsageError(
                 f"a run resumes with its own options, but --{name.replace('_', '-')} differs",
                 path=path,
@@ -69,6 +71,21 @@ def require_compatible(found: RunConfig, requested: RunConfig, *, path: str) -> 
                 got=now[name],
                 hint="omit the option, or use a different run folder",
             )
+
+
+def _length_error(found: RunConfig, name: str, before: int, now: int, *, path: str) -> UsageError:
+    """Return the error for another number of epochs or steps."""
+    if found.time_limit_seconds is None:
+        what, expected = "a run can only become longer", f"more than {before:,} {name}"
+    else:
+        what, expected = "a run with a time limit keeps its length", f"{before:,} {name}"
+    return UsageError(
+        what,
+        path=path,
+        expected=expected,
+        got=f"{now:,}",
+        hint="omit the option, or use a different run folder",
+    )
 
 
 _LENGTH = {"epochs", "steps"}

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
@@ -26,10 +27,13 @@ BODY = "body"
 """The name of an image that is the complete body of a request."""
 
 _FORM = "multipart/form-data"
+_CHARSETS = {"utf-8", "utf8", "us-ascii", "ascii"}
+"""Other codecs of Python take quadratic time, or raise other errors."""
 _PARSED_BYTES = 1 << 18
 _MAX_FIELDS = 16
 _IN_MEMORY = 1 << 62
 _DIGITS = 18
+_MOST_SHOWN = 100
 
 
 class Upload(NamedTuple):
@@ -122,6 +126,7 @@ async def find_images(request: Request, body: bytes, *, limit: int) -> list[Uplo
         )
     if kind != _FORM:
         return [Upload(BODY, body)]
+    _require_charset(request)
     parser = _FormParser(request.headers, _pieces(body), max_files=limit, max_fields=_MAX_FIELDS)
     try:
         form = await parser.parse()
@@ -131,6 +136,16 @@ async def find_images(request: Request, body: bytes, *, limit: int) -> list[Uplo
     if not parts:
         raise invalid("the form contains no file", expected="at least one part with a file name")
     return [Upload(escape_surrogates(part.filename or ""), await part.read()) for part in parts]
+
+
+def _require_charset(request: Request) -> None:
+    """Check the charset of a form. Raises RequestError."""
+    _, options = parse_options_header(request.headers["content-type"])
+    charset = options.get(b"charset", b"utf-8").decode("latin-1").lower()
+    if charset not in _CHARSETS:
+        raise invalid(
+            "the form has an unsupported charset", expected="utf-8", got=charset[:_MOST_SHOWN]
+        )
 
 
 async def _pieces(body: bytes) -> AsyncGenerator[bytes, None]:

@@ -203,6 +203,19 @@ def test_export_to_and_from_memory(data: Path, tmp_path: Path, memory: Any) -> N
     } == expected
 
 
+@pytest.mark.parametrize("name", ["rose/1.jpg", "notes.txt"])
+def test_export_into_a_folder_with_other_files_is_refused(
+    data: Path, tmp_path: Path, name: str
+) -> None:
+    make_file(tmp_path / "out", ".git/config", b"")
+    mine = make_file(tmp_path / "out", name, b"mine")
+    with pytest.raises(OutputError, match="the folder contains other files"):
+        export(data, tmp_path / "out")
+    assert mine.read_bytes() == b"mine"
+    mine.unlink()
+    assert export(data, tmp_path / "out").status == "exported"
+
+
 def test_export_folder_dry_run_refuses_what_the_export_refuses(data: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     for dry_run in (True, False):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -143,6 +144,29 @@ def test_check_weights_external_or_virtual_dataset_is_refused(tmp_path: Path) ->
         del file["a"]
     with pytest.raises(ValueError, match="b/0 refers to other data"):
         check_weights(tmp_path / "virtual.h5")
+
+
+def test_check_weights_chunk_much_larger_than_its_array_is_refused(tmp_path: Path) -> None:
+    from trainers.models.load import check_weights
+
+    options: dict[str, Any] = {"maxshape": (None,), "dtype": "f4", "compression": "gzip"}
+    with h5py.File(tmp_path / "bomb.h5", "w") as file:
+        file.create_dataset("a/small", (32,), chunks=(1 << 18,), **options)
+        file.create_dataset("a/large", (32,), chunks=(1 << 28,), **options)
+    with pytest.raises(ValueError, match="a/large has chunks larger than the array"):
+        check_weights(tmp_path / "bomb.h5")
+
+
+def test_open_weights_type_without_numpy_equivalent_is_refused(tmp_path: Path) -> None:
+    from trainers.models.load import open_weights
+
+    path = tmp_path / "time.h5"
+    with h5py.File(path, "w") as file:
+        space = h5py.h5s.create_simple((2,))
+        h5py.h5d.create(file.id, b"time", h5py.h5t.UNIX_D32LE.copy(), space)
+    refused = pytest.raises(CorruptDataError, match="not a valid weights file")
+    with refused, open_weights(path) as file:
+        file["time"].dtype  # noqa: B018
 
 
 def write_nested(path: Path, depth: int) -> None:

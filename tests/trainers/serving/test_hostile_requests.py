@@ -166,6 +166,9 @@ def test_invalid_http_is_answered_or_closed(client: Client, garbage: bytes) -> N
         (form([("x", b"x")] * 71), FORM_TYPE, 400, "the form is invalid"),
         (b"--bound\r\nContent-Disposition: form-data; name=x\r\n\r\n1\r\n--bound--\r\n",
          FORM_TYPE, 400, "the form contains no file"),
+        *((form([("a", b"x")]), f"{FORM_TYPE}; charset={charset}", 400,
+           "the form has an unsupported charset")
+          for charset in ("punycode", "idna", "undefined", "utf-7", "rot13", "x" * 1000)),
     ],
 )  # fmt: skip
 def test_invalid_form_is_refused(

@@ -223,6 +223,7 @@ class TestV2:
             (infer_body(["%"], [1]), 400, "base64"),
             (infer_body(["eA=="], [1]), 422, "no prediction for 1 image"),
             (infer_body(["eA=="], [1], outputs=[{"name": "x"}]), 400, "unknown output"),
+            (infer_body(["eA=="], [1], outputs=[{"name": "scores"}] * 2), 400, "requested twice"),
         ],
     )
     def test_infer_invalid_request_is_an_error_as_text(

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from trainers.serving.state import ServerState
 
 _IMAGE, _BYTES, _FLOAT = "image", "BYTES", "FP32"
+_MOST_SHOWN = 100
 
 
 class InferInput(msgspec.Struct):
@@ -162,7 +163,9 @@ def _choose_outputs(given: InferRequest, model: ServedModel) -> Sequence[str]:
     names = [each.name for each in given.outputs or ()] or [*known]
     for name in names:
         if name not in known:
-            raise invalid("unknown output", expected=", ".join(known), got=name)
+            raise invalid("unknown output", expected=", ".join(known), got=name[:_MOST_SHOWN])
+    if len(names) > len({*names}):
+        raise invalid("an output is requested twice", expected=f"each of {', '.join(known)} once")
     return names
 
 

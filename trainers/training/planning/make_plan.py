@@ -153,7 +153,7 @@ def plan_training(
             *note_splits(training, validation, options.fold),
             *advise_on_batches(training.records, options),
             *(
-                note_classes(dataset, training, balanced=options.balanced)
+                note_classes(dataset, training, options)
                 if architecture.target is None
                 else note_target(architecture.target, unknown)
             ),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from records.errors import UsageError
+from records.text.escaping import escape_for_display
 from trainers.augment.spec import check_colors, format_augmentation
 from trainers.defaults import HEAD_LEARNING_RATE, LORA_LEARNING_RATE, find_defaults
 from trainers.loggers import check_loggers
@@ -31,6 +32,12 @@ def check_options(options: TrainOptions, spec: ModelSpec) -> None:
     rate = options.learning_rate
     if rate is not None and not 0 < rate < math.inf:
         raise UsageError("the learning rate must be finite and larger than 0", got=rate)
+    for name, value in msgspec.structs.asdict(options).items():
+        if isinstance(value, str) and "\0" in value:
+            raise UsageError(
+                f"--{name.replace('_', '-')} contains a null character",
+                got=escape_for_display(value),
+            )
     check_loggers(options.loggers)
     if options.label_smoothing and spec.custom and spec.custom.loss is not None:
         raise UsageError(

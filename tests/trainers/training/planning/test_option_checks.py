@@ -40,6 +40,8 @@ FLIP, CROP = Augmentation(flip="horizontal"), Augmentation(crop=0.3)
             "stay frozen, got --layer-decay with --lora",
         ),
         ({"features": "store"}, "requires --mode transfer"),
+        ({"features": "a\0b"}, "--features contains a null character"),
+        ({"validation_split": "a\0b"}, "--validation-split contains a null character"),
         (
             {"model": "vgg16", "mode": "transfer", "features": "store", "augment": FLIP},
             "without --augment",
