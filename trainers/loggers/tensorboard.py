@@ -80,5 +80,5 @@ class TensorBoardLogger:
                 "the logs of TensorBoard cannot be written",
                 path=str(self._folder),
                 got=error.message.partition("\n")[0].rpartition("; ")[2],
-                hint="fix this and resume with `shardmill train --resume`",
+                hint="fix this, and repeat the command with --resume",
             ) from error

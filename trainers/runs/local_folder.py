@@ -141,5 +141,5 @@ class LocalRunFolder:
 
 def _writing(path: Path) -> AbstractContextManager[None]:
     """Translate an OSError that writing to a run raises, to OutputError or StorageError."""
-    hint = "fix this and resume with `shardmill train --resume`"
+    hint = "fix this, and repeat the command with --resume"
     return translate_write_errors(str(path), what="the run", hint=hint)
