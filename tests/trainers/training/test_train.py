@@ -280,7 +280,7 @@ def test_plan_training_invalid_learning_rate_is_refused(
 
 def test_plan_training_notes_holdout_and_missing_classes(shapes: Path, tmp_path: Path) -> None:
     notes = "\n".join(plan_training(shapes, tmp_path / "run", SHORT).notes)
-    assert "images chosen by the hash of their keys" in notes
+    assert "of 150 images of train for validation, chosen by the hash of their keys" in notes
     write_shapes(tmp_path / "data", {"train": [[0, 3, 6]], "validation": [[1, 4]]})
     notes = "\n".join(plan_training(tmp_path / "data", tmp_path / "run", SHORT).notes)
     assert "validating on 2 images of validation" in notes
