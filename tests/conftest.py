@@ -12,8 +12,8 @@ from hypothesis import settings
 from records.runtime.logging import set_log_format
 from records.runtime.termination import stop_watching
 
-# No test depends on the load of the machine.
-settings.register_profile("shardmill", deadline=None)
+# No test depends on the load of the machine, or on chance: slow tests and tests/fuzz search.
+settings.register_profile("shardmill", deadline=None, derandomize=True)
 settings.load_profile("shardmill")
 
 _BESIDE_THE_REPOSITORY = Path(__file__).parents[2] / "shared" / "data"

@@ -1,4 +1,4 @@
-"""Requests for the records of a batch in a remote dataset.
+"""Reading the records of a batch: requests to a remote dataset, and records that are damaged.
 
 A request to an object store takes about as long as the transfer of a megabyte. Records that are
 near each other in a shard are therefore read with one request, and requests are sent in parallel.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from records.errors import CorruptDataError
 from records.format.shard import FrameLocation, ShardReader
 from records.runtime.parallel_map import IO_THREADS, parallel_map
 from records.storage.base import split_parts
@@ -15,7 +16,9 @@ from records.storage.base import split_parts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from records.dataset.record import Record
     from records.dataset.record_places import Place
+    from records.dataset.split import Split
 
 _MAX_GAP_BYTES = 128 << 10
 _MAX_REQUEST_BYTES = 8 << 20
@@ -59,6 +62,21 @@ def fetch_frames(
     groups = _group_near(sorted(frames.items(), key=lambda frame: (frame[0].shard, frame[1])))
     fetched = parallel_map(fetch, groups, threads=IO_THREADS)
     return {place: reader for places, reader in fetched for place in places}
+
+
+def read_each(split: Split, numbers: Sequence[int]) -> list[Record | CorruptDataError]:
+    """Return the record of each number, or the error of a damaged one."""
+    try:
+        return [*split.__getitems__(numbers)]  # of a remote dataset, in parallel
+    except CorruptDataError:
+        return [_read_one(split, number) for number in numbers]
+
+
+def _read_one(split: Split, number: int) -> Record | CorruptDataError:
+    try:
+        return split[number]
+    except CorruptDataError as error:
+        return error
 
 
 def _group_near(

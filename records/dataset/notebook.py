@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from records.dataset.small_images import decode_small, read_each
+from records.dataset.batch_reads import read_each
 from records.errors import CorruptDataError, ShardmillError
 from records.images.thumbnail import fit_image, fit_square
 from records.text.formatting import format_bytes, pluralize
@@ -151,7 +151,7 @@ def _tiles(split: Split, numbers: Sequence[int]) -> Iterator[tuple[int, str]]:
 
 def _tile(record: Record) -> str:
     try:
-        image = decode_small(record, _TILE_PX, partial(fit_image, side_px=_TILE_PX))
+        image = record.decode_reduced(_TILE_PX, partial(fit_image, side_px=_TILE_PX))
     except CorruptDataError as error:
         return _damaged(error)
     # An enlarged image has few different pixels, which JPEG would blur.

@@ -33,14 +33,18 @@ from records.images.decoder_errors import corrupt_image_error
 from records.images.features import is_example_of
 from records.images.header import read_header
 from records.images.normalize import decode_record_image
+from records.images.thumbnail import decode_reduced
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from records.text.keys import key_from_text, key_to_text
 from records.text.names import normalize_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
+    from PIL import Image
 
     from records.format.example import FeatureValue
     from records.format.index import IndexRow
@@ -99,6 +103,23 @@ class Record(msgspec.Struct, frozen=True):
             CorruptDataError: the image cannot be decoded, or contradicts the other fields.
         """
         return decode_record_image(self.image, self.format, self.width, self.height, self.channels)
+
+    def decode_reduced(
+        self, side_px: int, shrink: Callable[[Image.Image], Image.Image]
+    ) -> Image.Image:
+        """Decode the image to RGB at a reduced size, and shrink it.
+
+        Args:
+            side_px: the size in pixels from which `shrink` needs no more detail.
+            shrink: the function that gives the image its size.
+
+        Raises:
+            CorruptDataError: the image cannot be decoded, or contradicts the other fields.
+        """
+        size = self.width, self.height, self.channels
+        return decode_reduced(
+            self.image, self.format, *size, mode="RGB", side_px=side_px, shrink=shrink
+        )
 
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={_shorten(value)!r}" for name, value in self._summary())

@@ -15,7 +15,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from records.dataset.small_images import decode_small, read_each
+from records.dataset.batch_reads import read_each
 from records.errors import CorruptDataError
 from records.format.index import label_lists
 from records.format.layout import SPLITS
@@ -250,6 +250,6 @@ def _shrink(record: Record, side_px: int) -> Image.Image | CorruptDataError:
         return image
 
     try:
-        return decode_small(record, side_px, shrink)
+        return record.decode_reduced(side_px, shrink)
     except CorruptDataError as error:
         return error

@@ -14,7 +14,12 @@ from tests.fuzz.targets import TARGETS
 
 CASES = sorted((Path(__file__).parent / "cases").iterdir())
 FEW = settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
-MANY = settings(max_examples=5000, suppress_health_check=[HealthCheck.too_slow])
+MANY = settings(
+    max_examples=5000, derandomize=False, suppress_health_check=[HealthCheck.too_slow]
+)
+BLANKS = [chr(code) for code in range(0x3001) if chr(code).isspace()]
+WORDS = ["\0", "\ufeff", "a", "a.jpg", "/", "1", "0", "٣", "-", ",", ";", "|", '"', "'", "{", "["]
+short_texts = st.lists(st.sampled_from(BLANKS) | st.sampled_from(WORDS), max_size=12).map("".join)
 
 
 def check_damaged(name: str, data: st.DataObject, damage: Sequence[Edit]) -> None:
@@ -49,6 +54,13 @@ def test_target_5000_damaged_files_raise_only_expected_errors(
 @FEW
 def test_target_random_bytes_raise_only_expected_errors(name: str, content: bytes) -> None:
     TARGETS[name].check(content)
+
+
+@pytest.mark.parametrize("name", ["list", "labels"])
+@given(text=short_texts)
+@settings(max_examples=400)
+def test_target_short_texts_raise_only_expected_errors(name: str, text: str) -> None:
+    TARGETS[name].check(text.encode())
 
 
 @pytest.mark.parametrize("name", TARGETS)

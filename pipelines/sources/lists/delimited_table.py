@@ -88,10 +88,10 @@ def _find_dialect(text: str, path: str) -> Dialect:
 def _are_numbers_after_names(rows: list[list[str]]) -> bool:
     """Return whether rows are `NAME 1 2` or `1 2`: Oxford-IIIT Pets, labels of CUB-200."""
     words = [row[0].split() for row in rows if len(row) == 1]
-    if not words or len(words) < len(rows) or len(set(map(len, words))) > 1:
+    if len(words) < len(rows) or len(set(map(len, words))) != 1:
         return False
     are_numbers = all(_NUMBER.fullmatch(word) for row in words for word in row[1:])
-    is_number = all(_NUMBER.fullmatch(row[0]) for row in words)
+    is_number = all(_NUMBER.fullmatch(word) for row in words for word in row[:1])
     return are_numbers and len(words[0]) >= (2 if is_number else 3)
 
 
