@@ -9,6 +9,9 @@ Each page gets a fresh folder with a few photos (photos.py) and runs there from 
     <!-- exit 65 -->     after a block: its last command ends with this status (otherwise 0)
     <!-- not run: … -->  after a block: left out, and why
 
+On Linux, `shardmill` and the programs start in a fork of a process that has imported Keras already
+(fork_server.py), but not where a command or program starts and kills or measures processes itself.
+
 A block fenced as sh, bash or shell would escape all this, so it needs the last of these comments.
 """
 
@@ -21,12 +24,15 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from typing import TYPE_CHECKING
 
+from tests.docs.fork_server import serve
 from tests.docs.photos import write_photos
 
 if TYPE_CHECKING:
@@ -38,6 +44,7 @@ _PART = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _SHELLS = {"sh", "bash", "shell", "zsh"}
+_BACKGROUND = re.compile(r"(?<![&>])&(?![&>])")
 _COMMAND_LIMIT_S = 300
 _SHOWN_OUTPUT_BYTES = 3_000
 
@@ -55,11 +62,19 @@ class Step:
     language: str = "console"
     exit_status: int = 0
 
-    def argv(self) -> list[str]:
-        """Return the command of the process to start."""
+    def argv(self, programs: Path | None) -> list[str]:
+        """Return the command of the process to start, with the programs of the fork server."""
         if self.language == "python":
-            return [sys.executable, "-c", self.text]
+            python = [sys.executable, "-c"] if programs is None else [str(programs / "python-c")]
+            return [*python, self.text]
         return ["bash", "-euo", "pipefail", "-c", self.text]
+
+    def path(self, programs: Path | None) -> str:
+        """Return the variable PATH of the process."""
+        folders = [str(Path(sys.executable).parent), os.environ["PATH"]]
+        if programs and self.language == "console" and not _BACKGROUND.search(self.text):
+            folders.insert(0, str(programs))
+        return os.pathsep.join(folders)
 
 
 def parse_page(markdown: str) -> list[Step]:
@@ -112,8 +127,13 @@ def _steps_of_block(language: str, body: str, first_line: int) -> Iterator[Step]
         yield Step(number, text)
 
 
-def run_page(page: Path) -> str | None:
-    """Run a page's steps in a separate folder; return the first failure, or None."""
+def run_page(page: Path, programs: Path | None = None) -> str | None:
+    """Run a page's steps in a separate folder; return the first failure, or None.
+
+    Args:
+        page: the page.
+        programs: the folder of the programs of the fork server; None: there is none.
+    """
     try:
         steps = parse_page(page.read_text(encoding="utf-8"))
     except (PageError, OSError) as error:
@@ -124,20 +144,19 @@ def run_page(page: Path) -> str | None:
     with tempfile.TemporaryDirectory() as folder:
         write_photos(Path(folder))
         for step in steps:
-            fault = _run_step(step, Path(folder))
+            fault = _run_step(step, Path(folder), programs)
             if fault is not None:
                 return f"{page}:{step.line}: {fault}"
     print(f"{page}: {len(steps)} commands, {time.monotonic() - started:.0f} s", flush=True)
     return None
 
 
-def _run_step(step: Step, folder: Path) -> str | None:
-    beside_python = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+def _run_step(step: Step, folder: Path, programs: Path | None) -> str | None:
     try:
         ended = subprocess.run(
-            step.argv(),
+            step.argv(programs),
             cwd=folder,
-            env=os.environ | {"PATH": beside_python, "PYTHONSAFEPATH": "1"},
+            env=os.environ | {"PATH": step.path(programs), "PYTHONSAFEPATH": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -164,8 +183,10 @@ def find_pages(arguments: list[str]) -> list[Path]:
 
 def main(arguments: list[str]) -> int:
     """Run the pages in parallel, one per processor; return 1 if any failed."""
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        faults = [fault for fault in threads.map(run_page, find_pages(arguments)) if fault]
+    server = serve() if sys.platform == "linux" else nullcontext()
+    with server as programs, ThreadPoolExecutor(os.cpu_count()) as threads:
+        run = partial(run_page, programs=programs)
+        faults = [fault for fault in threads.map(run, find_pages(arguments)) if fault]
     for fault in faults:
         print(fault, file=sys.stderr)
     return 1 if faults else 0
