@@ -11,6 +11,9 @@ from hypothesis import settings
 
 from records.runtime.logging import set_log_format
 from records.runtime.termination import stop_watching
+from tests.command_line import run
+
+__all__ = ["run"]
 
 # No test depends on the load of the machine, or on chance: slow tests and tests/fuzz search.
 settings.register_profile("shardmill", deadline=None, derandomize=True)

@@ -14,9 +14,7 @@ from tests.fuzz.targets import TARGETS
 
 CASES = sorted((Path(__file__).parent / "cases").iterdir())
 FEW = settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
-MANY = settings(
-    max_examples=5000, derandomize=False, suppress_health_check=[HealthCheck.too_slow]
-)
+MANY = settings(max_examples=5000, derandomize=False, suppress_health_check=[HealthCheck.too_slow])
 BLANKS = [chr(code) for code in range(0x3001) if chr(code).isspace()]
 WORDS = ["\0", "\ufeff", "a", "a.jpg", "/", "1", "0", "٣", "-", ",", ";", "|", '"', "'", "{", "["]
 short_texts = st.lists(st.sampled_from(BLANKS) | st.sampled_from(WORDS), max_size=12).map("".join)

@@ -8,29 +8,16 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-import shardmill.cli
 from records.dataset import open_dataset
 from records.format import layout
-from records.runtime.logging import set_log_format
+from tests.command_line import Ended, Run
 from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_folders, make_picture
-
-
-class Ended(NamedTuple):
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ended]
 
 
 def run_process(*arguments: str | os.PathLike[str]) -> Ended:
@@ -38,22 +25,6 @@ def run_process(*arguments: str | os.PathLike[str]) -> Ended:
     command = [sys.executable, "-m", "shardmill", *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     return Ended(ended.returncode, ended.stdout, ended.stderr)
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Run]:
-    """A command in this process, which has imported Beam already."""
-
-    def run_here(*arguments: str | os.PathLike[str]) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["shardmill", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            shardmill.cli.main()
-        return Ended(int(ended.value.code or 0), *capfd.readouterr())
-
-    before = signal.getsignal(signal.SIGTERM)
-    yield run_here
-    set_log_format("text")
-    signal.signal(signal.SIGTERM, before)
 
 
 def assert_one_line(ended: Ended) -> str:

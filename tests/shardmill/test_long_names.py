@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ import pytest
 from pipelines.convert import convert
 from pipelines.options import ConvertOptions
 from records.errors import OutputError
+from tests.command_line import Run
 from tests.pipelines.pictures import make_folders
 from trainers.runs.create import require_empty
 from trainers.runs.resume import find_run
@@ -45,11 +44,13 @@ LONG = ("o" * 300, "/".join(["o" * 200] * 30))
     ids=" ".join,
 )
 def test_command_input_with_a_name_too_long_is_missing(
-    command: tuple[str, ...], name: str, tmp_path: Path
+    command: tuple[str, ...], name: str, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended = run(tmp_path, command, name)
-    assert ended.returncode == 66, ended.stderr
-    assert ended.stderr.count("\n") == 1
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    ended = run(*with_name(command, name))
+    assert ended.code == 66, ended.err
+    assert ended.err.count("\n") == 1
     assert [path.name for path in tmp_path.rglob("*")] == ["here"]
 
 
@@ -67,15 +68,16 @@ def test_command_input_with_a_name_too_long_is_missing(
     ids=" ".join,
 )
 def test_command_output_with_a_name_too_long_cannot_be_written(
-    command: tuple[str, ...], name: str, tmp_path: Path
+    command: tuple[str, ...], name: str, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = tmp_path / "here"
     make_folders(here / "photos", cat=2, dog=2)
     convert(ConvertOptions(source=str(here / "photos"), output=str(here / "data")))
-    ended = run(tmp_path, command, name)
-    assert ended.returncode == 73, ended.stderr
-    assert "too long" in ended.stderr
-    assert "Traceback" not in ended.stderr
+    monkeypatch.chdir(here)
+    ended = run(*with_name(command, name))
+    assert ended.code == 73, ended.err
+    assert "too long" in ended.err
+    assert "Traceback" not in ended.err
     assert {path.name for path in here.iterdir()} == {"photos", "data"}
 
 
@@ -87,13 +89,5 @@ def test_run_with_a_name_too_long_is_an_output_that_cannot_be_written(name: str)
     assert found.value.exit_code == 73
 
 
-def run(tmp_path: Path, command: tuple[str, ...], name: str) -> subprocess.CompletedProcess[str]:
-    arguments = [name if word == "LONG" else word for word in command]
-    (tmp_path / "here").mkdir(exist_ok=True)
-    return subprocess.run(
-        [sys.executable, "-m", "shardmill", *arguments],
-        cwd=tmp_path / "here",
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def with_name(command: tuple[str, ...], name: str) -> list[str]:
+    return [name if word == "LONG" else word for word in command]

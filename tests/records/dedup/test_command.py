@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import shardmill as sm
 from benchmarks.inputs.alterations import ALTERATIONS
+from tests.command_line import Run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "shardmill", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def near_of(target: Path, *arguments: object) -> Any:
-    return json.loads(run("stats", target, "--near", "--json", *arguments).stdout)["near"]
+def near_of(run: Run, target: Path, *arguments: object) -> Any:
+    return json.loads(run("stats", target, "--near", "--json", *arguments).out)["near"]
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +52,12 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def target(source: Path) -> Path:
     folder = source.parent / "data"
-    assert run("convert", source, folder, "--quiet").returncode == 0
+    sm.convert(source, folder)
     return folder
 
 
-def test_stats_near_reports_pairs_leaks_and_conflicts(target: Path) -> None:
-    near = near_of(target)
+def test_stats_near_reports_pairs_leaks_and_conflicts(target: Path, run: Run) -> None:
+    near = near_of(run, target)
     assert [(pair["kept"]["key"], pair["other"]["key"]) for pair in near["pairs"]] == [
         ("test/cat/a.png", "train/cat/a.jpg"),
         ("train/cat/c.jpg", "train/dog/c.png"),
@@ -73,45 +68,49 @@ def test_stats_near_reports_pairs_leaks_and_conflicts(target: Path) -> None:
     assert (near["compared"], near["flat"]) == (6, 2)
 
 
-def test_stats_near_text_output_summarizes_groups_and_leaks(target: Path) -> None:
+def test_stats_near_text_output_summarizes_groups_and_leaks(target: Path, run: Run) -> None:
     ended = run("stats", target, "--near")
-    assert (ended.returncode, ended.stderr) == (0, "")
-    lines = ended.stdout.splitlines()
+    assert (ended.code, ended.err) == (0, "")
+    lines = ended.out.splitlines()
     assert "near          2 images in 2 groups (--keys near lists the keys to exclude)" in lines
     assert any(line.startswith("near leaks    1 image near an image in") for line in lines)
     assert "not compared  2 of almost one colour" in lines
     assert lines[-2].split()[1:4] == ["test", "cat", "test/cat/a.png"]
 
 
-def test_stats_near_keys_excluded_from_convert_leave_no_pairs(source: Path, target: Path) -> None:
+def test_stats_near_keys_excluded_from_convert_leave_no_pairs(
+    source: Path, target: Path, run: Run
+) -> None:
     ended = run("stats", target, "--keys", "near")
     keys = source.parent / "keys.txt"
-    keys.write_text(ended.stdout)
+    keys.write_text(ended.out)
     without = source.parent / "without"
-    assert run("convert", source, without, "--exclude", keys, "--quiet").returncode == 0
-    near = near_of(without)
+    assert run("convert", source, without, "--exclude", keys, "--quiet").code == 0
+    near = near_of(run, without)
     assert (near["compared"], near["pairs"], near["keys"]) == (4, [], [])
 
 
-def test_stats_near_grid_draws_every_pair(target: Path, tmp_path: Path) -> None:
-    near_of(target, "--grid", tmp_path / "pairs.png")
+def test_stats_near_grid_draws_every_pair(target: Path, tmp_path: Path, run: Run) -> None:
+    near_of(run, target, "--grid", tmp_path / "pairs.png")
     with Image.open(tmp_path / "pairs.png") as image:
         two_pairs_px = image.width
     assert two_pairs_px > 4 * 144
 
 
-def test_stats_near_with_keys_leaks_lists_only_exact_duplicates(target: Path) -> None:
-    assert run("stats", target, "--near", "--keys", "leaks").stdout == ""
+def test_stats_near_with_keys_leaks_lists_only_exact_duplicates(target: Path, run: Run) -> None:
+    assert run("stats", target, "--near", "--keys", "leaks").out == ""
 
 
-def test_stats_grid_without_near_exits_with_status_2(target: Path, tmp_path: Path) -> None:
+def test_stats_grid_without_near_exits_with_status_2(
+    target: Path, tmp_path: Path, run: Run
+) -> None:
     ended = run("stats", target, "--grid", tmp_path / "pairs.png")
-    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
-    assert "add --near" in ended.stderr
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "add --near" in ended.err
 
 
-def test_stats_near_unwritable_dataset_warns_and_reports_same_pairs(target: Path) -> None:
-    expected = near_of(target)
+def test_stats_near_unwritable_dataset_warns_and_reports_same_pairs(target: Path, run: Run) -> None:
+    expected = near_of(run, target)
     hashes = target / "hashes"
     for path in hashes.iterdir():
         path.unlink()
@@ -119,7 +118,7 @@ def test_stats_near_unwritable_dataset_warns_and_reports_same_pairs(target: Path
     hashes.write_text("in the way")
     ended = run("stats", target, "--near", "--json")
     hashes.unlink()
-    assert ended.returncode == 0
-    assert ended.stderr.count("\n") == 1
-    assert "the hashes cannot be saved" in ended.stderr
-    assert json.loads(ended.stdout)["near"] == expected
+    assert ended.code == 0
+    assert ended.err.count("\n") == 1
+    assert "the hashes cannot be saved" in ended.err
+    assert json.loads(ended.out)["near"] == expected

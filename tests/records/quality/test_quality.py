@@ -6,8 +6,6 @@ import io
 import json
 import re
 import struct
-import subprocess
-import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +31,7 @@ from records.quality.rules import (
     size_measurements,
 )
 from records.quality.sheet import draw_quality
+from tests.command_line import Run
 from tests.pipelines.pictures import make_file
 
 SIZE = (192, 160)
@@ -117,11 +116,6 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "data"
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "shardmill", "quality", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 def test_quality_flags_each_alteration_and_no_other_picture(dataset: Path) -> None:
     found = {(each.key, each.issue) for each in sm.quality(dataset).findings}
     expected = {(f"a/{name}.{kind}", name) for name in ALTERED for kind in ("jpeg", "png")}
@@ -130,25 +124,27 @@ def test_quality_flags_each_alteration_and_no_other_picture(dataset: Path) -> No
     assert others - ALSO == set()
 
 
-def test_quality_command_prints_issues_keys_and_json(dataset: Path, tmp_path: Path) -> None:
-    ended = run(dataset, "--issue", "dark", "--issue", "border", "--keys")
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout.split() == ["a/border.jpeg", "a/border.png", "a/dark.jpeg", "a/dark.png"]
-    text = run(dataset, "--grid", tmp_path / "grid.png")
-    assert re.search(r"^dark +2\b", text.stdout, re.MULTILINE)
+def test_quality_command_prints_issues_keys_and_json(
+    dataset: Path, tmp_path: Path, run: Run
+) -> None:
+    ended = run("quality", dataset, "--issue", "dark", "--issue", "border", "--keys")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.split() == ["a/border.jpeg", "a/border.png", "a/dark.jpeg", "a/dark.png"]
+    text = run("quality", dataset, "--grid", tmp_path / "grid.png")
+    assert re.search(r"^dark +2\b", text.out, re.MULTILINE)
     with Image.open(tmp_path / "grid.png") as image:
         assert image.height > len(ALTERED) * 144
-    found: Any = json.loads(run(dataset, "--json").stdout)
+    found: Any = json.loads(run("quality", dataset, "--json").out)
     assert found["issues"]["dark"]["images"] == 2
     assert {each["split"] for each in found["findings"]} <= {"train", "test"}
 
 
-def test_quality_grid_without_findings_is_a_note(dataset: Path, tmp_path: Path) -> None:
+def test_quality_grid_without_findings_is_a_note(dataset: Path, tmp_path: Path, run: Run) -> None:
     keys = make_file(tmp_path, "keys.txt", "\n".join(sm.quality(dataset).keys()).encode())
     sm.convert(dataset.parent / "photos", tmp_path / "clean", exclude=keys)
-    ended = run(tmp_path / "clean", "--grid", tmp_path / "grid.png")
-    assert (ended.returncode, ended.stderr.count("\n")) == (0, 1)
-    assert "because no image has an issue" in ended.stderr
+    ended = run("quality", tmp_path / "clean", "--grid", tmp_path / "grid.png")
+    assert (ended.code, ended.err.count("\n")) == (0, 1)
+    assert "because no image has an issue" in ended.err
     assert not (tmp_path / "grid.png").exists()
 
 

@@ -108,7 +108,7 @@ import resource
 from records.runtime.malloc import reuse_blocks, table_blocks_returned
 
 def decode():
-    for size in range(20):
+    for size in range(10):
         yield [bytearray(b"x" * (BYTES - size)) for _ in range(3)]
 
 def count_page_faults(items):
