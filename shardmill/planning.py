@@ -35,9 +35,10 @@ def summarize(
     recipe: RecipeName | None = None,
     minutes: float | None = None,
     resume: bool = False,
+    speed: bool = False,
     **options: Any,
 ) -> TrainingSummary:
-    """Summarize a planned training run: its layers, parameters, steps, and the memory of a step.
+    """Summarize a planned training run: its layers, parameters, steps, memory and speed.
 
     Nothing is trained, no weights are read, and the run is not created. Takes the options of
     `train`.
@@ -57,17 +58,21 @@ def summarize(
         minutes: the time for the call in minutes. The speed of the machine is measured, the recipe
             chooses what fits, and the run ends in time. None means no limit.
         resume: whether to continue the run if it exists.
+        speed: whether to measure the speed of this machine, by up to 20 steps of a network with
+            random weights, which is then discarded.
         options: options of `train`, such as `model` or `batch_size`.
 
     Raises:
         ShardmillError: an error that `train` raises before it trains.
     """
     from trainers.cross_validation.plan import first_run
-    from trainers.summary import summarize_training
+    from trainers.summary import add_speed, summarize_training
 
     arguments = RunArguments(folds, data, recipe, minutes, resume, time.monotonic())
     plan = plan_runs(dataset, run, options, arguments, on_message=lambda _: None)
-    return summarize_training(first_run(plan))
+    run_plan = first_run(plan)
+    summary = summarize_training(run_plan)
+    return add_speed(run_plan, summary) if speed else summary
 
 
 @check_arguments

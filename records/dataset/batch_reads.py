@@ -1,4 +1,4 @@
-"""Reading the records of a batch: requests to a remote dataset, and records that are damaged.
+"""Reads of the records of a batch, remote or damaged.
 
 A request to an object store takes about as long as the transfer of a megabyte. Records that are
 near each other in a shard are therefore read with one request, and requests are sent in parallel.

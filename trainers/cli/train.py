@@ -100,7 +100,9 @@ Exit codes: 0 done or nothing to do, 2 usage error, or the loss became NaN,
     " not train.",
 )
 @click.option(
-    "--summary", is_flag=True, help="Print layers, parameters, steps and memory; do not train."
+    "--summary",
+    is_flag=True,
+    help="Print layers, parameters, steps, memory and speed; do not train.",
 )
 @click.option("--dry-run", is_flag=True, help="Report what would be done; write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -235,11 +237,14 @@ def _print_summary(
     output.start_backend(output.ignore)
 
     from trainers.cross_validation.plan import FoldsPlan, first_run
-    from trainers.summary import summarize_training
+    from trainers.summary import add_speed, summarize_training
 
     if isinstance(plan, FoldsPlan):
         on_message("the summary is that of fold 1; the runs of all folds have the same model")
-    summary = summarize_training(first_run(plan))
+    run_plan = first_run(plan)
+    summary = summarize_training(run_plan)
+    on_message("measuring the speed of this machine: up to 20 steps")
+    summary = add_speed(run_plan, summary)
     print_result(summary, summary.lines(), as_json=as_json)
 
 

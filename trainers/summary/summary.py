@@ -111,8 +111,34 @@ class PhaseSummary(msgspec.Struct, frozen=True):
     memory: MemoryEstimate
 
 
+class SpeedEstimate(msgspec.Struct, frozen=True):
+    """The speed of the last phase on this machine, measured by a few steps.
+
+    Attributes:
+        images_per_second: the number of training images per second; if the phase reads stored
+            features, the number of images per second whose features are computed.
+        of_features: whether the phase reads stored features.
+        epoch_seconds: the time of an epoch of the phase in seconds, with its validation.
+    """
+
+    images_per_second: float
+    of_features: bool
+    epoch_seconds: float
+
+    def __str__(self) -> str:
+        computed = " to compute features" if self.of_features else ""
+        return (
+            f"{_round(self.images_per_second)} images/s{computed}, "
+            f"{_round(self.epoch_seconds)} s per epoch"
+        )
+
+
+def _round(number: float) -> str:
+    return f"{number:,.1f}" if number < 10 else f"{number:,.0f}"
+
+
 class TrainingSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A planned run: its network, its images and steps, and the memory of a step.
+    """A planned run: its network, its images and steps, the memory of a step, and the speed.
 
     Attributes:
         model: the name of the model.
@@ -133,6 +159,7 @@ class TrainingSummary(msgspec.Struct, frozen=True, kw_only=True):
         groups: the groups of layers that `finetune` trains, from the head to the first layers of
             the backbone; empty in other modes.
         layers: the layers of the network, in order, without its input.
+        speed: the speed of the last phase; None if it is not measured.
     """
 
     model: str
@@ -152,6 +179,7 @@ class TrainingSummary(msgspec.Struct, frozen=True, kw_only=True):
     phases: tuple[PhaseSummary, ...]
     groups: tuple[GroupSummary, ...]
     layers: tuple[LayerSummary, ...]
+    speed: SpeedEstimate | None = None
 
     def lines(self) -> list[str]:
         """Return a table of the layers, and lines about the parameters, the steps and memory."""
@@ -165,6 +193,7 @@ class TrainingSummary(msgspec.Struct, frozen=True, kw_only=True):
             f"{images}: {epoch_steps} per epoch, {epochs}, {steps}",
             *self._describe_groups(),
             *self._describe_memory(),
+            *([] if self.speed is None else [f"speed on this machine, about {self.speed}"]),
         ]
 
     def _describe_groups(self) -> list[str]:

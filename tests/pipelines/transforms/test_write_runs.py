@@ -207,7 +207,13 @@ WRITING = "pipelines.transforms.write_run.collect_results"
 
 
 @pytest.mark.parametrize(
-    "steps", [(PLAN, PLAN), (PLAN, PUBLICATION), (WRITING, PLAN), (PUBLICATION, PUBLICATION)]
+    "steps",
+    [
+        pytest.param((PLAN, PLAN), marks=pytest.mark.slow),
+        pytest.param((PLAN, PUBLICATION), marks=pytest.mark.slow),
+        (WRITING, PLAN),
+        (PUBLICATION, PUBLICATION),
+    ],
 )
 def test_write_after_two_killed_runs_of_other_rows_leaves_only_the_dataset(
     rows: Rows,

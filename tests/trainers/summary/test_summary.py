@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from click.testing import CliRunner
 import shardmill as sm
 from records.errors import UsageError
 from trainers.cli.train import train
+from trainers.options import TrainOptions
+from trainers.summary import add_speed, summarize_training
+from trainers.training.planning import plan_training
 
 
 def test_summarize_finetune_counts_layers_parameters_and_steps_of_each_phase(
@@ -92,16 +96,41 @@ def test_train_summary_prints_the_summary_and_trains_nothing(shapes: Path, tmp_p
     text = CliRunner().invoke(train, arguments)
     assert text.exit_code == 0, text.stderr
     expected = sm.summarize(shapes, tmp_path / "run", image_size=16)
+    *shown, last = text.stdout.splitlines()
     # Keras numbers the names of layers, in the first column, within a process.
-    shown, lines = (
-        [line.split()[1:] for line in each] for each in (text.stdout.splitlines(), expected.lines())
-    )
-    assert shown == lines
+    assert [line.split()[1:] for line in shown] == [line.split()[1:] for line in expected.lines()]
+    assert re.fullmatch(r"speed on this machine, about [\d,.]+ images/s, [\d,.]+ s per epoch", last)
     printed = json.loads(CliRunner().invoke(train, [*arguments, "--json"]).stdout)
     assert printed["parameters"] == expected.parameters
     assert [layer["name"] for layer in printed["layers"]][-1] == "logits"
     assert printed["phases"][0]["memory"]["total_bytes"] == expected.phases[0].memory.total_bytes
+    assert printed["speed"]["images_per_second"] > 0
     assert not (tmp_path / "run").exists()
+
+
+def test_summarize_speed_of_stored_features_is_that_of_their_computation(
+    shapes: Path, tmp_path: Path
+) -> None:
+    found = sm.summarize(
+        shapes, tmp_path / "run", model="vgg16", mode="transfer", weights="none", image_size=32,
+        speed=True,
+    ).speed  # fmt: skip
+    assert found is not None
+    assert found.of_features
+    assert "images/s to compute features" in str(found)
+
+
+def test_summarize_step_that_may_not_fit_into_memory_is_not_run(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_training(shapes, tmp_path / "run", TrainOptions(image_size=(16, 16)))
+    summary = summarize_training(plan)
+    needed = summary.phases[-1].memory.total_bytes
+    for pages, is_measured in ((needed, False), (3 * needed, True)):
+        sizes = {"SC_PHYS_PAGES": pages, "SC_PAGE_SIZE": 1}
+        with monkeypatch.context() as patched:
+            patched.setattr("trainers.summary.speed.os.sysconf", sizes.__getitem__)
+            assert (add_speed(plan, summary).speed is not None) is is_measured
 
 
 @pytest.mark.parametrize("options", [{"model": "no-such"}, {"epoch": 3}, {"batch_size": 0}])
