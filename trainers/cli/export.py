@@ -25,7 +25,7 @@ Examples:
   shardmill export run/ exported/
   shardmill export run/ served/1/ --format saved_model
   shardmill export s3://photos/run s3://photos/served/1 --format saved_model
-  shardmill export run/ phone/ --format litert --int8 --calibrate data/
+  shardmill export run/ phone/ --format litert --int8
 
 Exit codes: 0 done, 66 run or dataset not found, or damaged, 73 OUTPUT exists or
 cannot be written, 74 storage failed, 75 OUTPUT in use by another process.
@@ -54,7 +54,7 @@ cannot be written, 74 storage failed, 75 OUTPUT in use by another process.
     type=Location(),
     metavar="DATASET",
     help="Dataset of images from which --int8 determines the ranges of the values, and on whose "
-    "split test the result is compared with RUN.",
+    "split test the result is compared with RUN; by default the dataset of RUN.",
 )
 @json_option
 def export(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _TOP = 5
 _LISTED_CLASSES = 20
+_LISTED_MISTAKES = 3
 _NAME_CHARACTERS = 60
 MAX_DENSE_CLASSES = 1000
 """With more classes, results list only the classes and the confusions that occur."""
@@ -123,7 +125,24 @@ class Evaluation(msgspec.Struct, frozen=True):
             f"loss {self.loss:.3f} on {pluralize(self.images, 'image')}"
         )
         yield f"expected calibration error {self.calibration.expected_error:.1%}"
+        yield from self._describe_mistakes()
         yield from describe_left_out(self.split, self.excluded_images, self.damaged_records)
+
+    def _describe_mistakes(self) -> Iterator[str]:
+        """Yield a line with the most frequent mistakes, of up to `MAX_DENSE_CLASSES` classes."""
+        counts = (
+            (images, -true, -predicted)
+            for true, row in enumerate(self.confusion or ())
+            for predicted, images in enumerate(row)
+            if images and true != predicted
+        )
+        names = [_shorten(each.name) for each in self.per_class]
+        pairs = [
+            f"{names[-true]} as {names[-predicted]} ({images:,})"
+            for images, true, predicted in heapq.nlargest(_LISTED_MISTAKES, counts)
+        ]
+        if pairs:
+            yield f"most frequent mistakes: {', '.join(pairs)}"
 
 
 def _rates(found: ClassMetrics) -> tuple[float | None, ...]:
@@ -132,7 +151,7 @@ def _rates(found: ClassMetrics) -> tuple[float | None, ...]:
 
 def class_table(classes: Sequence[ClassMetrics]) -> Iterator[str]:
     """Yield the header, and a line per class."""
-    names = [abbreviate(escape_for_display(each.name), _NAME_CHARACTERS) for each in classes]
+    names = [_shorten(each.name) for each in classes]
     width = max(map(len, ("class", *names)))
     yield f"{'class':{width}}  precision  recall      F1  images"
     for name, each in zip(names, classes, strict=True):
@@ -140,6 +159,10 @@ def class_table(classes: Sequence[ClassMetrics]) -> Iterator[str]:
             f"{name:{width}}  {format_percent(each.precision):>9}  "
             f"{format_percent(each.recall):>6}  {format_percent(each.f1):>6}  {each.images:>6,}"
         )
+
+
+def _shorten(name: str) -> str:
+    return abbreviate(escape_for_display(name), _NAME_CHARACTERS)
 
 
 def describe_left_out(split: str, excluded_images: int, damaged_records: int) -> Iterator[str]:

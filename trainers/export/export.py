@@ -71,9 +71,9 @@ def export(
             formats take pixels.
         precision: the precision of a `litert` model: `float32`, `float16` (the weights) or `int8`
             (the weights and the activations).
-        calibrate: the path or URL of the dataset whose images determine the ranges of the values;
-            required by `int8`. `agreement.json` then has the differences from the run, measured on
-            its split `test`.
+        calibrate: the path or URL of the dataset whose images determine the ranges of the values of
+            an `int8` model; None means the dataset of the run. `agreement.json` then has the
+            differences from the run, measured on the split `test` of the dataset.
         weights: the weights of the run: those of the `best` or of the `last` epoch; None means the
             best or, for a `Run`, those that it was opened with.
 
@@ -134,9 +134,8 @@ def plan_export(
     require_empty_folder(location, last=FORMATS[name].model)
     require_outside(location, run.location if isinstance(run, Run) else os.fspath(run), what="run")
     opened = open_run(run, weights)
-    dataset = opened.config.dataset
-    require_precision(name, precision, has_images=calibrate is not None, dataset=dataset)
-    if calibrate is None:
+    require_precision(name, precision, has_images=calibrate is not None)
+    if precision != "int8":
         return ExportPlan(opened, location, name, precision)
 
     from trainers.export.quantization import plan_quantization

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import shlex
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
@@ -155,16 +154,13 @@ def require_converter(name: str) -> None:
         raise UsageError(f"{extra[0]} is not installed", hint=install_command(extra[1]))
 
 
-def require_precision(
-    name: str, precision: ExportPrecision, *, has_images: bool, dataset: str
-) -> None:
+def require_precision(name: str, precision: ExportPrecision, *, has_images: bool) -> None:
     """Check that a format has a precision, and that only int8 has representative images.
 
     Args:
         name: the format.
         precision: the precision.
         has_images: whether the user gives a dataset with representative images.
-        dataset: the dataset of the run, for the hint.
 
     Raises:
         UsageError: the options contradict each other.
@@ -175,11 +171,6 @@ def require_precision(
             f"the format {name} has no precision {precision}",
             expected=", ".join(FORMATS[name].precisions),
             hint=f"use --format {able}",
-        )
-    if precision == "int8" and not has_images:
-        raise UsageError(
-            "--int8 needs images, from which it determines the ranges of the values",
-            hint=f"add --calibrate {shlex.quote(dataset)}, the dataset of the run",
         )
     if precision != "int8" and has_images:
         raise UsageError(

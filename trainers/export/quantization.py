@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from records.dataset import open_dataset
+from records.errors import InputNotFoundError
 from records.format.index import RowForm, read_shard_index
 from records.format.layout import SPLITS
 from trainers.evaluation.evaluate import plan_evaluation
@@ -68,8 +69,10 @@ class QuantizationPlan:
             yield from batches.as_numpy_iterator()
 
 
-def plan_quantization(run: Run, location: str | os.PathLike[str]) -> QuantizationPlan:
+def plan_quantization(run: Run, location: str | os.PathLike[str] | None) -> QuantizationPlan:
     """Select the images for an export to int8, evenly from all classes.
+
+    Without a location, the dataset is that of the run.
 
     The representative images are from the split `train`, if the dataset has it. The images on
     which the exported model is compared with the run are from the split `test` or, if the dataset
@@ -81,7 +84,12 @@ def plan_quantization(run: Run, location: str | os.PathLike[str]) -> Quantizatio
             another way, or no images.
         CorruptDataError: the dataset is damaged.
     """
-    dataset = open_dataset(location)
+    try:
+        dataset = open_dataset(run.config.dataset if location is None else location)
+    except InputNotFoundError as error:
+        if location is None:
+            error.hint = "name the dataset with representative images: --calibrate DATASET"
+        raise
     evaluation = plan_evaluation(run, dataset)
     first = next(name for name in SPLITS if name in dataset and len(dataset[name]))
     representative = select_evenly(dataset, select_split(dataset, first), REPRESENTATIVE_IMAGES)

@@ -84,6 +84,19 @@ def test_top_5_accuracy_equals_accuracy_by_sorting(rows: list[list[int]]) -> Non
     assert evaluation.top_5_accuracy == hits / len(rows) >= evaluation.accuracy
 
 
+def test_evaluation_prints_the_three_most_frequent_mistakes() -> None:
+    confusions = {("a", "b"): 2, ("a", "a"): 9, ("b", "c"): 3, ("c", "a"): 2, ("c", "b"): 1}
+    tally = MetricsAccumulator(3)
+    for (true, predicted), images in confusions.items():
+        logits = np.tile(10.0 * np.eye(3)["abc".index(predicted)], (images, 1))
+        tally.add(logits, np.full(images, "abc".index(true)))
+    text = str(tally.summarize("test", "abc"))
+    assert "\nmost frequent mistakes: b as c (3), a as b (2), c as a (2)" in text
+    right = MetricsAccumulator(3)
+    right.add(np.eye(3), np.arange(3))
+    assert "mistakes" not in str(right.summarize("test", "abc"))
+
+
 def evaluate_many(classes: int, images: int) -> Evaluation:
     random = np.random.default_rng(0)
     tally = MetricsAccumulator(classes)

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from records.errors import UsageError
+from records.dataset import open_dataset
+from records.errors import InputNotFoundError, UsageError
 from tests.trainers.conftest import make_source
 from trainers.cli.export import export as export_command
 from trainers.export import export
+from trainers.export.export import plan_export
 from trainers.prediction import Predictor
+from trainers.runs.run_dir import open_run
 
 NUMBERS = range(300, 306)
 
@@ -71,6 +76,18 @@ def test_export_command_int8_reports_agreement_with_the_run(
     assert abs(found - scores).max() <= max(0.1, agreement["largest_difference"])
 
 
+def test_int8_export_takes_images_of_the_dataset_of_the_run(
+    run_path: Path, shapes: Path, tmp_path: Path
+) -> None:
+    plan = plan_export(run_path, str(tmp_path / "out"), "litert", "int8")
+    assert plan.quantization is not None
+    assert plan.quantization.dataset.storage.url == open_dataset(shapes).storage.url
+    run = open_run(run_path)
+    config = msgspec.structs.replace(run.config, dataset=str(tmp_path / "gone"))
+    with pytest.raises(InputNotFoundError, match="--calibrate DATASET"):
+        plan_export(replace(run, config=config), str(tmp_path / "out"), "litert", "int8")
+
+
 @pytest.mark.slow
 def test_litert_export_float16_is_half_as_large_and_close(run_path: Path, tmp_path: Path) -> None:
     whole = Path(export(run_path, tmp_path / "float32", "litert")) / "model.tflite"
@@ -86,7 +103,6 @@ def test_export_command_contradictory_precision_is_refused_before_loading_keras(
     run_path: Path, tmp_path: Path
 ) -> None:
     cases = [
-        ("--int8", "--int8 needs images"),
         ("--int8 --float16", "cannot be used together"),
         ("--calibrate data", "--calibrate has an effect only with --int8"),
         ("--float16 --calibrate data", "--calibrate has an effect only with --int8"),
