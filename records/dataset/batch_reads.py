@@ -1,4 +1,4 @@
-"""Records of a batch, also damaged ones, and requests to a remote dataset.
+"""Records of a batch, also damaged ones, and requests for them.
 
 A request to an object store takes about as long as the transfer of a megabyte. Records that are
 near each other in a shard are therefore read with one request, and requests are sent in parallel.
