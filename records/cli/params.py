@@ -54,6 +54,12 @@ class NewFile(Location):
     def convert(self, value: Any, param: Any, ctx: Any) -> str:
         """Return the path. Raises UsageError, OutputError."""
         path = str(value)
+        if path == "-":
+            raise UsageError(
+                "the option writes a file, and not the standard output",
+                got="-",
+                hint="give a path; ./- is a file of this name",
+            )
         if not path.lower().endswith(self._extension):
             raise UsageError(
                 f"{self._what} are written as {self._extension[1:].upper()}",

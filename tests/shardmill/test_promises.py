@@ -90,6 +90,21 @@ def test_command_output_file_exists_is_refused_and_unchanged(
     assert is_link or path.read_text() == "mine"
 
 
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [pytest.param(*it, id=f"{it[0]}-{it[1].name}") for it in parameters(NewFile)],
+)
+def test_command_output_file_that_is_a_dash_is_no_file(
+    name: str, option: click.Option, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = commands()[name]
+    needed = ["x" for it in command.params if isinstance(it, click.Argument) and it.required]
+    error = CliRunner().invoke(command, [*needed, option.opts[0], "-"]).exception
+    assert isinstance(error, UsageError)
+    assert "not the standard output" in str(error)
+
+
 def test_commands_output_files_are_all_new_files() -> None:
     assert {(name, option.opts[0]) for name, option in parameters(NewFile)} == {
         ("inspect", "--grid"), ("stats", "--plot"), ("stats", "--grid"), ("predict", "--csv"),
