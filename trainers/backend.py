@@ -58,6 +58,10 @@ class Backend:
         """Return the number that must divide the size of every batch."""
         return max(len(self.gpus), 1)
 
+    def limit_batch(self, batch_size: int, images: int) -> int:
+        """Return the size of a whole batch: that of all images, if they are fewer."""
+        return min(batch_size, -(-images // self.batch_divisor) * self.batch_divisor)
+
     def __str__(self) -> str:
         plural = "s" * (self.cpus > 1)
         where = ", ".join(self.gpus) if self.gpus else f"the CPU, {self.cpus} core{plural}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import keras
@@ -91,6 +92,7 @@ def diagnose_training(
         OutOfMemoryError: a step needs more memory than the device has.
     """
     check_batch_size(plan.config.options.batch_size, start_backend())
+    plan = _limit_batch(plan)
     precision = set_precision(plan.config.options.precision, start_backend())
     stages = _time(plan, seconds, on_message)
     rates = {stage.name: stage.images_per_second for stage in stages}
@@ -103,6 +105,14 @@ def diagnose_training(
         bottleneck=bottleneck,
         conclusion=summarize(rates, bottleneck, advice),
     )
+
+
+def _limit_batch(plan: TrainingPlan) -> TrainingPlan:
+    """Return a plan whose batches have at most all training images."""
+    options = plan.config.options
+    batch_size = start_backend().limit_batch(options.batch_size, plan.training.records)
+    options = msgspec.structs.replace(options, batch_size=batch_size)
+    return replace(plan, config=msgspec.structs.replace(plan.config, options=options))
 
 
 def _time(

@@ -224,6 +224,7 @@ def extract_features(
         ShardmillError: see `FeatureStore.write`.
     """
     chosen = [whole_shard(shard).excluding(skipped).shard_masks[0] for shard in shards]
+    batch_images = min(batch_images, max(map(len, chosen), default=1))
     # A shard without intact records yields no batch, and would be missing in the loop below.
     for shard, mask in zip(shards, chosen, strict=True):
         if not mask.any():

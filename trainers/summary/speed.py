@@ -37,7 +37,8 @@ def add_speed(plan: TrainingPlan, summary: TrainingSummary) -> TrainingSummary:
         return summary
     work = Work(plan.epoch_steps, plan.validation_steps, feature_images=0, head_epochs=0)
     reads_features = not speed.step_s
-    image_s = speed.feature_image_s if reads_features else speed.step_s / summary.batch_size
+    step_images = summary.training_images / summary.epoch_steps
+    image_s = speed.feature_image_s if reads_features else speed.step_s / step_images
     estimate = SpeedEstimate(
         images_per_second=1 / image_s,
         of_features=reads_features,

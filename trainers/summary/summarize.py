@@ -87,7 +87,10 @@ def _summarize_phase(plan: TrainingPlan, network: Network, phase: Phase) -> Phas
         reads_features=reads_features,
         trained_parameters=count_weights(model, trained=True),
         memory=estimate_memory(
-            model, network.model, batch_size=options.batch_size, input_bytes=input_bytes
+            model,
+            network.model,
+            batch_size=min(options.batch_size, plan.training.records),
+            input_bytes=input_bytes,
         ),
     )
 

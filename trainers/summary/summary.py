@@ -203,7 +203,7 @@ class TrainingSummary(msgspec.Struct, frozen=True, kw_only=True):
         return align([head, *rows], right=" >>>>") if rows else []
 
     def _describe_memory(self) -> Iterator[str]:
-        images = pluralize(self.batch_size, "image")
+        images = pluralize(min(self.batch_size, self.training_images), "image")
         for phase in self.phases:
             name = f" of the phase {phase.trainable} from epoch {phase.first_epoch:,}"
             of_phase = name if len(self.phases) > 1 else ""

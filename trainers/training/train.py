@@ -186,9 +186,9 @@ def _measure_class_means(
     if compute is None:
         return None
     network.model.set_weights(loop.epoch_logger.best_weights)
-    batch_size = plan.config.options.batch_size
     while True:
         images = loop.training.followed_by(loop.validation)
+        batch_size = start_backend().limit_batch(plan.config.options.batch_size, images.records)
         try:
             return measure_class_means(
                 compute,

@@ -139,6 +139,15 @@ def test_doctor_dataset_prints_table_and_conclusion(
     assert told[-1].endswith("store smaller images (convert --resize 16), or use --cache disk")
 
 
+def test_doctor_batch_larger_than_the_dataset_has_the_size_of_the_dataset(shapes: Path) -> None:
+    command = [shapes, *QUICK, "--batch-size", 10**9, "--image-size", 8, "--json"]
+    result = CliRunner().invoke(doctor, list(map(str, command)))
+    assert result.exit_code in {0, 1}, result.stderr
+    printed = json.loads(result.stdout)
+    assert printed["measured"]["batch_size"] == 135  # the others are held out
+    assert len(printed["stages"]) == len(STAGES) - 1  # without augmentation
+
+
 def test_profile_inputs_read_stage_interleaves_shards_as_training(tmp_path: Path) -> None:
     shards = [range(start, start + 8) for start in (0, 8, 16)]
     write_shapes(tmp_path / "data", {"train": shards, "validation": [range(24, 26)]})

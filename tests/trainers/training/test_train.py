@@ -134,6 +134,16 @@ def test_train_memory_cache_reduces_loss(shapes: Path, tmp_path: Path) -> None:
     assert result.loss < 1.1
 
 
+def test_train_batch_larger_than_the_dataset_has_the_size_of_the_dataset(
+    shapes: Path, tmp_path: Path
+) -> None:
+    # Such a batch would need 768 GB for images of 16x16 px.
+    options = TrainOptions(batch_size=10**9, image_size=(16, 16), epochs=2)
+    result = run_plan(plan_training(shapes, tmp_path / "run", options))
+    assert (result.epochs, result.steps) == (2, 2)
+    assert (tmp_path / "run" / "class_means.json").exists()
+
+
 def test_train_existing_run_is_refused(shapes: Path, run_path: Path) -> None:
     with pytest.raises(OutputError, match="contains a finished run"):
         plan_training(shapes, run_path, RUN_OPTIONS)
