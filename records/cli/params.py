@@ -32,6 +32,15 @@ class Location(click.ParamType[str]):
     def __init__(self, *names: str) -> None:
         self.names = names
 
+    def convert(self, value: Any, param: Any, _ctx: Any) -> str:
+        """Return the path or URL. Raises UsageError if it is empty."""
+        path = str(value)
+        if not path:
+            is_option = isinstance(param, click.Option)
+            name = param.opts[0] if is_option else param.human_readable_name
+            raise UsageError(f"{name} is empty", expected="a path or URL")
+        return path
+
     def shell_complete(self, _ctx: Any, _param: Any, incomplete: str) -> list[CompletionItem]:
         """See `click.ParamType.shell_complete`."""
         found = [CompletionItem(name) for name in self.names if name.startswith(incomplete)]
@@ -53,7 +62,7 @@ class NewFile(Location):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> str:
         """Return the path. Raises UsageError, OutputError."""
-        path = str(value)
+        path = super().convert(value, param, ctx)
         if path == "-":
             raise UsageError(
                 "the option writes a file, and not the standard output",

@@ -147,6 +147,23 @@ def test_parameters_that_are_paths_complete_file_names() -> None:
         assert item.type == "file"
 
 
+@pytest.mark.parametrize(
+    ("name", "parameter"),
+    [pytest.param(*it, id=f"{it[0]}-{it[1].name}") for it in parameters(Location)],
+)
+def test_command_path_that_is_empty_is_a_usage_error(name: str, parameter: click.Parameter) -> None:
+    command, is_option = commands()[name], isinstance(parameter, click.Option)
+    needed = [
+        "" if it is parameter else "x"
+        for it in command.params
+        if isinstance(it, click.Argument) and (it.required or it is parameter)
+    ]
+    options = [parameter.opts[0], ""] if is_option else []
+    error = CliRunner().invoke(command, [*options, *needed]).exception
+    assert isinstance(error, UsageError), error
+    assert "is empty, expected a path or URL" in str(error)
+
+
 def test_bash_completes_paths_model_names_and_weights(tmp_path: Path) -> None:
     (tmp_path / "dataset-of-mine").mkdir()
     (tmp_path / "vgg.weights.h5").touch()

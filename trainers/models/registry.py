@@ -12,6 +12,7 @@ import importlib
 import re
 import sys
 from importlib.metadata import entry_points
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -214,14 +215,21 @@ def _import_builder(reference: str) -> Callable[..., Any]:
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
     try:
-        builder: Any = importlib.import_module(module)
-        for part in attribute.split("."):
-            builder = getattr(builder, part)
+        imported = importlib.import_module(module)
     except Exception as error:  # user code may raise any exception
         raise UsageError(
             f"--model {reference} cannot be imported",
             got=f"{type(error).__name__}: {error}",
             hint=f"check that `python -c 'import {module}'` works",
+        ) from error
+    try:
+        builder: Any = attrgetter(attribute)(imported)
+    except AttributeError as error:
+        alike = difflib.get_close_matches(attribute, dir(imported), n=1)
+        raise UsageError(
+            f"the module {module} has no builder of this name",
+            got=attribute,
+            hint=f"did you mean --model {module}:{alike[0]}?" if alike else None,
         ) from error
     if not callable(builder):
         raise UsageError(

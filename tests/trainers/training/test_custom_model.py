@@ -169,7 +169,7 @@ def test_resolve_model_reference_is_its_own_name_unless_registered() -> None:
     ("reference", "message"),
     [
         ("no_such_module:build", "ModuleNotFoundError"),
-        ("tests.trainers.models.custom_model:nothing", "AttributeError"),
+        ("tests.trainers.models.custom_model:val_loss", "did you mean .*:val_losses"),
         ("tests.trainers.models.custom_model:val_losses", "not a builder"),
     ],
 )

@@ -97,10 +97,10 @@ class Weights(Location):
     def __init__(self) -> None:
         super().__init__("none", "balanced")
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ARG002
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """See `click.ParamType.convert`. Raises InputNotFoundError, UsageError."""
         if isinstance(value, Mapping) or value in self.names:
             return value
         from trainers.options_file import read_class_weights
 
-        return read_class_weights(str(value))
+        return read_class_weights(super().convert(value, param, ctx))
